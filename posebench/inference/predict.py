@@ -1,0 +1,171 @@
+"""The top-down predictor: persons -> raw predictions, many protocols from one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from posebench.inference.crop import apply_affine, box_pixels, inverse_matrix
+from posebench.inference.decode import DECODERS
+from posebench.inference.flip import average, flip_back
+from posebench.inference.loading import Batch, batches
+from posebench.keypoints import keypoint_set
+from posebench.types.arrays import Dataset, Persons, Predictions
+from posebench.types.entry import InputSpec
+from posebench.types.errors import UserError
+from posebench.types.model import PoseModel
+from posebench.types.protocol import Protocol
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, none of which may move a result by more than rounding.
+
+    Attributes:
+        device: ``cpu`` or ``cuda:N``.
+        batch_size: Persons a forward pass.
+        threads: Threads that read and crop.
+    """
+
+    device: str = "cpu"
+    batch_size: int = 64
+    threads: int = 2
+
+
+def normalise(crops: Tensor, spec: InputSpec) -> Tensor:
+    """Turn uint8 BGR crops into the network's input.
+
+    Args:
+        crops: (N, H, W, 3) uint8, BGR.
+        spec: Colour order, mean and std of the weights.
+
+    Returns:
+        (N, 3, H, W) float32: value / 255 - mean, over std.
+    """
+    channels = crops.permute(0, 3, 1, 2)
+    if spec.colour == "rgb":
+        channels = channels.flip(1)
+    mean = torch.tensor(spec.mean, device=crops.device).view(1, 3, 1, 1)
+    std = torch.tensor(spec.std, device=crops.device).view(1, 3, 1, 1)
+    return ((channels.float() / 255.0 - mean) / std).contiguous()
+
+
+def network_outputs(
+    model: PoseModel, inputs: Tensor, *, mirrored: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Run the network on the crops and, if asked, on their mirror images.
+
+    Returns:
+        Heatmaps (N, K, h, w) of the plain and of the mirrored crops (not yet flipped back).
+    """
+    with torch.inference_mode():
+        plain = model.network(inputs)
+        return plain, model.network(inputs.flip(-1)) if mirrored else None
+
+
+def merged_heatmaps(
+    plain: Tensor, mirrored: Tensor | None, protocol: Protocol, flip_index: Sequence[int]
+) -> Tensor:
+    """Return the heatmaps a protocol decodes: plain, or averaged with the flipped ones."""
+    if not protocol.flip:
+        return plain
+    if mirrored is None:
+        raise ValueError("a flip test needs the output for the mirrored crops")
+    return average(plain, flip_back(mirrored, flip_index, shift=protocol.shift))
+
+
+def predict(
+    model: PoseModel,
+    dataset: Dataset,
+    persons: Persons,
+    protocols: Sequence[Protocol],
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> list[Predictions]:
+    """Estimate every person once and decode for every protocol.
+
+    Args:
+        model: Network with weights.
+        dataset: Its images.
+        persons: Where to crop.
+        protocols: Their flip, shift, decode and inverse are used; everything else about them
+            is not looked at.
+        options: Device, batch size, threads.
+        progress: Called with (persons done, persons in all).
+
+    Returns:
+        One ``Predictions`` a protocol, rows as in ``persons``.
+
+    Raises:
+        UserError: An image cannot be read, or the network does not fit the entry.
+    """
+    options = options or Options()
+    spec = model.entry.input
+    joints = len(keypoint_set(spec.keypoints).names)
+    flip_index = keypoint_set(spec.keypoints).flip_index()
+    mirrored = any(protocol.flip for protocol in protocols)
+    coords = [np.zeros((len(persons), joints, 2), np.float32) for _ in protocols]
+    scores = [np.zeros((len(persons), joints), np.float32) for _ in protocols]
+    network = model.network.to(options.device)
+    done = 0
+    for batch in batches(dataset, persons, spec, options.batch_size, options.threads):
+        inputs = normalise(torch.from_numpy(batch.crops).to(options.device), spec)
+        plain, flipped = network_outputs(model, inputs, mirrored=mirrored)
+        _check_output(plain, joints, spec, network)
+        for protocol, xy, score in zip(protocols, coords, scores, strict=True):
+            heatmaps = merged_heatmaps(plain, flipped, protocol, flip_index)
+            xy[batch.rows], score[batch.rows] = _decode(heatmaps, batch, persons, spec, protocol)
+        done += len(batch.rows)
+        if progress:
+            progress(done, len(persons))
+    return [
+        _predictions(xy, score, dataset, persons, spec)
+        for xy, score in zip(coords, scores, strict=True)
+    ]
+
+
+def _check_output(heatmaps: Tensor, joints: int, spec: InputSpec, network: Any) -> None:
+    expected = (joints, *spec.heatmap_size)
+    if tuple(heatmaps.shape[1:]) != expected:
+        raise UserError(
+            f"{type(network).__name__} gave heatmaps {tuple(heatmaps.shape[1:])}, but "
+            f"{spec.keypoints} at {spec.size} needs {expected}.",
+            "The checkpoint belongs to another keypoint set or the registry row is wrong.",
+        )
+
+
+def _decode(
+    heatmaps: Tensor, batch: Batch, persons: Persons, spec: InputSpec, protocol: Protocol
+) -> tuple[Any, Any]:
+    """Image coordinates (n, K, 2) and joint scores (n, K) of the batch's real rows."""
+    cells, scores = DECODERS[protocol.decode](heatmaps[: len(batch.rows)], protocol)
+    matrices = np.stack(
+        [
+            inverse_matrix(persons.centre[row], persons.scale[row], spec, protocol.inverse)
+            for row in batch.rows
+        ]
+    )
+    xy = apply_affine(cells.cpu().numpy(), matrices) - protocol.coordinate_bias
+    return xy.astype(np.float32), scores.cpu().numpy()
+
+
+def _predictions(
+    xy: Any, scores: Any, dataset: Dataset, persons: Persons, spec: InputSpec
+) -> Predictions:
+    area = np.prod(box_pixels(persons.scale, spec), axis=1).astype(np.float64)
+    return Predictions(
+        keypoints=xy,
+        joint_scores=scores,
+        box_score=persons.score,
+        crop_area=area,
+        image_id=dataset.images.id[persons.image_index],
+        person_id=persons.person_id,
+        keypoint_set=spec.keypoints,
+    )

@@ -1,0 +1,1 @@
+"""Records: building, judging, storing."""

@@ -1,0 +1,1 @@
+"""Speed and complexity of a network."""

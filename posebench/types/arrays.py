@@ -1,0 +1,201 @@
+"""Columnar types: one numpy array per field, N rows. Never mutated after construction.
+
+Pixel coordinates are continuous image coordinates in which the centre of the top-left pixel is
+(0, 0), x to the right, y down, as in COCO annotations and OpenCV.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.int64]
+
+
+def _freeze(instance: object) -> None:
+    for field in fields(instance):  # type: ignore[arg-type]
+        value = getattr(instance, field.name)
+        if isinstance(value, np.ndarray):
+            value = value.view()
+            value.flags.writeable = False
+            object.__setattr__(instance, field.name, value)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The images of a dataset.
+
+    Attributes:
+        id: (M,) int64 dataset ids.
+        file_name: M names relative to ``root``.
+        width: (M,) int64 pixels.
+        height: (M,) int64 pixels.
+        root: Folder of the files.
+    """
+
+    id: Ints
+    file_name: tuple[str, ...]
+    width: Ints
+    height: Ints
+    root: Path
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def path(self, index: int) -> Path:
+        """Return the file of image ``index`` (row number, not id)."""
+        return self.root / self.file_name[index]
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """Annotated persons, one row each.
+
+    Attributes:
+        id: (G,) int64 annotation ids.
+        image_id: (G,) int64.
+        box: (G, 4) float64 x, y, width, height, px, as annotated.
+        area: (G,) float64 px^2, the annotation's own (segment) area.
+        keypoints: (G, K, 3) float64 x, y px and visibility.
+        num_keypoints: (G,) int64 labelled keypoints as the file says.
+        crowd: (G,) bool.
+        ignore: (G,) bool, the annotation's own ignore flag.
+    """
+
+    id: Ints
+    image_id: Ints
+    box: Floats
+    area: Floats
+    keypoints: Floats
+    num_keypoints: Ints
+    crowd: NDArray[np.bool_]
+    ignore: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images with ground truth.
+
+    Attributes:
+        id: Id in ``registry/datasets.yaml``.
+        keypoint_set: Name of the annotated keypoint set.
+        category_id: Category of the persons in the file.
+        annotations_sha256: Digest of the annotation file's bytes.
+        complete: Whether this is the whole published split (by its image count).
+    """
+
+    id: str
+    keypoint_set: str
+    images: Images
+    truth: GroundTruth
+    category_id: int
+    annotations_file: str
+    annotations_sha256: str
+    complete: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Persons:
+    """Persons to estimate: where to crop.
+
+    Attributes:
+        image_index: (N,) int64 row in ``Dataset.images``.
+        person_id: (N,) int64 annotation id for ground truth, position in the file for detections.
+        box: (N, 4) float64 x, y, width, height, px, after sanitising.
+        centre: (N, 2) float32 px, as the references hold it.
+        scale: (N, 2) float32 padded width and height over ``pixel_std``.
+        score: (N,) float64 box score; 1 for ground truth.
+        source: ``gt``, ``detector`` or the file's name.
+    """
+
+    image_index: Ints
+    person_id: Ints
+    box: Floats
+    centre: Floats
+    scale: Floats
+    score: Floats
+    source: str
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    def __len__(self) -> int:
+        return len(self.person_id)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Raw output of a model, before rescoring and suppression.
+
+    Attributes:
+        keypoints: (N, K, 2) float32 px in the original image.
+        joint_scores: (N, K) float32 peak values.
+        box_score: (N,) float64.
+        crop_area: (N,) float64 px^2 of the padded crop (OKS-NMS uses it).
+        image_id: (N,) int64.
+        person_id: (N,) int64, see ``Persons``.
+        keypoint_set: Name of the keypoint set of the K joints.
+    """
+
+    keypoints: Floats
+    joint_scores: Floats
+    box_score: Floats
+    crop_area: Floats
+    image_id: Ints
+    person_id: Ints
+    keypoint_set: str
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    def __len__(self) -> int:
+        return len(self.person_id)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Predictions after rescoring and suppression.
+
+    Attributes:
+        predictions: The raw rows they were computed from.
+        score: (N,) float64 instance scores.
+        kept: (N,) bool, False for suppressed persons.
+    """
+
+    predictions: Predictions
+    score: Floats
+    kept: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluator found.
+
+    Attributes:
+        values: Metric name -> value, accuracy in percent; NaN where nothing was annotated.
+        intervals: Metric name -> (low, high) 95 % percentile interval over images.
+        scorer: Name and version of the evaluator, e.g. ``pycocotools 2.0.11``.
+        persons: Annotated persons that count (with labelled keypoints, no crowds).
+    """
+
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    scorer: str
+    persons: int

@@ -1,0 +1,194 @@
+"""Entry and its parts: what the registry knows about one published model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from posebench.types.base import Frozen
+
+Crop = Literal["hrnet_affine", "udp_affine", "alpha_pose_box", "whole_image"]
+Container = Literal["torch", "mxnet", "paddle", "safetensors", "none"]
+Evidence = Literal["stated", "inferred", "guessed"]
+Unit = Literal[
+    "percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s", "ms", "persons/s"
+]
+STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$")]
+
+
+def _status(value: str) -> str:
+    if value in STATUSES or value.startswith("broken: "):
+        return value
+    raise ValueError(f"unknown status {value!r}; one of {', '.join(STATUSES)}, broken: <reason>")
+
+
+Status = Annotated[str, AfterValidator(_status)]
+
+
+class InputSpec(Frozen):
+    """What the weights were trained on; no protocol may change it.
+
+    Attributes:
+        size: Network input (height, width), pixels.
+        crop: Rule that maps a box to the input. ``hrnet_affine``: three-point affine whose
+            destination centre is size/2; ``udp_affine``: corner-aligned, size - 1;
+            ``alpha_pose_box``: GluonCV alpha_pose's integer box; ``whole_image``: bottom-up.
+        padding: Factor on the aspect-corrected box.
+        pixel_std: Divisor of the stored scale (HRNet holds scale in units of 200 px).
+        colour: Channel order the network expects.
+        mean: Subtracted after division by 255, in channel order of the input.
+        std: Divisor after the mean; (1, 1, 1) where the zoo uses none.
+        exif: Whether the zoo's reader applies the EXIF orientation.
+        keypoints: Name of the keypoint set, see ``posebench.keypoints``.
+        stride: Input pixels per heatmap cell.
+    """
+
+    size: tuple[int, int]
+    crop: Crop = "hrnet_affine"
+    padding: float = 1.25
+    pixel_std: float = 200.0
+    colour: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    exif: Literal["apply", "ignore"] = "ignore"
+    keypoints: str = "coco_17"
+    stride: int = 4
+
+    @property
+    def heatmap_size(self) -> tuple[int, int]:
+        """Heatmap (height, width), cells."""
+        return self.size[0] // self.stride, self.size[1] // self.stride
+
+
+class NetworkSpec(Frozen):
+    """Which network to build: a name of ``posebench.networks`` and its arguments."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Checkpoint(Frozen):
+    """One published weights file; several entries may share it.
+
+    Attributes:
+        container: File format.
+        location: ``https://...``, ``gdrive:<id>``, ``gdrive-folder:<id>``,
+            ``package:<path>`` (shipped inside posebench) or None where nobody published it.
+        file_name: Name of the file at that location, or inside the folder.
+        sha256: Full digest where known; checked before the file is opened.
+        sha1: Full SHA-1 or its published prefix (MXNet).
+        size: Bytes, where known.
+        licence: Licence of the weights as the zoo states it.
+    """
+
+    id: Id
+    container: Container
+    location: str | None = None
+    file_name: str | None = None
+    sha256: str | None = None
+    sha1: str | None = None
+    size: int | None = None
+    licence: str = ""
+    note: str = ""
+
+
+class Source(Frozen):
+    """Where a number was published: a page, its line and the table column (both from 1)."""
+
+    page: str
+    line: int | None = None
+    column: int | None = None
+    part: int = 1
+
+
+class Claim(Frozen):
+    """One published number, exactly as it stands on the page.
+
+    Attributes:
+        metric: Metric name of posebench (``AP``, ``PCKh@0.5/head``, ``params``, ``speed``).
+        raw: The published characters, decimals kept.
+        unit: Unit of ``raw``; ``fraction`` means 0.691 for 69.1 percent.
+        protocol: Key of the protocol the number was made with; None for sizes and speeds.
+        evidence: Whether the page states that protocol, or it was inferred or guessed.
+        hardware: For speeds.
+        scope: For speeds: what was inside the clock (``end to end``, ``forward``).
+        published_as: The page's own name of the metric where it misleads.
+    """
+
+    metric: str
+    raw: str
+    unit: Unit = "percent"
+    protocol: str | None = None
+    evidence: Evidence = "stated"
+    hardware: str | None = None
+    scope: str | None = None
+    published_as: str | None = None
+    source: Source
+    note: str = ""
+
+    @property
+    def value(self) -> float:
+        """The number in posebench's units: accuracy in percent, other metrics as published."""
+        number = float(self.raw)
+        return number * 100.0 if self.unit == "fraction" else number
+
+    @property
+    def resolution(self) -> float:
+        """Half a unit of the last published digit, in the units of ``value``."""
+        decimals = len(self.raw.partition(".")[2])
+        half = 0.5 * 10.0**-decimals
+        return half * 100.0 if self.unit == "fraction" else half
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether an evaluation can confirm this number."""
+        return self.unit in ("percent", "fraction")
+
+
+class Entry(Frozen):
+    """One row of the registry.
+
+    Attributes:
+        id: Permanent, file-safe name; unique within the zoo.
+        zoo: Slug of the zoo; ``zoo/id`` is unique everywhere.
+        short: Short name, shared by rows that differ in dataset or size.
+        title: The name on the published page.
+        dataset: Id of the dataset of the claims, see ``registry/datasets.yaml``.
+        network: How to build it.
+        adapter: Naming scheme of the published parameters (``native``, ``paddle``, ``gluon``).
+        input: What belongs to the weights.
+        checkpoint: The published file.
+        claims: Every published number; the first is the primary one.
+        status: Whether it can be run here.
+        origin: File and line of the registry row.
+    """
+
+    id: Id
+    zoo: Id
+    short: Id
+    title: str
+    dataset: Id
+    network: NetworkSpec
+    adapter: str
+    input: InputSpec
+    checkpoint: Checkpoint
+    claims: tuple[Claim, ...]
+    licence: str
+    citation: str
+    homepage: str = ""
+    status: Status = "needs checkpoint"
+    note: str = ""
+    origin: str = ""
+
+    @property
+    def key(self) -> str:
+        """``zoo/id``."""
+        return f"{self.zoo}/{self.id}"
+
+    @property
+    def primary(self) -> Claim | None:
+        """The claim that speaks for the entry; None where the zoo published no accuracy."""
+        return next((claim for claim in self.claims if claim.is_accuracy), None)

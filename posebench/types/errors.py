@@ -1,0 +1,23 @@
+"""The one exception that a user is meant to see."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can mend: a wrong name, file, option or dataset.
+
+    The command line prints it as one sentence plus the next step and exits with status 2,
+    without a traceback.
+
+    Args:
+        message: One sentence that says what is wrong, with the offending value.
+        hint: What to do next; may be empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()

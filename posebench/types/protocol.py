@@ -1,0 +1,127 @@
+"""Protocol: every choice of evaluation that moves a published number."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from posebench.types.base import Frozen
+
+BoxSource = Literal["gt", "detector", "annotation", "none"]
+Sanitise = Literal["clip_before_width", "clip_after_width", "none"]
+Decode = Literal[
+    "argmax",
+    "quarter",
+    "dark",
+    "softargmax",
+    "integral_sigmoid",
+    "combined",
+    "associative_embedding",
+]
+Inverse = Literal["affine", "udp", "alpha_pose"]
+Rescoring = Literal[
+    "box_times_mean_visible", "mean_visible", "alphapose_2019", "alphapose_2022", "none"
+]
+Nms = Literal["none", "oks", "soft_oks", "alphapose"]
+Scorer = Literal["coco_oks", "halpe_oks", "wholebody_oks", "mpii_pckh"]
+
+
+class Protocol(Frozen):
+    """One named and versioned way to turn a network's outputs into a score.
+
+    What belongs to the weights (input size, crop, colours) is not here but in ``InputSpec``.
+    A released protocol never changes: a correction is a new version.
+
+    Attributes:
+        boxes: Where persons come from: ``gt`` annotations, a ``detector`` file, the
+            ``annotation``'s own centre and scale (MPII), or ``none`` (bottom-up).
+        box_file: Name of the detector file a claim was made with, e.g. ``det56``.
+        sanitise: How ground-truth boxes are cleaned. ``clip_before_width``: x and y are clipped
+            to the image first, then width and height shrink by one pixel and are clipped.
+            ``clip_after_width``: the width shrinks first, then both corners are clipped.
+        dummy_boxes: A box at the image origin for every image without persons (GluonCV's
+            alpha_pose evaluation).
+        box_score_threshold: Detector boxes below this score are dropped.
+        flip: Average the prediction with that of the mirrored crop.
+        shift: Move the mirrored heatmaps one cell to the right before averaging.
+        flip_merge: Average heatmaps before decoding, or coordinates after it.
+        decode: From heatmap to coordinates, see ``posebench.inference``.
+        dark_kernel: Side of the blur kernel of ``dark``, cells.
+        softargmax_beta: Factor on the heatmap before the softmax of ``softargmax``.
+        inverse: From heatmap cells back to image pixels.
+        coordinate_bias: Pixels subtracted from the final coordinates (LPN on MPII: 1).
+        rescoring: From joint scores and box score to the instance score.
+        visibility_threshold: Joint scores must exceed this to count in the instance score.
+        nms: Suppression of duplicate persons in an image.
+        nms_threshold: OKS above which the lower-scored person is dropped.
+        max_detections: Persons an image that the scorer looks at.
+        annotations: Stem of the annotation file.
+        scorer: The evaluator.
+    """
+
+    name: str
+    version: int = 1
+    summary: str = ""
+    boxes: BoxSource
+    box_file: str | None = None
+    sanitise: Sanitise = "none"
+    dummy_boxes: bool = False
+    box_score_threshold: float = 0.0
+    flip: bool
+    shift: bool
+    flip_merge: Literal["heatmaps", "coordinates"] = "heatmaps"
+    decode: Decode
+    dark_kernel: int = Field(3, ge=3)
+    softargmax_beta: float = Field(160.0, gt=0)
+    inverse: Inverse = "affine"
+    coordinate_bias: float = 0.0
+    rescoring: Rescoring
+    visibility_threshold: float = 0.2
+    nms: Nms
+    nms_threshold: float = 0.9
+    max_detections: int = 20
+    annotations: str = "person_keypoints_val2017"
+    scorer: Scorer = "coco_oks"
+
+    @property
+    def key(self) -> str:
+        """``name@version``, the way claims and users name a protocol."""
+        return f"{self.name}@{self.version}"
+
+    def choices(self) -> dict[str, Any]:
+        """Return the axes that differ from the defaults, without names and words.
+
+        Defaults are left out so that a later version of posebench may add an axis
+        without changing the hash of protocols that do not use it.
+        """
+        return self.model_dump(exclude={"name", "version", "summary"}, exclude_defaults=True)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the choices (not the name): equal hashes mean equal evaluation."""
+        text = json.dumps(self.choices(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_choices(self, **changes: Any) -> Protocol:
+        """Return a copy with some axes changed, renamed ``custom`` unless nothing changed."""
+        changed = {k: v for k, v in changes.items() if v is not None and v != getattr(self, k)}
+        if not changed:
+            return self
+        fields = self.model_dump() | changed
+        base = self.key if self.name != "custom" else self.summary
+        return Protocol.model_validate(
+            fields | {"name": "custom", "version": 1, "summary": f"{base} with {_words(changed)}"}
+        )
+
+    def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
+        """Return the axes on which two protocols differ: name -> (own, other)."""
+        axes = [f for f in type(self).model_fields if f not in {"name", "version", "summary"}]
+        pairs = {axis: (getattr(self, axis), getattr(other, axis)) for axis in axes}
+        return {axis: pair for axis, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _words(changes: dict[str, Any]) -> str:
+    return ", ".join(f"{axis} {str(value).lower()}" for axis, value in sorted(changes.items()))
