@@ -1,0 +1,42 @@
+"""posebench: does a published 2D human pose model do what its zoo says, and how fast?
+
+The public functions are loaded on first use, so that ``import posebench`` stays light::
+
+    import posebench
+
+    posebench.list_entries(zoo="lpn")
+    record = posebench.evaluate("tinypose_256x192", dataset="coco", data_root="data/coco")
+    record.to_frame()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    list_entries: Any
+    find_entry: Any
+    load_model: Any
+    evaluate: Any
+    demo: Any
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "demo", "evaluate", "find_entry", "list_entries", "load_model"]
+
+# Named as text: a static import here would tie every lower floor to the run room.
+_PUBLIC = {
+    name: "posebench.run"
+    for name in ("demo", "evaluate", "find_entry", "list_entries", "load_model")
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'posebench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
