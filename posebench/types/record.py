@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -11,7 +12,30 @@ from posebench.types.base import Frozen
 from posebench.types.entry import Claim, Entry
 from posebench.types.protocol import Protocol
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SCHEMA_VERSION = 1
+
+FRAME_COLUMNS = (
+    "entry",
+    "dataset",
+    "kind",
+    "metric",
+    "claimed",
+    "measured",
+    "low",
+    "high",
+    "difference",
+    "verdict",
+    "protocol",
+    "evidence",
+    "persons",
+    "complete",
+    "coverage",
+    "device",
+    "created",
+)
 
 
 class ClaimResult(Frozen):
@@ -150,3 +174,72 @@ class Record(Frozen):
     environment: Environment
     command: str = ""
     created: datetime
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the record as flat rows, one dict with ``FRAME_COLUMNS`` each.
+
+        One row for each claim; for the scores where there is no claim; for the throughput.
+        """
+        shared = {
+            "entry": self.entry.key,
+            "dataset": self.dataset.id if self.dataset else self.entry.dataset,
+            "kind": self.kind,
+            "protocol": self.protocol.key if self.protocol else None,
+            "persons": self.dataset.persons if self.dataset else None,
+            "complete": self.dataset.complete if self.dataset else None,
+            "coverage": self.coverage,
+            "device": self.timings.device if self.timings else self.environment.device,
+            "created": self.created,
+        }
+        if self.claims:
+            found = [_claim_row(result) for result in self.claims]
+        elif self.timings:
+            found = [_row("persons/s", self.timings.persons_per_second, None)]
+        else:
+            found = [_row(n, value, self.intervals.get(n)) for n, value in self.scores.items()]
+        rows = [shared | {k: v for k, v in row.items() if v is not None} for row in found]
+        return [{column: row.get(column) for column in FRAME_COLUMNS} for row in rows]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return ``rows`` as a pandas table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows(), columns=list(FRAME_COLUMNS))
+
+    def _repr_html_(self) -> str:
+        """Show the claims as a table in notebooks."""
+        columns = ("metric", "claimed", "measured", "low", "high", "difference", "verdict")
+        head = "".join(f"<th>{column}</th>" for column in columns)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{_cell(row[column])}</td>' for column in columns)}</tr>"
+            for row in self.rows()
+        )
+        title = escape(f"{self.entry.key} on {self.dataset.id if self.dataset else '-'}")
+        note = ""
+        if self.dataset is not None and not self.dataset.complete:
+            note = f" <em>(a subset: {self.dataset.persons} persons)</em>"
+        return f"<table><caption>{title}{note}</caption><tr>{head}</tr>{body}</table>"
+
+
+def _row(
+    metric: str, measured: float | None, interval: tuple[float, float] | None
+) -> dict[str, Any]:
+    low, high = interval if interval else (None, None)
+    return {"metric": metric, "measured": measured, "low": low, "high": high}
+
+
+def _claim_row(result: ClaimResult) -> dict[str, Any]:
+    claim = result.claim
+    return _row(claim.metric, result.measured, result.interval) | {
+        "claimed": claim.value,
+        "difference": result.difference,
+        "verdict": result.verdict,
+        "protocol": claim.protocol,
+        "evidence": claim.evidence,
+    }
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else escape(str(value))

@@ -1,0 +1,5 @@
+"""The command line: one small file a verb; each parses, calls ``posebench.run`` and prints.
+
+Every verb's module has ``add_arguments(parser)``, ``run(arguments) -> int`` and ``EXAMPLES``.
+Nothing heavy is imported before ``run`` needs it.
+"""

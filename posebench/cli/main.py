@@ -1,0 +1,136 @@
+"""``posebench VERB``: finds the verb, turns errors into one sentence and an exit status.
+
+Exit status: 0 done, 1 a check did not hold, 2 something the user can mend, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from posebench.cli.common import Parser, command_line, print_json
+from posebench.types.errors import UserError
+
+VERBS = {
+    "list": "the models of the registry, with what each still needs to run",
+    "show": "everything known about one model: claims, protocols, weights, licence",
+    "eval": "evaluate a model on a dataset and hold the result against its claims",
+    "demo": "evaluate and time the shipped models on drawn images, and write a page",
+    "report": "make a page from stored records",
+    "cite": "BibTeX for a model, its dataset and posebench",
+}
+USAGE = """\
+usage: posebench [--version] [--help] VERB ...
+
+Does a published 2D human pose model do what its zoo says, under which protocol, and how fast?
+
+verbs:
+{verbs}
+
+for every verb:
+  --json          JSON alone on stdout, errors too
+  --registry DIR  a folder of further models (repeatable; also POSEBENCH_REGISTRY)
+  --help          its options, with examples
+
+examples:
+  posebench demo
+  posebench list --zoo lpn
+  posebench eval --help
+"""
+OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return the exit status.
+
+    Args:
+        arguments: Without the program's name; default those of the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        if as_json:
+            print_json({"error": error.message, "hint": error.hint})
+        else:
+            print(f"posebench: {error.message}", file=sys.stderr)
+            if error.hint:
+                print(f"  {error.hint}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("posebench: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; keep the interpreter's last flush silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def entry_point() -> None:
+    """Run the ``posebench`` command."""
+    status = main()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def _dispatch(words: list[str]) -> int:
+    verb_at = _verb_position(words)
+    before = words[: len(words) if verb_at is None else verb_at]
+    if verb_at is None:
+        return _without_verb(before)
+    verb = words[verb_at]
+    if verb == "help":
+        return _dispatch([*words[verb_at + 1 :][:1], "--help"])
+    if verb not in VERBS:
+        raise UserError(f"There is no verb {verb!r}.", _guess(verb))
+    module = import_module(f"posebench.cli.{verb}")
+    parser = Parser(verb, VERBS[verb], module.EXAMPLES)
+    module.add_arguments(parser)
+    options = before + words[verb_at + 1 :]
+    parsed = parser.parse_args(options)
+    parsed.command = command_line(verb, options)
+    status: int = module.run(parsed)
+    return status
+
+
+def _verb_position(words: Sequence[str]) -> int | None:
+    skip = False
+    for position, word in enumerate(words):
+        if skip:
+            skip = False
+        elif word == "--registry":
+            skip = True
+        elif not word.startswith("-"):
+            return position
+    return None
+
+
+def _without_verb(words: Sequence[str]) -> int:
+    if "--version" in words:
+        from posebench import __version__
+
+        if "--json" in words:
+            print_json({"posebench": __version__})
+        else:
+            print(f"posebench {__version__}")
+        return OK
+    unknown = [w for w in words if w.startswith("-") and w not in ("--json", "--help", "-h")]
+    if unknown:
+        raise UserError(f"A verb is missing before {unknown[0]}.", "`posebench --help` lists them.")
+    verbs = "\n".join(f"  {verb:7} {words}" for verb, words in VERBS.items())
+    print(USAGE.format(verbs=verbs), end="")
+    return OK
+
+
+def _guess(verb: str) -> str:
+    close = difflib.get_close_matches(verb, VERBS, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]}? `posebench --help` lists them all."
+    return f"The verbs are {', '.join(VERBS)}."

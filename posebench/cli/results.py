@@ -1,0 +1,92 @@
+"""Records as text for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from posebench.cli.common import facts, number, span, table
+from posebench.records.words import protocol_words, subset_words, verdict_words
+from posebench.types.record import ClaimResult, Record
+
+
+def claims_table(records: Sequence[Record]) -> str:
+    """One line a claim: published, measured, interval, difference, verdict."""
+    head = ("model", "protocol", "metric", "claim", "measured", "95 % interval", "diff", "verdict")
+    rows = [
+        (record.entry.id, *_claim_cells(result)) for record in records for result in record.claims
+    ]
+    return table(head, rows, right=("claim", "measured", "diff"))
+
+
+def _claim_cells(result: ClaimResult) -> tuple[str, ...]:
+    claim = result.claim
+    return (
+        claim.protocol or "-",
+        claim.metric,
+        f"{claim.value:.{_decimals(claim.raw, claim.unit)}f}",
+        number(result.measured),
+        span(result.interval),
+        number(result.difference, "+"),
+        result.verdict,
+    )
+
+
+def _decimals(raw: str, unit: str) -> int:
+    """Decimals of the published digits once they are percent."""
+    return max(0, len(raw.partition(".")[2]) - (2 if unit == "fraction" else 0))
+
+
+def speed_table(records: Sequence[Record]) -> str:
+    """One line a timing."""
+    head = ("model", "persons/s", "spread", "batch", "threads", "device", "parameters", "scope")
+    rows = [
+        (
+            record.entry.id,
+            f"{t.persons_per_second:,.0f}",
+            f"{100 * t.relative_iqr:.0f} %",
+            str(t.batch_size),
+            str(t.threads),
+            t.device,
+            f"{t.parameters:,}",
+            t.scope,
+        )
+        for record in records
+        if (t := record.timings)
+    ]
+    return table(head, rows, right=head[1:5] + head[6:7])
+
+
+def evaluation_text(record: Record) -> str:
+    """Everything a reader needs to judge one evaluation."""
+    parts = [_what(record)]
+    if record.claims:
+        parts.append(claims_table([record]))
+    scores = [f"{name} {number(value)}" for name, value in record.scores.items()]
+    if scores:
+        parts.append("scores  " + "  ".join(scores))
+    parts += [
+        f"{result.claim.metric} {result.verdict}: {verdict_words(result, record)}"
+        for result in record.claims[:1]
+    ]
+    if not record.claims:
+        parts.append("no claim: nothing was published under this protocol on this dataset.")
+    return "\n\n".join(parts)
+
+
+def _what(record: Record) -> str:
+    protocol, boxes = record.protocol, record.boxes
+    pairs = [("model", f"{record.entry.key} on {record.entry.dataset}")]
+    if record.dataset:
+        pairs.append(("data", f"{subset_words(record)} ({record.dataset.persons} persons)"))
+    if protocol:
+        name = protocol.summary if protocol.name == "custom" else protocol.key
+        pairs.append(("protocol", f"{name}: {protocol_words(protocol)}"))
+    if boxes:
+        proof = "" if boxes.box_ap is None else f", box AP {boxes.box_ap:.2f}"
+        counts = f"{boxes.read} read, {boxes.used} used, {boxes.kept} kept"
+        pairs.append(("boxes", f"{boxes.source}: {counts}{proof}"))
+    if record.coverage is not None:
+        source = record.checkpoint_name or "the shipped file"
+        pairs.append(("weights", f"{100 * record.coverage:g} % from {source}"))
+    pairs += [("note", note) for note in record.notes]
+    return facts(pairs)

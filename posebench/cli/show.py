@@ -1,0 +1,112 @@
+"""``posebench show MODEL``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from posebench.cli.common import Parser, facts, print_json, table
+
+if TYPE_CHECKING:
+    from posebench.registry import Registry
+    from posebench.types.entry import Claim, Entry
+
+EXAMPLES = (
+    "posebench show tinypose_256x192",
+    "posebench show lpn_50 --dataset mpii",
+    "posebench show lpn_50 --dataset coco --json",
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the model's name."""
+    parser.add_argument("model", metavar="MODEL", help="zoo/id, id, or a short name")
+    parser.add_argument("--dataset", help="tells models of one short name apart")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one registry row with its protocols."""
+    from posebench.registry import load_registry
+    from posebench.run import find_entry
+
+    entry = find_entry(arguments.model, arguments.dataset, registry=arguments.registry)
+    registry = load_registry(tuple(arguments.registry))
+    if arguments.json:
+        print_json(_content(entry, registry))
+    else:
+        print(_text(entry, registry))
+    return 0
+
+
+def _protocol_keys(entry: Entry) -> list[str]:
+    return list(dict.fromkeys(claim.protocol for claim in entry.claims if claim.protocol))
+
+
+def _content(entry: Entry, registry: Registry) -> dict[str, Any]:
+    protocols = {key: registry.protocol(key) for key in _protocol_keys(entry)}
+    return {
+        "key": entry.key,
+        **entry.model_dump(mode="json"),
+        "protocols": {
+            key: protocol.model_dump(mode="json") | {"hash": protocol.hash}
+            for key, protocol in protocols.items()
+        },
+    }
+
+
+def _text(entry: Entry, registry: Registry) -> str:
+    from posebench.records.words import protocol_words
+
+    spec, checkpoint = entry.input, entry.checkpoint
+    height, width = spec.size
+    head = facts(
+        [
+            ("model", f"{entry.key}  ({entry.title})"),
+            ("status", entry.status),
+            ("dataset", entry.dataset),
+            ("network", _network(entry)),
+            ("input", f"{height}x{width} {spec.colour}, crop {spec.crop}, {spec.keypoints}"),
+            (
+                "weights",
+                checkpoint.id + (f" from {checkpoint.location}" if checkpoint.location else ""),
+            ),
+            ("file", checkpoint.file_name or ""),
+            ("sha256", checkpoint.sha256 or ""),
+            ("licence", entry.licence),
+            ("homepage", entry.homepage),
+            ("registry", entry.origin),
+            ("note", entry.note),
+        ]
+    )
+    columns = ("claim", "published", "protocol", "evidence", "source", "note")
+    claims = table(columns, [_claim(claim) for claim in entry.claims], right=("published",))
+    protocols = facts(
+        [(key, protocol_words(registry.protocol(key))) for key in _protocol_keys(entry)]
+        or [("protocols", "none: nothing was published that an evaluation could confirm")]
+    )
+    run_it = f"posebench eval --model {entry.key} --dataset {entry.dataset} --data-root DIR"
+    if entry.status == "needs checkpoint":
+        run_it += " --checkpoint FILE"
+    last = (
+        f"\n\nevaluate it:\n  {run_it}" if entry.status in ("runnable", "needs checkpoint") else ""
+    )
+    return f"{head}\n\n{claims}\n\n{protocols}{last}"
+
+
+def _network(entry: Entry) -> str:
+    arguments = ", ".join(f"{name} {value}" for name, value in entry.network.arguments.items())
+    return f"{entry.network.name} ({arguments})" if arguments else entry.network.name
+
+
+def _claim(claim: Claim) -> tuple[str, ...]:
+    unit = {"percent": "%", "fraction": ""}.get(claim.unit, claim.unit)
+    where = claim.source.page + (f":{claim.source.line}" if claim.source.line else "")
+    notes = [claim.published_as and f"published as {claim.published_as}", claim.hardware]
+    return (
+        claim.metric,
+        f"{claim.raw} {unit}".rstrip(),
+        claim.protocol or "-",
+        claim.evidence,
+        where,
+        "; ".join(note for note in (*notes, claim.scope, claim.note) if note),
+    )

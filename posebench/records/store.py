@@ -1,0 +1,176 @@
+"""Records as JSON files: one file a measurement, written whole or not at all.
+
+``<output>/<zoo>/<id>/<dataset>/<kind>-<protocol>-<device>-<hash8>.json``. The hash covers what
+was measured (weights, data, boxes, protocol, batch, scope), not when or on which versions, so
+measuring the same thing again replaces the file and a diff shows what moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from posebench.records.files import write_whole
+from posebench.types.errors import UserError
+from posebench.types.record import SCHEMA_VERSION, Record
+
+KINDS = ("eval", "speed")
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Return the record as JSON values.
+
+    Numbers that JSON does not know (NaN where nothing was annotated) become None; an interval
+    with such an end is left out.
+    """
+    return _finite(record.model_dump(mode="json"))
+
+
+def from_json(content: Any, *, source: str = "The record") -> Record:
+    """Validate the JSON values of a record.
+
+    Args:
+        content: What ``json.loads`` gave.
+        source: Named in errors, usually the file.
+
+    Raises:
+        UserError: It is no record, or one of another schema version.
+    """
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise UserError(
+            f"{source} is not a posebench record: it has no schema_version.",
+            "Point --records at a folder that posebench eval or posebench demo wrote.",
+        )
+    version = content["schema_version"]
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        raise UserError(
+            f"{source} has schema version {version}, this posebench reads {SCHEMA_VERSION}.",
+            "Update posebench." if newer else "Measure again: the record's command says how.",
+        )
+    try:
+        return Record.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{source} is not a valid record: {where}: {first['msg']}.",
+            "docs/record.schema.json describes every field.",
+        ) from error
+
+
+def file_name(record: Record) -> Path:
+    """Return where ``save`` puts a record, relative to the output folder."""
+    device = record.timings.device if record.timings else record.environment.device
+    protocol = record.protocol.key if record.protocol else "none"
+    name = f"{record.kind}-{_slug(protocol)}-{_slug(device)}-{_identity(record)[:8]}.json"
+    dataset = record.dataset.id if record.dataset else record.entry.dataset
+    return Path(record.entry.zoo, record.entry.id, _slug(dataset), name)
+
+
+def save(record: Record, output: Path) -> Path:
+    """Write a record below ``output``.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    path = output / file_name(record)
+    text = json.dumps(to_json(record), indent=1, allow_nan=False, ensure_ascii=False)
+    write_whole(path, f"{text}\n".encode())
+    return path
+
+
+def load(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        UserError: The file is missing, is not JSON, or is not a record of this version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no record {path}.", "posebench eval writes one.") from error
+    except OSError as error:
+        raise UserError(f"The record {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise UserError(
+            f"The record {path} is not JSON ({error}).", "Delete it and measure again."
+        ) from error
+    return from_json(content, source=f"The record {path}")
+
+
+def load_records(folder: Path) -> list[Record]:
+    """Read every record below a folder, in the order of their paths.
+
+    Only files named as ``save`` names them are looked at.
+
+    Raises:
+        UserError: The folder is missing, holds no record, or one of them cannot be read.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"There is no folder {folder} with records.",
+            "posebench eval --output DIR and posebench demo make one.",
+        )
+    paths = sorted(path for kind in KINDS for path in folder.rglob(f"{kind}-*.json"))
+    if not paths:
+        raise UserError(
+            f"There are no records below {folder}.",
+            "posebench eval --output DIR and posebench demo write them.",
+        )
+    return [load(path) for path in paths]
+
+
+def save_all(records: Iterable[Record], output: Path) -> list[Path]:
+    """Write several records; see ``save``."""
+    return [save(record, output) for record in records]
+
+
+def _identity(record: Record) -> str:
+    data, boxes, timings = record.dataset, record.boxes, record.timings
+    parts = {
+        "kind": record.kind,
+        "entry": record.entry.key,
+        "protocol": record.protocol_hash,
+        "checkpoint": record.checkpoint_sha256,
+        "dataset": data and [data.id, data.annotations_sha256, data.images, data.limit],
+        "boxes": boxes and [boxes.source, boxes.sha256],
+        "batch_size": record.environment.batch_size,
+        "timings": timings and [timings.scope, timings.batch_size, timings.device, timings.threads],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.@]+", "_", text)
+
+
+def _finite(value: Any) -> Any:
+    """NaN and infinities -> None; a pair with one of them -> None as a whole, then left out."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        cleaned = {key: _finite(item) for key, item in value.items()}
+        return {key: item for key, item in cleaned.items() if not _lost_pair(value[key], item)}
+    if isinstance(value, (list, tuple)):
+        items = [_finite(item) for item in value]
+        return (
+            None
+            if any(i is None and j is not None for i, j in zip(items, value, strict=True))
+            else items
+        )
+    return value
+
+
+def _lost_pair(before: Any, after: Any) -> bool:
+    return isinstance(before, (list, tuple)) and after is None

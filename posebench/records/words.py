@@ -1,0 +1,79 @@
+"""Protocols and verdicts in words that a reader needs no manual for."""
+
+from __future__ import annotations
+
+from posebench.types.protocol import Protocol
+from posebench.types.record import ClaimResult, Record
+
+_BOXES = {
+    "gt": "ground-truth boxes",
+    "detector": "detector boxes",
+    "annotation": "the annotation's own centre and scale",
+    "none": "no boxes (bottom-up)",
+}
+_DECODE = {
+    "argmax": "the heatmap's maximum",
+    "quarter": "maximum plus a quarter cell",
+    "dark": "DARK",
+    "softargmax": "soft-argmax plus a quarter cell",
+    "integral_sigmoid": "integral over the heatmap",
+    "combined": "heatmap and integral combined",
+    "associative_embedding": "grouping by tags",
+}
+
+
+def protocol_words(protocol: Protocol) -> str:
+    """Describe the choices of a protocol in one line."""
+    boxes = _BOXES[protocol.boxes]
+    if protocol.box_file:
+        boxes += f" ({protocol.box_file})"
+    if protocol.box_score_threshold > 0:
+        boxes += f" scored {protocol.box_score_threshold:g} or more"
+    flip = "no flip"
+    if protocol.flip:
+        flip = "flip" if not protocol.shift else "flip shifted by one cell"
+    decode = _DECODE[protocol.decode]
+    if protocol.decode == "dark":
+        decode += f" (kernel {protocol.dark_kernel})"
+    if protocol.decode == "softargmax":
+        decode += f" (beta {protocol.softargmax_beta:g})"
+    nms = "no suppression"
+    if protocol.nms != "none":
+        nms = (
+            f"{protocol.nms.replace('_', '-').replace('oks', 'OKS')} NMS {protocol.nms_threshold:g}"
+        )
+    return ", ".join((boxes, flip, decode, nms))
+
+
+def verdict_words(result: ClaimResult, record: Record) -> str:
+    """Say in one sentence what a verdict means for its claim."""
+    verdict = result.verdict
+    if verdict == "reproduced":
+        return "Measured on the whole dataset, equal to the claim within its last digit."
+    if verdict.startswith("not contradicted"):
+        return f"{subset_words(record)}: the interval contains the claim, which proves little."
+    if verdict.startswith("differs (") or verdict.startswith("contradicted"):
+        return f"{subset_words(record)}: the interval does not contain the claim."
+    if verdict == "differs":
+        return "Measured on the whole dataset under the claim's protocol, and not equal to it."
+    if verdict == "not comparable":
+        axes = "; ".join(result.axes)
+        if axes:
+            return f"The claim's protocol could not be met ({axes})."
+        return "The claim's protocol is a guess, or there is no interval to compare with."
+    return "Nothing published speaks about what was measured."
+
+
+def subset_words(record: Record) -> str:
+    """Name the part of the dataset that was evaluated."""
+    data = record.dataset
+    if data is None:
+        return "No dataset"
+    if data.complete:
+        return f"All {data.images} images"
+    return f"A subset of {data.persons} persons on {data.images} images"
+
+
+def is_subset(record: Record) -> bool:
+    """Whether less than the published split was evaluated."""
+    return record.dataset is not None and not record.dataset.complete
