@@ -105,7 +105,7 @@ def ground_truth_persons(dataset: Dataset, spec: InputSpec, sanitise: str) -> Pe
     index = image_rows(dataset, truth.image_id)
     width, height = dataset.images.width[index], dataset.images.height[index]
     box, usable = SANITISERS[sanitise](truth.box, width, height)
-    has_keypoints = truth.keypoints.reshape(len(truth), -1).max(axis=1, initial=0) > 0
+    has_keypoints = truth.keypoints.max(axis=(1, 2), initial=0) > 0
     keep = usable & ~truth.crowd & (truth.area > 0) & has_keypoints
     centre, scale = centre_and_scale(box[keep], spec)
     return Persons(

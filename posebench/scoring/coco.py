@@ -102,11 +102,31 @@ def _evaluate(
             engine.params.maxDets = [max_detections]
         engine.evaluate()
         engine.accumulate()
-        engine.summarize()
-    values = [float(v) if v > -1 else float("nan") for v in engine.stats]
     version = f"pycocotools {metadata.version('pycocotools')}"
-    percent = {name: 100.0 * v for name, v in zip(METRICS, values, strict=False)}
-    return Evaluation(values=percent, engine=engine, scorer=version)
+    return Evaluation(values=_summary(engine.eval), engine=engine, scorer=version)
+
+
+def _summary(accumulated: dict[str, Any]) -> dict[str, float]:
+    """Means over the accumulated arrays.
+
+    COCOeval's own summary looks for exactly 20 detections an image and prints; the arrays
+    are the same for any number.
+    """
+    precision = accumulated["precision"][:, :, 0, :, -1]
+    recall = accumulated["recall"][:, 0, :, -1]
+    parts = {"": slice(None), "50": slice(0, 1), "75": slice(5, 6)}
+    values = {f"AP{name}": _mean(precision[part, :, 0]) for name, part in parts.items()}
+    values |= {f"AR{name}": _mean(recall[part, 0]) for name, part in parts.items()}
+    for area, letter in enumerate("ML", start=1):
+        values |= {f"AP{letter}": _mean(precision[..., area])}
+        values |= {f"AR{letter}": _mean(recall[..., area])}
+    return {name: values[name] for name in METRICS}
+
+
+def _mean(values: NDArray[np.floating[Any]]) -> float:
+    """Percent, over what is not COCOeval's -1 for "nobody there"."""
+    valid = values[values > -1]
+    return 100.0 * float(np.mean(valid)) if valid.size else float("nan")
 
 
 def _no_results(kind: Any, truth: Any) -> Any:
@@ -119,7 +139,7 @@ def _no_results(kind: Any, truth: Any) -> Any:
 
 def _truth_json(dataset: Dataset) -> dict[str, Any]:
     truth, images = dataset.truth, dataset.images
-    joints = truth.keypoints.reshape(len(truth), -1)
+    joints = truth.keypoints.reshape(len(truth), 3 * truth.keypoints.shape[1])
     people = [
         {
             "id": int(truth.id[row]),

@@ -1,0 +1,123 @@
+"""Outcomes -> ``Record``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from posebench.inference.crop import self_test
+from posebench.inference.predict import Options
+from posebench.records.environment import environment
+from posebench.records.predictions import digest, save_coco_results, save_predictions
+from posebench.records.verdict import NO_CLAIM, judge
+from posebench.registry import Registry
+from posebench.run.outcome import Outcome
+from posebench.run.protocols import matching_claims
+from posebench.types.arrays import Dataset, Scores
+from posebench.types.model import PoseModel
+from posebench.types.protocol import Protocol
+from posebench.types.record import ClaimResult, DatasetInfo, Record
+
+
+def assemble(
+    model: PoseModel,
+    dataset: Dataset,
+    registry: Registry,
+    outcomes: Sequence[Outcome],
+    options: Options,
+    *,
+    limit: int | None,
+    command: str,
+    seconds: float,
+) -> Record:
+    """Judge every claim and put everything into one record.
+
+    Args:
+        model: With its entry and coverage.
+        dataset: That was evaluated.
+        registry: Resolves the claims' protocols.
+        outcomes: The first speaks for the record.
+        options: How it was run.
+        limit: Of images, if any.
+        command: That was given.
+        seconds: Wall time of the evaluation.
+    """
+    primary = outcomes[0]
+    claims = _claims(model, dataset, registry, outcomes)
+    verdicts = [claim.verdict for protocol, claim in claims if protocol == primary.protocol]
+    return Record(
+        kind="eval",
+        entry=model.entry.model_copy(update={"status": "runnable"}),
+        protocol=primary.protocol,
+        protocol_hash=primary.protocol.hash,
+        dataset=DatasetInfo(
+            id=dataset.id,
+            keypoint_set=dataset.keypoint_set,
+            images=len(dataset.images),
+            persons=primary.scores.persons,
+            annotations=dataset.annotations_file,
+            annotations_sha256=dataset.annotations_sha256,
+            complete=dataset.complete,
+            limit=limit,
+        ),
+        boxes=primary.boxes,
+        scores=finite(primary.scores),
+        intervals=primary.scores.intervals,
+        scorer=primary.scores.scorer,
+        verdict=verdicts[0] if verdicts else NO_CLAIM,
+        claims=tuple(claim for _, claim in claims),
+        coverage=model.coverage.fraction if model.coverage else None,
+        checkpoint_name=model.checkpoint_name,
+        checkpoint_sha256=model.checkpoint_sha256,
+        predictions_sha256=digest(primary.results.predictions),
+        seconds=round(seconds, 3),
+        environment=environment(
+            device=options.device,
+            threads=options.threads,
+            batch_size=options.batch_size,
+            crop_self_test=self_test(),
+        ),
+        command=command,
+        created=datetime.now(timezone.utc),
+    )
+
+
+def finite(scores: Scores) -> dict[str, float | None]:
+    """Metric values with None where nothing was annotated."""
+    return {name: v if math.isfinite(v) else None for name, v in scores.values.items()}
+
+
+def _claims(
+    model: PoseModel, dataset: Dataset, registry: Registry, outcomes: Sequence[Outcome]
+) -> list[tuple[Protocol, ClaimResult]]:
+    by_hash = {outcome.protocol.hash: outcome.scores for outcome in outcomes}
+    evaluated = [outcome.protocol for outcome in outcomes]
+    results = []
+    for claim, protocol, axes in matching_claims(model.entry, registry, evaluated):
+        scores = by_hash[protocol.hash]
+        values = finite(scores)
+        result = judge(
+            claim,
+            values.get(claim.metric),
+            scores.intervals.get(claim.metric),
+            axes=axes,
+            complete=dataset.complete,
+            persons=scores.persons,
+            scores=values,
+        )
+        results.append((protocol, result))
+    return results
+
+
+def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
+    """Write an outcome's raw columnar predictions and its COCO results.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    predictions = outcome.results.predictions
+    stem = f"predictions-{outcome.protocol.name}-{digest(predictions)[:8]}"
+    save_predictions(predictions, folder / f"{stem}.npz")
+    save_coco_results(outcome.results, folder / f"{stem}.json", dataset.category_id)

@@ -1,0 +1,141 @@
+"""Where annotations, images and boxes lie, and what to say when they do not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from posebench.datasets.boxes import Detections, read_detections
+from posebench.datasets.coco import load_coco, restrict
+from posebench.datasets.synthetic import IMAGES as SYNTHETIC_IMAGES
+from posebench.datasets.synthetic import write_synthetic
+from posebench.keypoints import keypoint_set
+from posebench.types.arrays import Dataset
+from posebench.types.dataset import DatasetSpec
+from posebench.types.errors import UserError
+
+DATA_ROOT = "POSEBENCH_DATA"
+CACHE = "POSEBENCH_CACHE"
+
+# Datasets that the package draws itself: id -> (images of the whole split, who writes it).
+DRAWN: dict[str, tuple[int, Callable[[Path], Path]]] = {
+    "synthetic": (SYNTHETIC_IMAGES, write_synthetic)
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the user said about where data lies.
+
+    Attributes:
+        data_root: Folder in the usual layout; None means ``POSEBENCH_DATA``.
+        annotations: Annotation file; None means the usual place under the root.
+        images: Image folder; None likewise.
+        boxes: Detector file; None likewise.
+        limit: Only the first images.
+    """
+
+    data_root: Path | None = None
+    annotations: Path | None = None
+    images: Path | None = None
+    boxes: Path | None = None
+    limit: int | None = None
+
+    def under_root(self, spec: DatasetSpec, *parts: str) -> Path:
+        """Return a path below the data root.
+
+        Raises:
+            UserError: No root was given.
+        """
+        root = data_root(spec, self.data_root)
+        if root is None:
+            raise UserError(
+                f"Where does {spec.title} lie? Neither --data-root nor {DATA_ROOT} is given.",
+                f"It needs {spec.annotation_file} and {spec.image_folder}/ in one folder. "
+                f"{spec.how_to_get}",
+            )
+        return root.joinpath(*parts)
+
+
+def cache_folder() -> Path:
+    """Folder for what posebench draws or fetches: ``POSEBENCH_CACHE`` or the user's cache."""
+    named = os.environ.get(CACHE)
+    return Path(named) if named else Path(platformdirs.user_cache_dir("posebench"))
+
+
+def data_root(spec: DatasetSpec, given: Path | None) -> Path | None:
+    """Return the folder of a dataset, drawing it first where posebench draws it itself."""
+    if given is not None:
+        return given
+    if spec.id in DRAWN:
+        return DRAWN[spec.id][1](cache_folder() / spec.id)
+    named = os.environ.get(DATA_ROOT)
+    return Path(named) if named else None
+
+
+def open_dataset(spec: DatasetSpec, sources: Sources, annotations: str) -> Dataset:
+    """Load a dataset's annotations.
+
+    Args:
+        spec: Of the registry.
+        sources: Given paths; what is not given is looked for in the usual layout.
+        annotations: The protocol's annotation file, a stem.
+
+    Raises:
+        UserError: Something is missing; the message says what was looked for and where.
+    """
+    usual = spec.annotation_file.format(annotations=annotations)
+    file = sources.annotations or sources.under_root(spec, usual)
+    folder = sources.images or sources.under_root(spec, spec.image_folder)
+    missing = [str(p) for p, there in ((file, file.is_file()), (folder, folder.is_dir()))
+               if not there]
+    if missing:
+        raise UserError(
+            f"{spec.title} is not complete: {' and '.join(missing)} not found.",
+            f"The usual layout is {usual} and {spec.image_folder}/ under --data-root "
+            f"(or {DATA_ROOT}). {spec.how_to_get}",
+        )
+    expected = DRAWN[spec.id][0] if spec.id in DRAWN else spec.images
+    dataset = load_coco(
+        file,
+        folder,
+        dataset_id=spec.id,
+        keypoint_set=spec.keypoints,
+        joints=len(keypoint_set(spec.keypoints)),
+        expected_images=expected,
+    )
+    return dataset if sources.limit is None else restrict(dataset, sources.limit)
+
+
+def open_boxes(
+    spec: DatasetSpec, sources: Sources, dataset: Dataset, name: str | None
+) -> tuple[Detections, str | None]:
+    """Read the detector boxes a protocol asks for.
+
+    Args:
+        spec: Of the registry.
+        sources: A given box file goes before the usual one.
+        dataset: Whose images count.
+        name: The protocol's name of the boxes.
+
+    Returns:
+        The boxes and the name under which they may stand in a protocol.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    if sources.boxes is not None:
+        file = sources.boxes
+    elif spec.detections:
+        file = sources.under_root(spec, spec.detections)
+    else:
+        raise UserError(f"No detector file is known for {spec.title}.", "Give one with --boxes.")
+    if not file.is_file():
+        raise UserError(
+            f"The detector boxes {file} do not exist.", f"Give a file with --boxes. {spec.how_to_get}"
+        )
+    return read_detections(file, dataset), name

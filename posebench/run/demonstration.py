@@ -1,0 +1,51 @@
+"""``posebench demo``: the shipped models on the drawn dataset, evaluated and timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from posebench.run.catalogue import list_entries
+from posebench.run.evaluation import evaluate, load_model
+from posebench.run.outcome import ProgressOf
+from posebench.speed.timing import measure_forward
+from posebench.types.record import Record
+
+ZOO = "demo"
+
+
+def demo(
+    *,
+    limit: int | None = None,
+    threads: int | None = None,
+    registry: Sequence[Path] = (),
+    progress: ProgressOf | None = None,
+    command: str = "posebench demo",
+) -> list[Record]:
+    """Evaluate every shipped model under all its claims' protocols, and time it.
+
+    Args:
+        limit: Only the first images; claims are then judged as on a subset.
+        threads: Threads that read and crop.
+        registry: Folders of further rows.
+        progress: Called with (what, done, all).
+        command: For the records.
+
+    Returns:
+        One record a model, with ``timings``, in the order of the registry.
+    """
+    records = []
+    for entry in list_entries(zoo=ZOO, status="runnable", registry=registry):
+        record = evaluate(
+            entry.key,
+            limit=limit,
+            threads=threads,
+            registry=registry,
+            progress=progress,
+            command=command,
+        )
+        if progress:
+            progress(f"{entry.id}, timing", 0, 0)
+        timings = measure_forward(load_model(entry.key, registry=registry))
+        records.append(record.model_copy(update={"timings": timings}))
+    return records

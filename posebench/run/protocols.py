@@ -1,0 +1,106 @@
+"""Which protocols a request means, and which claims they can be held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from posebench.inference import IMPLEMENTED
+from posebench.registry import Registry
+from posebench.types.entry import Claim, Entry
+from posebench.types.errors import UserError
+from posebench.types.protocol import Protocol
+
+# What turns this network's heatmaps into coordinates: ``common`` leaves it to the model.
+OWN_AXES = (
+    "flip_merge",
+    "decode",
+    "dark_kernel",
+    "softargmax_beta",
+    "inverse",
+    "coordinate_bias",
+    "annotations",
+    "scorer",
+)
+
+
+def claim_protocols(entry: Entry, registry: Registry) -> tuple[Protocol, ...]:
+    """Return the distinct protocols of an entry's accuracy claims, the primary one first."""
+    keys = dict.fromkeys(c.protocol for c in entry.claims if c.is_accuracy and c.protocol)
+    return tuple(registry.protocol(key) for key in keys)
+
+
+def common_protocol(entry: Entry, registry: Registry) -> Protocol:
+    """Return the protocol that puts every model on one footing, with the model's own decode."""
+    common = registry.protocol("common")
+    own = claim_protocols(entry, registry)[:1]
+    return common.model_copy(update={axis: getattr(p, axis) for p in own for axis in OWN_AXES})
+
+
+def requested_protocols(
+    entry: Entry, registry: Registry, name: str, changes: dict[str, Any]
+) -> tuple[Protocol, ...]:
+    """Resolve ``--protocol`` and the axis overrides.
+
+    Args:
+        entry: The model.
+        registry: Where protocols are named.
+        name: ``claim`` (all protocols of the entry's claims), ``common`` or a protocol's name.
+        changes: Axis -> value; None means untouched.
+
+    Returns:
+        The protocols to evaluate, the one that ``Record.scores`` speaks for first.  With an
+        override that is the changed primary protocol alone.
+
+    Raises:
+        UserError: The name is unknown, or a choice is not built yet.
+    """
+    if name == "claim":
+        protocols = claim_protocols(entry, registry) or (common_protocol(entry, registry),)
+    elif name == "common":
+        protocols = (common_protocol(entry, registry),)
+    else:
+        protocols = (registry.protocol(name),)
+    if any(value is not None for value in changes.values()):
+        protocols = (protocols[0].with_choices(**changes),)
+    for protocol in protocols:
+        missing = unbuilt(protocol)
+        if missing:
+            raise UserError(
+                f"Protocol {protocol.key} needs {', '.join(missing)}, which is not built yet.",
+                "Override that choice, or take --protocol common.",
+            )
+    return protocols
+
+
+def unbuilt(protocol: Protocol) -> list[str]:
+    """Return the choices of a protocol that this version cannot do, as ``axis value``."""
+    return [
+        f"{axis} {getattr(protocol, axis)}"
+        for axis, known in IMPLEMENTED.items()
+        if getattr(protocol, axis) not in known
+    ]
+
+
+def matching_claims(
+    entry: Entry, registry: Registry, evaluated: Sequence[Protocol]
+) -> list[tuple[Claim, Protocol, tuple[str, ...]]]:
+    """Pair accuracy claims with the evaluated protocol they can be held against.
+
+    Returns:
+        (claim, protocol, axes): ``axes`` is empty when the protocols are equal, and names the
+        detector file when only that could not be had.  Claims made under any other protocol are
+        left out.
+    """
+    found = []
+    for claim in entry.claims:
+        if not claim.is_accuracy or claim.protocol is None:
+            continue
+        claimed = registry.protocol(claim.protocol)
+        for protocol in evaluated:
+            differences = claimed.differences(protocol)
+            if set(differences) <= {"box_file"}:
+                axes = tuple(f"{a}: {old} -> {new}" for a, (old, new) in differences.items())
+                found.append((claim, protocol, axes))
+                break
+    return found

@@ -1,0 +1,112 @@
+"""Crops equal a plain reimplementation to the byte; the way back undoes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posebench.datasets.boxes import centre_and_scale
+from posebench.inference import crop
+from posebench.types.entry import InputSpec
+from tests import make, plain
+
+SIZES = [(256, 192), (128, 96), (384, 288), (256, 256)]
+BOXES = st.tuples(
+    st.floats(-40, 600, width=32),
+    st.floats(-40, 400, width=32),
+    st.floats(1, 640, width=32),
+    st.floats(1, 480, width=32),
+)
+
+
+def stored(box, spec):
+    centre, scale = centre_and_scale(np.array([box], np.float64), spec)
+    return centre[0], scale[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(box=BOXES, size=st.sampled_from(SIZES))
+def test_centre_and_scale_are_the_references_bits(box, size):
+    spec = InputSpec(size=size)
+    centre, scale = stored(box, spec)
+    expected_centre, expected_scale = plain.centre_scale(box, *size)
+    assert centre.tobytes() == expected_centre.tobytes()
+    assert scale.tobytes() == expected_scale.tobytes()
+
+
+def test_a_centre_at_minus_one_is_not_padded():
+    spec = InputSpec(size=(256, 192))
+    centre, scale = stored((-4, 10, 6, 8), spec)
+    assert centre[0] == -1
+    assert scale[0] * 200 == pytest.approx(6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(box=BOXES, size=st.sampled_from(SIZES), seed=st.integers(0, 5))
+def test_hrnet_crops_are_the_references_bytes(box, size, seed):
+    spec = InputSpec(size=size)
+    centre, scale = stored(box, spec)
+    image = make.image(320, 240, seed)
+    ours = crop.crop_person(image, crop.crop_matrix(centre, scale, spec), spec)
+    theirs = plain.crop(image, plain.hrnet_matrix(centre, scale, *size), *size)
+    assert ours.tobytes() == theirs.tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(box=BOXES, size=st.sampled_from(SIZES), seed=st.integers(0, 5))
+def test_udp_crops_are_the_references_bytes(box, size, seed):
+    spec = InputSpec(size=size, crop="udp_affine")
+    centre, scale = stored(box, spec)
+    image = make.image(320, 240, seed)
+    ours = crop.crop_person(image, crop.crop_matrix(centre, scale, spec), spec)
+    theirs = plain.crop(image, plain.udp_matrix(centre, scale, *size), *size)
+    assert ours.tobytes() == theirs.tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(box=BOXES, size=st.sampled_from(SIZES), seed=st.integers(0, 999))
+def test_the_way_back_undoes_the_crop(box, size, seed):
+    """Image -> input, over the stride, -> image is the identity for each rule's own pair."""
+    points = np.random.default_rng(seed).uniform(0, 300, (1, 5, 2))
+    for rule, inverse in (("hrnet_affine", "affine"), ("udp_affine", "udp")):
+        spec = InputSpec(size=size, crop=rule)
+        centre, scale = stored(box, spec)
+        there = crop.apply_affine(points, crop.crop_matrix(centre, scale, spec)[None])
+        if inverse == "udp":
+            height, width = np.array(spec.size) - 1
+            cells_high, cells_wide = np.array(spec.heatmap_size) - 1
+            there *= np.array([cells_wide / width, cells_high / height])
+        else:
+            there /= spec.stride
+        back = crop.apply_affine(there, crop.inverse_matrix(centre, scale, spec, inverse)[None])
+        # float32 corners: relative to the longest distance in the picture.
+        reach = np.abs(points - centre).max() + scale.max() * 200
+        np.testing.assert_allclose(back, points, atol=2e-5 * reach)
+
+
+def test_the_biased_and_the_corner_aligned_way_back_differ():
+    spec = InputSpec(size=(256, 192))
+    centre, scale = stored((10, 20, 200, 300), spec)
+    cell = np.array([[[0.0, 0.0]]])
+    biased = crop.apply_affine(cell, crop.inverse_matrix(centre, scale, spec, "affine")[None])
+    corner = crop.apply_affine(cell, crop.inverse_matrix(centre, scale, spec, "udp")[None])
+    width = scale[0] * 200
+    np.testing.assert_allclose(corner[0, 0], centre - scale * 100, atol=1e-3)
+    np.testing.assert_allclose(biased[0, 0, 0], centre[0] - width / 2, atol=1e-3)
+    other = np.array([[[47.0, 63.0]]])
+    biased = crop.apply_affine(other, crop.inverse_matrix(centre, scale, spec, "affine")[None])
+    corner = crop.apply_affine(other, crop.inverse_matrix(centre, scale, spec, "udp")[None])
+    assert (corner - biased)[0, 0, 0] == pytest.approx(width / 48, abs=1e-3)
+
+
+def test_padding_is_a_quarter_of_the_box():
+    spec = InputSpec(size=(256, 192))
+    _, scale = stored((0, 0, 96, 128), spec)
+    np.testing.assert_allclose(scale * 200, [120, 160], rtol=1e-6)
+
+
+def test_the_self_test_names_this_opencv():
+    """The digest on x86-64 wheels of OpenCV 4.x; another value means other crops."""
+    assert crop.self_test() == "1e352eb2959e4eb9"

@@ -1,0 +1,124 @@
+"""Instance scores and OKS suppression against plain loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from posebench.inference.select import RESCORINGS, SUPPRESSIONS, select
+from posebench.types.arrays import Predictions
+from tests import make, plain
+
+
+def people(seed: int, count: int = 12, images: int = 3) -> Predictions:
+    """Persons of which some are near copies of others in the same image."""
+    generator = np.random.default_rng(seed)
+    keypoints = generator.uniform(0, 200, (count, 17, 2)).astype(np.float32)
+    image_id = np.sort(generator.integers(0, images, count))
+    for row in range(1, count, 2):
+        if image_id[row] == image_id[row - 1]:
+            noise = generator.normal(0, generator.uniform(0.1, 6), (17, 2))
+            keypoints[row] = keypoints[row - 1] + noise
+    return Predictions(
+        keypoints=keypoints,
+        joint_scores=generator.uniform(0, 1, (count, 17)).astype(np.float32),
+        box_score=generator.uniform(0, 1, count),
+        crop_area=generator.uniform(3e3, 6e4, count),
+        image_id=image_id.astype(np.int64),
+        person_id=np.arange(count),
+        keypoint_set="coco_17",
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 10_000), threshold=st.sampled_from([0.5, 0.9]))
+def test_scores_and_kept_persons_equal_plain_loops(seed, threshold):
+    predictions = people(seed)
+    protocol = make.protocol(nms_threshold=threshold)
+    results = select(predictions, protocol)
+    expected = [
+        plain.instance_score(joints, box)
+        for joints, box in zip(predictions.joint_scores, predictions.box_score, strict=True)
+    ]
+    np.testing.assert_allclose(results.score, expected, rtol=1e-6)
+    kept = []
+    for image in np.unique(predictions.image_id):
+        rows = np.flatnonzero(predictions.image_id == image)
+        persons = [
+            (
+                int(row),
+                predictions.keypoints[row].astype(float).tolist(),
+                float(predictions.crop_area[row]),
+                float(results.score[row]),
+            )
+            for row in rows
+        ]
+        kept += plain.suppress(persons, threshold)
+    assert np.flatnonzero(results.kept).tolist() == sorted(kept)
+
+
+def test_the_generator_really_makes_duplicates():
+    dropped = [int((~select(people(s), make.protocol()).kept).sum()) for s in range(40)]
+    assert sum(n > 0 for n in dropped) > 10
+
+
+def test_only_joints_above_the_threshold_count():
+    predictions = people(0, count=1)
+    joints = np.full((1, 17), 0.2, np.float32)
+    joints[0, :2] = [0.6, 0.8]
+    one = Predictions(**(vars(predictions) | {"joint_scores": joints, "box_score": np.ones(1)}))
+    score = RESCORINGS["box_times_mean_visible"](one, make.protocol())
+    # float32 0.2 is just above 0.2, in the references too: all 17 count.
+    assert score[0] == pytest.approx((15 * 0.2 + 1.4) / 17, rel=1e-6)
+    low = np.where(joints > 0.3, joints, np.float32(0.19))
+    one = Predictions(**(vars(one) | {"joint_scores": low}))
+    assert RESCORINGS["mean_visible"](one, make.protocol())[0] == pytest.approx(0.7)
+    everything = make.protocol(visibility_threshold=0.0)
+    assert RESCORINGS["mean_visible"](one, everything)[0] == pytest.approx(
+        (15 * 0.19 + 1.4) / 17, rel=1e-6
+    )
+
+
+def test_a_person_without_any_visible_joint_scores_zero():
+    predictions = people(0, count=1)
+    none = Predictions(**(vars(predictions) | {"joint_scores": np.zeros((1, 17), np.float32)}))
+    assert select(none, make.protocol()).score[0] == 0.0
+
+
+def test_the_threshold_itself_is_kept():
+    """Suppressed only above the threshold: OKS exactly at it stays."""
+    base = people(1, count=2, images=1)
+    same = Predictions(**(vars(base) | {"keypoints": np.zeros((2, 17, 2), np.float32)}))
+    assert select(same, make.protocol(nms_threshold=1.0)).kept.all()
+    assert select(same, make.protocol(nms_threshold=0.999)).kept.sum() == 1
+
+
+def test_of_equal_scores_the_later_row_is_kept():
+    base = people(1, count=2, images=1)
+    twins = {
+        "keypoints": np.zeros((2, 17, 2), np.float32),
+        "joint_scores": np.full((2, 17), 0.5, np.float32),
+        "box_score": np.ones(2),
+    }
+    same = Predictions(**(vars(base) | twins))
+    assert select(same, make.protocol()).kept.tolist() == [False, True]
+
+
+def test_persons_of_different_images_never_meet():
+    base = people(1, count=2)
+    apart = {"keypoints": np.zeros((2, 17, 2), np.float32), "image_id": np.array([4, 9])}
+    assert select(Predictions(**(vars(base) | apart)), make.protocol()).kept.all()
+
+
+def test_no_suppression_keeps_everyone():
+    predictions = people(2)
+    assert SUPPRESSIONS["none"](predictions, predictions.box_score, make.protocol()).all()
+
+
+def test_nobody_in_nobody_out():
+    empty = people(0, count=0)
+    results = select(empty, make.protocol())
+    assert len(results.score) == 0
+    assert len(results.kept) == 0
