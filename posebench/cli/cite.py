@@ -20,11 +20,11 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print BibTeX."""
-    from posebench.registry import cite
+    from posebench.registry import cite, load_registry
     from posebench.run import find_entry
 
     entry = find_entry(arguments.model, arguments.dataset, registry=arguments.registry)
-    text = cite(entry)
+    text = cite(entry, load_registry(tuple(arguments.registry)))
     if arguments.json:
         print_json({"key": entry.key, "licence": entry.licence, "bibtex": text})
     else:
