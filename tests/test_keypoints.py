@@ -118,5 +118,5 @@ def test_feet_stand_in_each_zoo_s_own_order() -> None:
 
 
 def test_unknown_set_suggests_a_known_one() -> None:
-    with pytest.raises(UserError, match="coco_71.*Did you mean coco_17"):
+    with pytest.raises(UserError, match=r"coco_71.*Did you mean coco_17"):
         keypoint_set("coco_71")

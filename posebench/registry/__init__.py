@@ -1,0 +1,23 @@
+"""The registry: every published model, number, protocol, dataset and file, read from YAML."""
+
+from __future__ import annotations
+
+from posebench.registry.cite import cite
+from posebench.registry.loader import (
+    GROUP,
+    VARIABLE,
+    load_registry,
+    shipped_folder,
+    shipped_registry,
+)
+from posebench.registry.lookup import Registry
+
+__all__ = [
+    "GROUP",
+    "VARIABLE",
+    "Registry",
+    "cite",
+    "load_registry",
+    "shipped_folder",
+    "shipped_registry",
+]

@@ -1,0 +1,153 @@
+"""What stands in the files of ``registry/``: the shapes of zoo files and of their rows."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from posebench.types.base import Frozen
+from posebench.types.entry import Container, Evidence, Id, InputSpec, NetworkSpec, Unit
+
+
+class PageSpec(Frozen):
+    """A published page: where it stands, and at which commit it was read."""
+
+    repository: str
+    path: str
+    commit: str | None = None
+    note: str = ""
+
+
+class ColumnSpec(Frozen):
+    """One result column of a published table.
+
+    Attributes:
+        column: Position in the page's table, from 1.
+        metric: Metric name; None when ``metrics`` is given.
+        metrics: Metric names of the parts of a cell such as ``71.1/91.3/78.7``.
+        protocol: Protocol of the column's accuracy numbers; the table's if not given.
+    """
+
+    column: int
+    metric: str | None = None
+    metrics: tuple[str, ...] = ()
+    unit: Unit = "percent"
+    protocol: str | None = None
+    evidence: Evidence | None = None
+    hardware: str | None = None
+    scope: str | None = None
+    published_as: str | None = None
+    note: str = ""
+
+
+class TableSpec(Frozen):
+    """A published table: its result columns, in the order in which rows give their cells.
+
+    Attributes:
+        page: Name of the page, a key of the zoo's ``pages``.
+        protocol: Protocol of accuracy columns that name none.
+        evidence: Of the accuracy columns that say nothing else.
+    """
+
+    page: str
+    protocol: str | None = None
+    evidence: Evidence = "stated"
+    hardware: str | None = None
+    scope: str | None = None
+    columns: tuple[ColumnSpec, ...]
+
+
+class ClaimRow(Frozen):
+    """The numbers of one table line, or one number that stands apart.
+
+    Attributes:
+        table: Table of the cells, a key of the zoo's ``tables``.
+        line: Line of the page, from 1.
+        cells: The page's own characters, one cell for each column of the table, separated by
+            spaces; ``-`` where nothing was published.
+        protocol: Overrides the table's.
+        page: Page of a single number, which ``column``, ``part``, ``raw`` and ``metric`` describe.
+    """
+
+    table: str | None = None
+    line: int | None = None
+    cells: str | None = None
+    protocol: str | None = None
+    evidence: Evidence | None = None
+    page: str | None = None
+    column: int | None = None
+    part: int = 1
+    raw: str | None = None
+    metric: str | None = None
+    unit: Unit = "percent"
+    hardware: str | None = None
+    scope: str | None = None
+    published_as: str | None = None
+    note: str = ""
+
+
+class CheckpointRow(Frozen):
+    """A published file; see ``posebench.types.entry.Checkpoint``, whose id is the key here."""
+
+    container: Container
+    location: str | None = None
+    file_name: str | None = None
+    sha256: str | None = None
+    sha1: str | None = None
+    size: int | None = None
+    licence: str = ""
+    note: str = ""
+
+
+class Row(Frozen):
+    """One model.
+
+    Attributes:
+        short: Short name; the id if not given.
+        input: Name of one of the zoo's ``inputs``.
+        checkpoint: Id of a checkpoint; the row's id if neither this nor ``file`` is given.
+        file: The checkpoint itself, for a file that serves this row alone.
+        adapter: The zoo's if not given.
+        licence: The zoo's if not given.
+        cite: Keys of the zoo's ``citations``; the zoo's ``cite`` if not given.
+    """
+
+    id: Id
+    short: Id | None = None
+    title: str
+    dataset: Id
+    network: NetworkSpec
+    adapter: str | None = None
+    input: str
+    checkpoint: str | None = None
+    file: CheckpointRow | None = None
+    claims: tuple[ClaimRow, ...] = ()
+    licence: str | None = None
+    cite: tuple[str, ...] | None = None
+    status: str | None = None
+    note: str = ""
+
+
+class ZooFile(Frozen):
+    """A file of ``registry/zoos/``.
+
+    Attributes:
+        zoo: Slug; the file's name without suffix.
+        adapter: Naming scheme of the zoo's parameters.
+        citations: Key -> BibTeX.
+        cite: Keys that speak for every row that names none.
+        inputs: Name -> what belongs to the weights.
+        checkpoints: Files that serve this zoo alone, by id.
+    """
+
+    zoo: Id
+    title: str
+    homepage: str = ""
+    licence: str
+    adapter: str = "native"
+    citations: dict[str, str] = Field(default_factory=dict)
+    cite: tuple[str, ...] = ()
+    pages: dict[str, PageSpec] = Field(default_factory=dict)
+    inputs: dict[str, InputSpec]
+    tables: dict[str, TableSpec] = Field(default_factory=dict)
+    checkpoints: dict[Id, CheckpointRow] = Field(default_factory=dict)
+    rows: tuple[Row, ...]
