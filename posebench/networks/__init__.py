@@ -1,0 +1,63 @@
+"""Plain PyTorch networks, one family per file, found by name.
+
+Importing this package imports no torch: the table holds ``module:callable`` strings that
+``build_network`` resolves.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from posebench.types.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NETWORKS: dict[str, str] = {
+    "demo": "posebench.networks.demo:DemoNet",
+    "lite_hrnet": "posebench.networks.lite_hrnet:LiteHRNet",
+    "lpn": "posebench.networks.lpn:LPN",
+}
+
+STRIDES: dict[str, int] = dict.fromkeys(NETWORKS, 4)
+"""Input pixels per heatmap cell of each network."""
+
+
+def build_network(name: str, **arguments: Any) -> nn.Module:
+    """Build a network with fresh random weights.
+
+    Args:
+        name: A key of ``NETWORKS``.
+        **arguments: What the network's constructor takes, e.g. ``layers`` and ``joints`` of
+            ``lpn`` or ``variant``, ``width`` and ``joints`` of ``lite_hrnet``.
+
+    Returns:
+        A module that maps (N, 3, H, W) float32 crops to (N, K, H/stride, W/stride) heatmaps.
+
+    Raises:
+        UserError: Nothing has that name, or it does not take these arguments.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"There is no network named '{name}'.", _suggestion(name))
+    module, _, attribute = NETWORKS[name].partition(":")
+    constructor = getattr(import_module(module), attribute)
+    signature = inspect.signature(constructor)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise UserError(
+            f"The network '{name}' cannot be built: {error}.",
+            f"It takes {', '.join(signature.parameters)}.",
+        ) from error
+    network: nn.Module = constructor(**arguments)
+    return network
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name, NETWORKS, n=1)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f"Known networks: {', '.join(sorted(NETWORKS))}."
