@@ -125,7 +125,7 @@ class CrossResolutionWeighting(nn.Module):
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         """Map branches (N, C_i, H/2^i, W/2^i) to the same shapes."""
-        coarsest = branches[-1].shape[-2:]
+        coarsest = (branches[-1].shape[-2], branches[-1].shape[-1])
         pooled = [F.adaptive_avg_pool2d(x, coarsest) for x in branches[:-1]] + [branches[-1]]
         weights = self.conv2(self.conv1(torch.cat(pooled, dim=1))).split(self.channels, dim=1)
         return [

@@ -1,0 +1,118 @@
+"""Entry and file to PoseModel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posebench.adapters.catalogue import find_adapter
+from posebench.networks import STRIDES, build_network
+from posebench.types.entry import Checkpoint, Entry
+from posebench.types.errors import UserError
+from posebench.types.model import PoseModel
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PACKAGE = "package:"
+RANDOM_SEED = 0
+# What a location's scheme stands for on the web.
+PAGES = {
+    "gdrive:": "https://drive.google.com/file/d/",
+    "gdrive-folder:": "https://drive.google.com/drive/folders/",
+}
+
+
+def load_model(
+    entry: Entry, checkpoint: Path | None = None, *, allow_random: bool = False
+) -> PoseModel:
+    """Build an entry's network and fill it from its weights file, strictly.
+
+    Size and digests that the registry knows are compared before the file is opened.
+
+    Args:
+        entry: The registry row.
+        checkpoint: The file, in the format its zoo publishes; None for weights that posebench
+            ships, or for entries that need none.
+        allow_random: Give random weights (always the same) where no file is at hand, for
+            timing.
+
+    Returns:
+        The network in evaluation mode, float32, on the CPU; its coverage is None only for
+        random weights.
+
+    Raises:
+        UserError: No file, a wrong or damaged one, or one that does not fit the network.
+    """
+    network = _build(entry)
+    path = checkpoint if checkpoint is not None else _shipped(entry.checkpoint)
+    if path is None:
+        if allow_random or entry.checkpoint.container == "none":
+            return PoseModel(network=network, entry=entry)
+        raise UserError(f"{entry.key} needs its weights file.", _where(entry.checkpoint))
+
+    # not above: building and refusing work without the readers' libraries
+    from posebench.checkpoints import load_strict, read_checkpoint, sha256_of, verify_file
+
+    known = entry.checkpoint
+    verify_file(path, sha256=known.sha256, size=known.size, sha1=known.sha1)
+    adapter = find_adapter(entry.adapter)
+    state = adapter(read_checkpoint(path), network)
+    coverage = load_strict(network, state, source=str(path))
+    return PoseModel(
+        network=network,
+        entry=entry,
+        coverage=coverage,
+        checkpoint_name=path.name,
+        checkpoint_sha256=sha256_of(path),
+    )
+
+
+def _build(entry: Entry) -> nn.Module:
+    """Build with the same random weights every time, without touching the caller's generator."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        network = build_network(entry.network.name, **entry.network.arguments)
+    stride = STRIDES[entry.network.name]
+    if entry.input.stride != stride:
+        raise UserError(
+            f"{entry.key} says stride {entry.input.stride}, its network "
+            f"'{entry.network.name}' has stride {stride}.",
+            f"Correct the row{f' in {entry.origin}' if entry.origin else ''}.",
+        )
+    return network.float().eval()
+
+
+def _shipped(checkpoint: Checkpoint) -> Path | None:
+    """Return the file inside the package that ``package:<path>`` names.
+
+    Raises:
+        UserError: The path leaves the package, or nothing is there.
+    """
+    location = checkpoint.location or ""
+    if not location.startswith(PACKAGE):
+        return None
+    from importlib.resources import files
+
+    root = Path(str(files("posebench"))).resolve()
+    path = (root / location.removeprefix(PACKAGE)).resolve()
+    if not path.is_relative_to(root) or not path.is_file():
+        raise UserError(
+            f"The checkpoint '{checkpoint.id}' is not inside the package at '{location}'.",
+            "Install posebench again, or correct the location.",
+        )
+    return path
+
+
+def _where(checkpoint: Checkpoint) -> str:
+    """Say where the file is published and how to hand it over."""
+    location = checkpoint.location
+    if location is None:
+        return "Nobody published it where posebench knows; pass yours with --checkpoint FILE."
+    for scheme, page in PAGES.items():
+        if location.startswith(scheme):
+            location = page + location.removeprefix(scheme)
+    file = f" ({checkpoint.file_name})" if checkpoint.file_name else ""
+    return f"Download it from {location}{file} and pass it with --checkpoint FILE."

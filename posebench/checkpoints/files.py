@@ -1,0 +1,116 @@
+"""What is checked before a weights file is opened: that it is a file, its size, its digests."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from posebench.types.errors import UserError
+
+BLOCK = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits.
+
+    Raises:
+        UserError: The file is missing, not a file, empty or unreadable.
+    """
+    return _digest(path, "sha256")
+
+
+def verify_file(
+    path: Path,
+    sha256: str | None = None,
+    size: int | None = None,
+    sha1: str | None = None,
+) -> None:
+    """Compare a file with what its publisher says about it; what is None is not compared.
+
+    Args:
+        path: The weights file.
+        sha256: Full digest, hexadecimal.
+        size: Bytes.
+        sha1: Full digest or its published first digits, hexadecimal (MXNet zoos).
+
+    Raises:
+        UserError: The file is missing, not a file, empty or unreadable, or differs.
+    """
+    found = size_of(path)
+    again = "Download the file again, or leave it out if you meant other weights."
+    if size is not None and found != size:
+        raise UserError(f"{path} has {found} bytes, the published file has {size}.", again)
+    for name, expected in (("sha256", sha256), ("sha1", sha1)):
+        if expected is None:
+            continue
+        digest = _digest(path, name)
+        if not digest.startswith(expected.lower()):
+            raise UserError(
+                f"{path} has {name} {digest[: len(expected)]}, the published file has "
+                f"{expected.lower()}.",
+                again,
+            )
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a regular, non-empty file.
+
+    Raises:
+        UserError: The path is missing, no regular file, empty or unreadable.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be opened: {error.strerror or error}.", "Check the path."
+        ) from error
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not a weights file.", "Name the file inside it.")
+    if not path.is_file():
+        raise UserError(f"{path} is not a regular file.", "Give a weights file.")
+    if size == 0:
+        raise UserError(f"{path} is empty.", "Download the file again.")
+    return size
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """Return the first ``count`` bytes of a file, fewer if it is shorter.
+
+    Raises:
+        UserError: See ``size_of``.
+    """
+    size_of(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_all(path: Path) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        UserError: See ``size_of``.
+    """
+    size_of(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _digest(path: Path, name: str) -> str:
+    size_of(path)
+    digest = hashlib.new(name)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return digest.hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions.")

@@ -1,0 +1,178 @@
+"""Files of ``torch.save``, the zip of today and the pickles before it; ``weights_only`` always."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from posebench.checkpoints.container import ZIP
+from posebench.checkpoints.contents import damaged, refused, tensors_of
+from posebench.checkpoints.files import read_head, size_of
+from posebench.checkpoints.pickles import Damaged, inspect_pickle
+from posebench.types.errors import UserError
+
+# Bytes of one element of torch's storage classes; an unknown class counts as one byte.
+ITEM_BYTES = {
+    "DoubleStorage": 8,
+    "LongStorage": 8,
+    "ComplexFloatStorage": 8,
+    "ComplexDoubleStorage": 16,
+    "FloatStorage": 4,
+    "IntStorage": 4,
+    "HalfStorage": 2,
+    "BFloat16Storage": 2,
+    "ShortStorage": 2,
+}
+# magic number, protocol version and system info come before the legacy format's contents
+LEGACY_PREAMBLE = 3
+
+
+def read_torch(path: Path) -> dict[str, Tensor]:
+    """Return the named CPU tensors of a ``torch.save`` file.
+
+    A dry run over its pickle comes first: no storage may claim more bytes than the file has for
+    it, since ``torch.load`` allocates what it is told.
+
+    Raises:
+        UserError: The file is cut short or garbled, is a zip of something else, or its pickle
+            asks for anything but tensors.
+    """
+    globals_: set[str] = set()
+    try:
+        _dry_run(path, globals_)
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except Damaged as error:
+        raise damaged(path, "torch", error) from error
+    except pickle.UnpicklingError as error:
+        foreign = sorted(g for g in globals_ if not g.startswith(("torch.", "collections.")))
+        if foreign:
+            raise refused(path, ", ".join(foreign[:3])) from error
+        raise damaged(path, "torch", error) from error
+    except Exception as error:  # torch raises many kinds for a garbled file
+        raise damaged(path, "torch", error) from error
+    return tensors_of(contents, path)
+
+
+def _dry_run(path: Path, globals_: set[str]) -> None:
+    if read_head(path, len(ZIP)) == ZIP:
+        _dry_run_zip(path, globals_)
+        return
+    with path.open("rb") as file:
+        for _ in range(LEGACY_PREAMBLE):
+            inspect_pickle(file)
+        probe = _probe(file, globals_)
+    if sum(probe.claims.values()) > size_of(path):
+        raise Damaged(f"its tensors need {sum(probe.claims.values())} bytes, it has fewer")
+
+
+def _dry_run_zip(path: Path, globals_: set[str]) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            folder = _checked_folder(path, archive.infolist())
+            probe = _probe(io.BytesIO(archive.read(f"{folder}data.pkl")), globals_)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        raise Damaged(str(error)) from error
+    for key, claimed in probe.claims.items():
+        member = members.get(f"{folder}data/{key}")
+        stored = member.file_size if member else 0
+        if claimed > stored:
+            raise Damaged(f"storage {key} needs {claimed} bytes, the file has {stored} for it")
+
+
+def _checked_folder(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
+    """Return the archive's top folder, as ``name/``, if the archive is one that torch writes."""
+    names = [member.filename for member in members]
+    pickles = [name for name in names if name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise UserError(
+            f"{path} is a zip archive, but not one of torch.",
+            "Unpack it and name the weights file inside.",
+        )
+    folder = pickles[0].removesuffix("data.pkl")
+    if f"{folder}constants.pkl" in names:
+        raise UserError(
+            f"{path} is a TorchScript program, not a state dict.",
+            "Give the file that the zoo publishes for this model.",
+        )
+    # torch stores its members as they are: a packed one could unfold without limit
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise Damaged("its members are packed, which torch does not do")
+    if len(set(names)) != len(names) or sum(m.file_size for m in members) > size_of(path):
+        raise Damaged("its members overlap")
+    return folder
+
+
+def _probe(stream: BinaryIO, globals_: set[str]) -> _Probe:
+    """Unpickle with inert objects in place of everything the pickle names."""
+    start = stream.tell()
+    inspect_pickle(stream)
+    end = stream.tell()
+    stream.seek(start)
+    probe = _Probe(io.BytesIO(stream.read(end - start)), globals_)
+    try:
+        probe.load()
+    except Damaged:
+        raise
+    except Exception as error:  # a garbled pickle may do anything to inert objects
+        raise Damaged(str(error) or type(error).__name__) from error
+    return probe
+
+
+class _Probe(pickle.Unpickler):
+    """Notes what a pickle asks for: names, and the bytes each storage is said to have."""
+
+    def __init__(self, stream: BinaryIO, globals_: set[str]) -> None:
+        super().__init__(stream, encoding="latin1")
+        self.globals = globals_
+        self.claims: dict[str, int] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.globals.add(f"{module}.{name}")
+        return type(name, (_Inert,), {})
+
+    def persistent_load(self, pid: Any) -> Any:
+        # ('storage', class, key, location, elements[, view])
+        _, kind, key, _, elements, *_ = pid
+        if type(elements) is not int or elements < 0:
+            raise Damaged(f"a storage of {elements!r} elements")
+        item = ITEM_BYTES.get(getattr(kind, "__name__", ""), 1)
+        self.claims[str(key)] = max(self.claims.get(str(key), 0), elements * item)
+        return _Inert()
+
+
+class _Inert:
+    """Takes any call and any state, and does nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> _Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> _Inert:
+        return _Inert()
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+    def __setitem__(self, _: Any, __: Any) -> None:
+        pass
+
+    def append(self, _: Any) -> None:
+        pass
+
+    def extend(self, _: Any) -> None:
+        pass
+
+    def add(self, _: Any) -> None:
+        pass
