@@ -7,10 +7,10 @@ import contextlib
 import sys
 from pathlib import Path
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import Parser, positive, print_json
 from posebench.cli.progress import progress
 from posebench.cli.results import claims_table, speed_table
-from posebench.types.record import Record
+from posebench.types.record import ClaimResult
 
 EXAMPLES = ("posebench demo", "posebench demo --output /tmp/demo --json")
 
@@ -24,6 +24,10 @@ def add_arguments(parser: Parser) -> None:
         default=Path("reports/demo"),
         help="where index.html and records/ go (default: reports/demo)",
     )
+    parser.add_argument(
+        "--limit", metavar="N", type=positive, help="only the first N images, for a quick look"
+    )
+    parser.add_argument("--threads", type=positive, metavar="N", help="threads that read and crop")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,22 +41,30 @@ def run(arguments: argparse.Namespace) -> int:
     from posebench.run import demo
 
     with contextlib.redirect_stdout(sys.stderr), progress() as report:
-        records = demo(arguments.output, progress=report)
+        records = demo(
+            limit=arguments.limit,
+            threads=arguments.threads,
+            registry=arguments.registry,
+            progress=report,
+            command=arguments.command,
+        )
     save_all(records, arguments.output / "records")
     page = write_site(records, arguments.output)
-    held = all(claims_hold(record) for record in records)
+    results = [result for record in records for result in record.claims]
+    broken = [result for result in results if not holds(result)]
     if arguments.json:
         content = [to_json(record) for record in records]
-        print_json({"page": str(page), "reproduced": held, "records": content})
+        print_json({"page": str(page), "reproduced": not broken, "records": content})
     else:
-        print(claims_table([record for record in records if record.kind == "eval"]))
-        print(f"\n{speed_table([record for record in records if record.timings])}")
-        print(f"\nThe page: {page}")
-    if not held:
+        # AP speaks for each protocol; the page shows every metric.
+        print(claims_table(records, metrics=("AP",)))
+        print(f"\n{len(results) - len(broken)} of {len(results)} claims hold.")
+        print(f"\n{speed_table(records)}\n\nThe page: {page}")
+    if broken:
         print("posebench: not every claim of the demo models was reproduced.", file=sys.stderr)
-    return 0 if held else 1
+    return 1 if broken else 0
 
 
-def claims_hold(record: Record) -> bool:
-    """Whether every claim of the record was reproduced."""
-    return all(result.verdict == "reproduced" for result in record.claims)
+def holds(result: ClaimResult) -> bool:
+    """Whether a claim was reproduced, or on a part of the images not contradicted."""
+    return result.verdict.startswith(("reproduced", "not contradicted"))

@@ -88,7 +88,7 @@ def _explain(entries: tuple[Entry, ...], filters: dict[str, str | None]) -> None
     """Say which filter matches nothing at all, and what it could have been."""
     for name in FILTERS:
         value = filters[name]
-        known = sorted({getattr(entry, name) for entry in entries})
+        known = sorted({getattr(entry, name) for entry in entries} | _always(name))
         if value is None or any(value.casefold() in word.casefold() for word in known):
             continue
         close = difflib.get_close_matches(value, known, n=1)
@@ -96,3 +96,9 @@ def _explain(entries: tuple[Entry, ...], filters: dict[str, str | None]) -> None
         raise UserError(f"No model has {name} {value!r}.", f"{guess}Known: {', '.join(known)}.")
     asked = ", ".join(f"{name} {value}" for name, value in filters.items() if value)
     raise UserError(f"No model has {asked}.", "Drop one of the filters.")
+
+
+def _always(name: str) -> set[str]:
+    from posebench.types.entry import STATUSES
+
+    return set(STATUSES) if name == "status" else set()

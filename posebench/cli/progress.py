@@ -12,7 +12,7 @@ Report = Callable[[str, int, int], None]
 
 @contextmanager
 def progress(unit: str = "persons") -> Iterator[Report | None]:
-    """Show (what, done, all) calls as bars with the rate; yields None without a terminal.
+    """Show (what, done, all) calls as a bar with the rate; yields None without a terminal.
 
     Args:
         unit: What is counted.
@@ -26,21 +26,28 @@ def progress(unit: str = "persons") -> Iterator[Report | None]:
 
     class Rate(ProgressColumn):
         def render(self, task: Any) -> Text:
-            return Text("" if task.speed is None else f"{task.speed:,.0f} {unit}/s")
+            return Text(f"{task.speed:,.0f} {unit}/s" if task.speed and task.total else "")
+
+    class Count(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.completed:.0f}/{task.total:.0f}" if task.total else "")
 
     tasks: dict[str, Any] = {}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        Count(),
         Rate(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
 
         def report(what: str, done: int, count: int) -> None:
+            for other in [name for name in tasks if name != what]:
+                bars.remove_task(tasks.pop(other))
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=count)
-            bars.update(tasks[what], completed=done, total=count)
+                # A step whose length nobody knows (count 0) shows a moving bar.
+                tasks[what] = bars.add_task(what, total=count or None)
+            bars.update(tasks[what], completed=done)
 
         yield report

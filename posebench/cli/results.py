@@ -9,11 +9,19 @@ from posebench.records.words import protocol_words, subset_words, verdict_words
 from posebench.types.record import ClaimResult, Record
 
 
-def claims_table(records: Sequence[Record]) -> str:
-    """One line a claim: published, measured, interval, difference, verdict."""
+def claims_table(records: Sequence[Record], metrics: Sequence[str] = ()) -> str:
+    """One line a claim: published, measured, interval, difference, verdict.
+
+    Args:
+        records: Evaluations.
+        metrics: Only claims of these metrics; all if empty.
+    """
     head = ("model", "protocol", "metric", "claim", "measured", "95 % interval", "diff", "verdict")
     rows = [
-        (record.entry.id, *_claim_cells(result)) for record in records for result in record.claims
+        (record.entry.id, *_claim_cells(result))
+        for record in records
+        for result in record.claims
+        if not metrics or result.claim.metric in metrics
     ]
     return table(head, rows, right=("claim", "measured", "diff"))
 

@@ -1,0 +1,174 @@
+"""eval, demo and report around made-up records: what is passed on, printed and stored."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import posebench.run
+from posebench.cli import eval as eval_verb
+from posebench.cli import main as cli
+from posebench.records import store
+from posebench.types.errors import UserError
+from posebench.types.protocol import Protocol
+from tests import make_records as make
+
+SHARED_AXES = {"boxes", "box_file", "annotations"}  # options of the eval contract with wider values
+
+
+@pytest.fixture
+def evaluate(monkeypatch):
+    """Replaces the run layer; returns what it was called with."""
+    calls: dict = {}
+
+    def fake(model, **arguments):
+        calls.update(arguments, model=model)
+        print("an evaluator that talks")
+        return calls.get("record") or make.evaluation(
+            measured=67.22, verdict="not contradicted (n=68)", complete=False
+        )
+
+    monkeypatch.setitem(posebench.run.__dict__, "evaluate", fake)
+    return calls
+
+
+@pytest.mark.light
+def test_every_axis_of_protocol_has_an_option():
+    axes = set(Protocol.model_fields) - {"name", "version", "summary"} - SHARED_AXES
+    assert axes == {*eval_verb.AXES, *eval_verb.SWITCHES}
+
+
+@pytest.mark.light
+def test_eval_passes_on_what_was_asked_and_nothing_else(evaluate, tmp_path, capsys):
+    words = ["eval", "--model", "demo_s", "--output", str(tmp_path)]
+    assert cli.main(words) == 0
+    untouched = {axis: evaluate[axis] for axis in (*eval_verb.AXES, *eval_verb.SWITCHES)}
+    assert set(untouched.values()) == {None}
+    assert evaluate["protocol"] == "claim"
+    assert evaluate["batch_size"] == 64
+    assert evaluate["device"] == "cpu"
+    assert evaluate["save_predictions"] is None
+
+    more = (
+        "--dataset synthetic --protocol common --boxes det.json --no-flip --shift --decode dark "
+        "--dark-kernel 11 --softargmax-beta 100 --visibility-threshold 0 --nms none "
+        "--nms-threshold 0.5 --max-detections 30 --box-score-threshold 0.25 --limit 3 "
+        "--batch-size 2 --threads 1 --device cuda:1 --save-predictions --annotations a.json "
+        "--images i --data-root d --checkpoint c.pth --registry r"
+    )
+    assert cli.main([*words, *more.split()]) == 0
+    expected = {
+        "model": "demo_s", "dataset": "synthetic", "protocol": "common", "boxes": "det.json",
+        "flip": False, "shift": True, "decode": "dark", "dark_kernel": 11,
+        "softargmax_beta": 100.0, "visibility_threshold": 0.0, "nms": "none",
+        "nms_threshold": 0.5, "max_detections": 30, "box_score_threshold": 0.25, "limit": 3,
+        "batch_size": 2, "threads": 1, "device": "cuda:1",
+        "save_predictions": tmp_path / "predictions",
+    }  # fmt: skip
+    assert {name: evaluate[name] for name in expected} == expected
+    paths = ("annotations", "images", "data_root", "checkpoint")
+    assert [str(evaluate[name]) for name in paths] == ["a.json", "i", "d", "c.pth"]
+    assert [str(folder) for folder in evaluate["registry"]] == ["r"]
+    assert str(tmp_path.parent) not in evaluate["command"]
+
+
+@pytest.mark.light
+def test_eval_json_is_the_record_alone_on_stdout(evaluate, tmp_path, capsys):
+    assert cli.main(["eval", "--model", "demo_s", "--output", str(tmp_path), "--json"]) == 0
+    captured = capsys.readouterr()
+    content = json.loads(captured.out)
+    assert captured.err == "an evaluator that talks\n"
+    assert content["scores"] == {"AP": 67.22, "AP50": 88.0, "AR": None}
+    assert content["coverage"] == 1.0
+    assert content["verdict"] == "not contradicted (n=68)"
+    file = content.pop("file")
+    assert store.from_json(content) == store.load(tmp_path / file)
+
+
+@pytest.mark.light
+def test_eval_prints_claim_measurement_and_meaning(evaluate, tmp_path, capsys):
+    assert cli.main(["eval", "--model", "demo_s", "--output", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    line = next(line for line in text.splitlines() if line.startswith("demo_s "))
+    for words in ("61.23", "67.22", "64.72 to 69.47", "+5.99", "not contradicted (n=68)"):
+        assert words in line
+    assert "ground-truth boxes, flip shifted by one cell" in text
+    assert "A subset of 68 persons on 20 images" in text
+    assert "100 % from x.safetensors" in text
+    assert "1100 read, 1040 used, 1000 kept" in text
+    assert "AR -" in text
+    assert "nan" not in text.casefold()
+    (path,) = tmp_path.rglob("eval-*.json")
+    assert text.rstrip().endswith(f"record  {path}")
+
+
+@pytest.mark.light
+def test_eval_without_a_claim_says_so(evaluate, tmp_path, capsys):
+    evaluate["record"] = make.evaluation(claims=(), verdict="no claim", boxes=None)
+    assert cli.main(["eval", "--model", "demo_s", "--output", str(tmp_path)]) == 0
+    assert "no claim: nothing was published under this protocol" in capsys.readouterr().out
+
+
+@pytest.mark.light
+def test_what_the_user_can_mend_is_one_sentence(monkeypatch, capsys):
+    def fake(model, **_):
+        raise UserError("COCO is not complete: annotations not found.", "Get it.")
+
+    monkeypatch.setitem(posebench.run.__dict__, "evaluate", fake)
+    assert cli.main(["eval", "--model", "demo_s", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out) == {
+        "error": "COCO is not complete: annotations not found.",
+        "hint": "Get it.",
+    }
+
+
+def _demo(monkeypatch, records):
+    asked = {}
+
+    def fake(**arguments):
+        asked.update(arguments)
+        return records
+
+    monkeypatch.setitem(posebench.run.__dict__, "demo", fake)
+    return asked
+
+
+def test_demo_stores_records_and_writes_the_page(monkeypatch, tmp_path, capsys):
+    asked = _demo(monkeypatch, make.demo())
+    assert cli.main(["demo", "--output", str(tmp_path), "--limit", "3"]) == 0
+    text = capsys.readouterr().out
+    assert asked["limit"] == 3
+    assert asked["command"] == f"posebench demo --output {tmp_path.name} --limit 3"
+    assert f"The page: {tmp_path / 'index.html'}" in text
+    assert "3 of 3 claims hold." in text
+    assert "1,400" in text
+    assert (tmp_path / "index.html").is_file()
+    assert len(store.load_records(tmp_path / "records")) == 6
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [("differs", 1), ("no claim", 1), ("reproduced", 0), ("not contradicted (n=9)", 0)],
+)
+def test_demo_fails_when_one_of_our_own_claims_does_not_hold(
+    verdict, status, monkeypatch, tmp_path, capsys
+):
+    _demo(monkeypatch, [*make.demo(), make.evaluation(verdict=verdict, minute=9)])
+    assert cli.main(["demo", "--output", str(tmp_path), "--json"]) == status
+    content = json.loads(capsys.readouterr().out)
+    assert content["reproduced"] is (status == 0)
+    assert len(content["records"]) == 7
+
+
+def test_report_reads_a_folder_and_names_the_page(tmp_path, capsys):
+    store.save_all(make.demo(), tmp_path / "records")
+    words = ["report", "--records", str(tmp_path / "records"), "--output", str(tmp_path / "site")]
+    assert cli.main(words) == 0
+    assert str(tmp_path / "site" / "index.html") in capsys.readouterr().out
+    assert cli.main([*words, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content == {"page": str(tmp_path / "site" / "index.html"), "records": 6}
+
+    assert cli.main(["report", "--records", str(tmp_path / "none"), "--json"]) == 2
+    assert "none" in json.loads(capsys.readouterr().out)["error"]

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from posebench.records import store
+from posebench.records.schema import record_schema, schema_text
+from posebench.types.errors import UserError
+from tests import make_records as make
+
+pytestmark = pytest.mark.light
+SCHEMA = Path(__file__).parents[2] / "docs" / "record.schema.json"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        make.evaluation(),
+        make.evaluation(measured=None, verdict="no claim"),
+        make.evaluation(complete=False, verdict="not contradicted (n=68)"),
+        make.timing(),
+        make.evaluation(timings=make.timing().timings),
+    ],
+    ids=["whole", "nothing measured", "subset", "timing", "both"],
+)
+def test_a_saved_record_reads_back_equal_and_fulfils_the_schema(tmp_path, record):
+    path = store.save(record, tmp_path)
+
+    assert store.load(path) == record
+    jsonschema.validate(
+        json.loads(path.read_text()),
+        record_schema(),
+        cls=jsonschema.Draft202012Validator,
+    )
+
+
+def test_the_schema_refuses_what_is_no_record(tmp_path):
+    content = store.to_json(make.evaluation())
+    for change in ({"scores": {"AP": "67"}}, {"surprise": 1}, {"schema_version": 2}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(content | change, record_schema())
+
+
+def test_the_committed_schema_is_current():
+    assert SCHEMA.read_text() == schema_text(), "run `python -m posebench.records.schema`"
+
+
+def test_the_path_says_what_was_measured():
+    name = store.file_name(make.evaluation()).as_posix()
+
+    assert name.startswith("demo/demo_s/synthetic/eval-demo_gt_flip@1-cpu-")
+    assert len(name.removesuffix(".json").rpartition("-")[2]) == 8
+
+
+def test_measuring_again_replaces_the_file_and_anything_else_gets_its_own(tmp_path):
+    again = store.save(make.evaluation(minute=5, measured=61.24), tmp_path)
+    assert store.save(make.evaluation(), tmp_path) == again
+
+    unflipped = make.protocol("custom", flip=False)
+    others = [
+        make.evaluation(protocol=unflipped, protocol_hash=unflipped.hash),
+        make.evaluation(checkpoint_sha256="00" * 32),
+        make.evaluation(dataset=make.dataset(complete=False)),
+        make.evaluation(environment=make.environment(batch_size=32)),
+        make.evaluation(environment=make.environment(device="cuda:0")),
+        make.evaluation(name="demo_m"),
+        make.timing(),
+    ]
+    paths = {store.save(record, tmp_path) for record in others}
+    assert len(paths) == len(others)
+    assert again not in paths
+    assert all(":" not in path.name for path in paths)
+
+
+def test_numbers_json_does_not_know_become_none(tmp_path):
+    nan = float("nan")
+    record = make.evaluation(
+        scores={"AP": 61.0, "APM": nan, "APL": float("inf")},
+        intervals={"AP": (60.0, 62.0), "APM": (nan, nan)},
+    )
+
+    path = store.save(record, tmp_path)
+
+    assert "NaN" not in path.read_text()
+    assert "Infinity" not in path.read_text()
+    read = store.load(path)
+    assert read.scores == {"AP": 61.0, "APM": None, "APL": None}
+    assert read.intervals == {"AP": (60.0, 62.0)}
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = store.save(make.evaluation(), tmp_path)
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="No space left"):
+        store.save(make.evaluation(measured=1.0), tmp_path)
+
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_folder_is_read_in_the_order_of_its_paths(tmp_path):
+    records = make.demo()
+    store.save_all(records, tmp_path)
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / "coco.json").write_text("[]")
+
+    read = store.load_records(tmp_path)
+
+    assert sorted(r.model_dump_json() for r in read) == sorted(r.model_dump_json() for r in records)
+    assert [r.entry.id for r in read] == sorted(r.entry.id for r in records)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is not JSON"),
+        ('{"schema_version": 1, "kind"', "is not JSON"),
+        ("[]", "is not a posebench record"),
+        ("{}", "is not a posebench record"),
+        ('{"schema_version": 99}', "schema version 99, this posebench reads 1"),
+        ('{"schema_version": 0}', "schema version 0, this posebench reads 1"),
+        ('{"schema_version": 1, "kind": "eval"}', "entry: Field required"),
+    ],
+)
+def test_what_is_no_record_is_named_with_its_file(tmp_path, text, words):
+    path = tmp_path / "eval-x-cpu-00000000.json"
+    path.write_text(text)
+
+    with pytest.raises(UserError, match=words) as caught:
+        store.load_records(tmp_path)
+
+    assert path.name in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_missing_or_empty_folder_says_how_to_get_records(tmp_path):
+    with pytest.raises(UserError, match="no folder"):
+        store.load_records(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no records below") as caught:
+        store.load_records(tmp_path)
+    assert "posebench" in caught.value.hint
+    with pytest.raises(UserError, match="There is no record"):
+        store.load(tmp_path / "eval-x.json")
