@@ -1,0 +1,1 @@
+"""Annotations and boxes -> ground truth and persons."""

@@ -46,7 +46,8 @@ def hrnet_affine(
     src = _right_angle(np.asarray(centre, np.float32), above)
     dst_centre = np.array([dst_width * 0.5, height * 0.5], np.float32)
     dst = _right_angle(dst_centre, np.array([0.0, dst_width * -0.5], np.float32))
-    return cv2.getAffineTransform(dst, src) if inverse else cv2.getAffineTransform(src, dst)
+    matrix = cv2.getAffineTransform(dst, src) if inverse else cv2.getAffineTransform(src, dst)
+    return np.asarray(matrix, np.float64)
 
 
 def _right_angle(corner: Float32, step: Float32) -> Float32:
@@ -134,7 +135,8 @@ def crop_person(image: Image, matrix: Matrix, spec: InputSpec) -> Image:
         (height, width, 3) uint8, channels still BGR.
     """
     height, width = spec.size
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    return np.asarray(crop, np.uint8)
 
 
 def apply_affine(points: Matrix, matrices: Matrix) -> Matrix:

@@ -43,10 +43,8 @@ def read_image(path: Path, exif: str) -> Crops:
     image = cv2.imread(str(path), flags) if path.is_file() else None
     if image is None:
         what = "cannot be decoded" if path.exists() else "does not exist"
-        raise UserError(
-            f"The image {path} {what}.", "Give the folder of the images with --images."
-        )
-    return image  # type: ignore[return-value]
+        raise UserError(f"The image {path} {what}.", "Give the folder of the images with --images.")
+    return np.asarray(image, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

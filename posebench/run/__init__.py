@@ -12,7 +12,7 @@ _HOMES = {
     "evaluate": "posebench.run.evaluation",
     "demo": "posebench.run.demonstration",
 }
-__all__ = list(_HOMES)  # noqa: PLE0604
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

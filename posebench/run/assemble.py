@@ -92,6 +92,8 @@ def finite(scores: Scores) -> dict[str, float | None]:
 def _claims(
     model: PoseModel, dataset: Dataset, registry: Registry, outcomes: Sequence[Outcome]
 ) -> list[tuple[Protocol, ClaimResult]]:
+    if dataset.id != model.entry.dataset:
+        return []
     by_hash = {outcome.protocol.hash: outcome.scores for outcome in outcomes}
     evaluated = [outcome.protocol for outcome in outcomes]
     results = []

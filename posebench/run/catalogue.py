@@ -44,9 +44,7 @@ def list_entries(
     )
 
 
-def find_entry(
-    name: str, dataset: str | None = None, *, registry: Sequence[Path] = ()
-) -> Entry:
+def find_entry(name: str, dataset: str | None = None, *, registry: Sequence[Path] = ()) -> Entry:
     """Return the row a name means, with its status.
 
     Raises:

@@ -11,8 +11,7 @@ import platformdirs
 
 from posebench.datasets.boxes import Detections, read_detections
 from posebench.datasets.coco import load_coco, restrict
-from posebench.datasets.synthetic import IMAGES as SYNTHETIC_IMAGES
-from posebench.datasets.synthetic import write_synthetic
+from posebench.datasets.synthetic import VAL_IMAGES, write_synthetic
 from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset
 from posebench.types.dataset import DatasetSpec
@@ -22,9 +21,7 @@ DATA_ROOT = "POSEBENCH_DATA"
 CACHE = "POSEBENCH_CACHE"
 
 # Datasets that the package draws itself: id -> (images of the whole split, who writes it).
-DRAWN: dict[str, tuple[int, Callable[[Path], Path]]] = {
-    "synthetic": (SYNTHETIC_IMAGES, write_synthetic)
-}
+DRAWN: dict[str, tuple[int, Callable[[Path], Path]]] = {"synthetic": (VAL_IMAGES, write_synthetic)}
 
 
 @dataclass(frozen=True)
@@ -91,8 +88,9 @@ def open_dataset(spec: DatasetSpec, sources: Sources, annotations: str) -> Datas
     usual = spec.annotation_file.format(annotations=annotations)
     file = sources.annotations or sources.under_root(spec, usual)
     folder = sources.images or sources.under_root(spec, spec.image_folder)
-    missing = [str(p) for p, there in ((file, file.is_file()), (folder, folder.is_dir()))
-               if not there]
+    missing = [
+        str(p) for p, there in ((file, file.is_file()), (folder, folder.is_dir())) if not there
+    ]
     if missing:
         raise UserError(
             f"{spec.title} is not complete: {' and '.join(missing)} not found.",
@@ -113,29 +111,55 @@ def open_dataset(spec: DatasetSpec, sources: Sources, annotations: str) -> Datas
 
 def open_boxes(
     spec: DatasetSpec, sources: Sources, dataset: Dataset, name: str | None
-) -> tuple[Detections, str | None]:
+) -> Detections:
     """Read the detector boxes a protocol asks for.
 
     Args:
         spec: Of the registry.
         sources: A given box file goes before the usual one.
         dataset: Whose images count.
-        name: The protocol's name of the boxes.
-
-    Returns:
-        The boxes and the name under which they may stand in a protocol.
+        name: The protocol's name of the boxes; boxes that nobody published are replaced by the
+            dataset's usual ones.
 
     Raises:
         UserError: There is no such file.
     """
-    if sources.boxes is not None:
-        file = sources.boxes
-    elif spec.detections:
-        file = sources.under_root(spec, spec.detections)
-    else:
+    usual = spec.box_files.get(name or "") or next(iter(spec.box_files.values()), None)
+    if sources.boxes is None and usual is None:
         raise UserError(f"No detector file is known for {spec.title}.", "Give one with --boxes.")
+    file = sources.boxes or sources.under_root(spec, usual.path if usual else "")
     if not file.is_file():
         raise UserError(
-            f"The detector boxes {file} do not exist.", f"Give a file with --boxes. {spec.how_to_get}"
+            f"The detector boxes {file} do not exist.",
+            f"Give a file with --boxes. {spec.how_to_get}",
         )
-    return read_detections(file, dataset), name
+    return read_detections(file, dataset)
+
+
+def proven_name(
+    spec: DatasetSpec, sources: Sources, dataset: Dataset, found: Detections, area: float
+) -> str:
+    """Return the name under which boxes may stand in a protocol: checked, not believed.
+
+    A published file is recognised by its number of boxes and, on the whole split, by its box AP
+    to one decimal.  Boxes that posebench draws are recognised by lying where it drew them.
+
+    Args:
+        spec: Of the registry.
+        sources: What the user gave.
+        dataset: That the boxes were read for.
+        found: The boxes.
+        area: Their AP on ``dataset``, percent.
+
+    Returns:
+        The published name, or the file's own.
+    """
+    for name, published in spec.box_files.items():
+        if published.boxes is None:
+            if sources.boxes is None and spec.id in DRAWN:
+                return name
+        elif found.read == published.boxes and (
+            not dataset.complete or published.box_ap == round(area, 1)
+        ):
+            return name
+    return found.name

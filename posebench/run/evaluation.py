@@ -17,10 +17,10 @@ from posebench.run.catalogue import missing_parts
 from posebench.run.data import Sources, open_dataset
 from posebench.run.outcome import ProgressOf, evaluate_protocols
 from posebench.run.protocols import requested_protocols
+from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
-from posebench.types.protocol import Protocol
 from posebench.types.record import Record
 
 
@@ -98,7 +98,7 @@ def evaluate(
     sources = Sources(data_root, annotations, images, _box_file(boxes), limit)
     protocols = requested_protocols(entry, known, protocol, choices | _box_axis(boxes))
     pose_model = _load(entry, known, checkpoint)
-    spec = known.datasets[entry.dataset]
+    spec = _dataset(known, entry, dataset)
     data = open_dataset(spec, sources, protocols[0].annotations)
     outcomes = evaluate_protocols(pose_model, data, spec, sources, protocols, options, progress)
     if save_predictions is not None:
@@ -123,6 +123,16 @@ def _load(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseMode
             "`posebench list --status runnable` shows what can.",
         )
     return adapt(entry, checkpoint)
+
+
+def _dataset(registry: Registry, entry: Entry, name: str | None) -> DatasetSpec:
+    spec = registry.dataset(name or entry.dataset)
+    if spec.keypoints != entry.input.keypoints:
+        raise UserError(
+            f"{entry.key} predicts {entry.input.keypoints}, {spec.id} annotates {spec.keypoints}.",
+            f"Evaluate it on {entry.dataset}.",
+        )
+    return spec
 
 
 def _box_file(boxes: str | None) -> Path | None:

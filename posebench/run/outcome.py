@@ -10,7 +10,7 @@ import numpy as np
 from posebench.datasets.boxes import Detections, detector_persons, ground_truth_persons
 from posebench.inference.predict import Options, predict
 from posebench.inference.select import select
-from posebench.run.data import Sources, open_boxes
+from posebench.run.data import Sources, open_boxes, proven_name
 from posebench.scoring.bootstrap import intervals
 from posebench.scoring.coco import box_ap, evaluate_keypoints, persons_that_count
 from posebench.types.arrays import Dataset, Persons, Results, Scores
@@ -79,9 +79,11 @@ def _group(
     options: Options,
     progress: ProgressOf | None,
 ) -> list[Outcome]:
-    detections, box_file = None, None
+    detections, area, box_file = None, None, None
     if group[0].boxes == "detector":
-        detections, box_file = open_boxes(spec, sources, dataset, group[0].box_file)
+        detections = open_boxes(spec, sources, dataset, group[0].box_file)
+        area = _box_ap(dataset, detections)
+        box_file = proven_name(spec, sources, dataset, detections, area)
     persons = _persons(dataset, model.entry.input, group[0], detections)
     if not len(persons):
         raise UserError(
@@ -97,7 +99,6 @@ def _group(
         options,
         None if progress is None else lambda done, count: progress(what, done, count),
     )
-    area = box_proof(dataset, detections) if detections is not None else None
     outcomes = []
     for protocol, raw in zip(group, predictions, strict=True):
         if progress:
@@ -118,8 +119,7 @@ def _persons(
     return detector_persons(detections, dataset, spec, "none", protocol.box_score_threshold)
 
 
-def box_proof(dataset: Dataset, detections: Detections) -> float:
-    """AP of the boxes themselves, percent."""
+def _box_ap(dataset: Dataset, detections: Detections) -> float:
     image_id = dataset.images.id[detections.image_index]
     return box_ap(dataset, image_id, detections.box, detections.score)
 

@@ -61,8 +61,8 @@ def requested_protocols(
         protocols = (common_protocol(entry, registry),)
     else:
         protocols = (registry.protocol(name),)
-    if any(value is not None for value in changes.values()):
-        protocols = (protocols[0].with_choices(**changes),)
+    if _given(changes):
+        protocols = (_overridden(protocols[0], changes),)
     for protocol in protocols:
         missing = unbuilt(protocol)
         if missing:
@@ -71,6 +71,20 @@ def requested_protocols(
                 "Override that choice, or take --protocol common.",
             )
     return protocols
+
+
+def _overridden(base: Protocol, changes: dict[str, Any]) -> Protocol:
+    """Change axes; boxes of another kind bring the cleaning that belongs to them."""
+    cleaning = base.sanitise
+    if changes.get("boxes") == "detector":
+        cleaning = "none"
+    elif changes.get("boxes") == "gt" and base.sanitise == "none":
+        cleaning = "clip_before_width"
+    return base.with_choices(**({"sanitise": cleaning} | _given(changes)))
+
+
+def _given(changes: dict[str, Any]) -> dict[str, Any]:
+    return {axis: value for axis, value in changes.items() if value is not None}
 
 
 def unbuilt(protocol: Protocol) -> list[str]:

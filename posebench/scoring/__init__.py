@@ -1,0 +1,1 @@
+"""Evaluators: results and ground truth -> scores with intervals."""

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from posebench.types.base import Frozen
 from posebench.types.entry import Id
+
+
+class BoxFile(Frozen):
+    """A detector file that protocols call by name, and what proves that a file is this one.
+
+    Attributes:
+        path: Usual place below the data root.
+        boxes: Boxes in the published file, of all images; None where posebench draws it.
+        box_ap: AP of the boxes on the whole split, percent, to one decimal.
+    """
+
+    path: str
+    boxes: int | None = None
+    box_ap: float | None = None
 
 
 class DatasetSpec(Frozen):
@@ -16,7 +32,7 @@ class DatasetSpec(Frozen):
         annotation_file: Path below the data root; ``{annotations}`` stands for the protocol's
             choice.
         image_folder: Folder of the images below the data root.
-        detections: Usual path of the detector file below the data root; None where there is none.
+        box_files: Detector files by the name that protocols use; the first is the usual one.
         images: Images of the whole published split; None where posebench itself draws them, or
             where no split was published.
         licence: Terms of annotations and images.
@@ -31,7 +47,7 @@ class DatasetSpec(Frozen):
     readable: bool = False
     annotation_file: str
     image_folder: str
-    detections: str | None = None
+    box_files: dict[str, BoxFile] = Field(default_factory=dict)
     images: int | None = None
     licence: str
     homepage: str = ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import make
 import numpy as np
+import plain
 import pytest
 
 from posebench.datasets.boxes import (
@@ -17,7 +19,6 @@ from posebench.datasets.boxes import (
 from posebench.datasets.coco import load_coco, restrict
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
-from tests import make, plain
 
 SPEC = InputSpec(size=(256, 192))
 

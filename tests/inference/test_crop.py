@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import make
 import numpy as np
+import plain
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,6 @@ from hypothesis import strategies as st
 from posebench.datasets.boxes import centre_and_scale
 from posebench.inference import crop
 from posebench.types.entry import InputSpec
-from tests import make, plain
 
 SIZES = [(256, 192), (128, 96), (384, 288), (256, 256)]
 BOXES = st.tuples(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import make
 import numpy as np
+import plain
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posebench.inference.decode import DECODERS
-from tests import make, plain
 
 PLAIN = {
     "argmax": lambda joint, p: plain.decode_argmax(joint),

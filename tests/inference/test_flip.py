@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import plain
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 
 from posebench.inference.flip import average, flip_back
 from posebench.keypoints import keypoint_set, keypoint_sets
-from tests import plain
 
 
 def random_heatmaps(seed, joints=17, height=16, width=12):

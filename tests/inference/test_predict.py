@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 
 import cv2
+import make
 import numpy as np
+import plain
 import pytest
 import torch
 
@@ -17,7 +19,6 @@ from posebench.inference.select import select
 from posebench.types.arrays import Persons
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
-from tests import make, plain
 
 SPECS = {
     "hrnet": InputSpec(size=(64, 48)),
@@ -34,9 +35,7 @@ def dataset(tmp_path_factory):
 
 def open_coco(root):
     file = root / "annotations" / "person_keypoints_val2017.json"
-    return load_coco(
-        file, root / "val2017", dataset_id="coco", keypoint_set="coco_17", joints=17
-    )
+    return load_coco(file, root / "val2017", dataset_id="coco", keypoint_set="coco_17", joints=17)
 
 
 def plain_person(model, dataset, annotation, protocol):
@@ -148,9 +147,7 @@ def test_results_do_not_depend_on_threads_batches_or_order(dataset):
     ]
     assert runs[0].keypoints.tobytes() == runs[1].keypoints.tobytes()
     turned = np.arange(len(persons))[::-1]
-    fields = {
-        k: v[turned] if isinstance(v, np.ndarray) else v for k, v in vars(persons).items()
-    }
+    fields = {k: v[turned] if isinstance(v, np.ndarray) else v for k, v in vars(persons).items()}
     back = predict(model, dataset, Persons(**fields), [make.protocol()], Options(batch_size=2))[0]
     np.testing.assert_allclose(back.keypoints[turned], runs[0].keypoints, atol=1e-4)
     assert back.person_id[turned].tolist() == runs[0].person_id.tolist()

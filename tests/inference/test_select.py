@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import make
 import numpy as np
+import plain
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posebench.inference.select import RESCORINGS, SUPPRESSIONS, select
 from posebench.types.arrays import Predictions
-from tests import make, plain
 
 
 def people(seed: int, count: int = 12, images: int = 3) -> Predictions:

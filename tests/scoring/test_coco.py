@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 
+import make
 import numpy as np
 import pytest
 
@@ -19,7 +20,6 @@ from posebench.scoring.coco import (
     persons_that_count,
 )
 from posebench.types.arrays import Predictions, Results
-from tests import make
 
 
 def annotated(tmp_path, images=30, seed=0):

@@ -148,9 +148,7 @@ def decode_dark(joint, kernel=3):
         gradient = np.array([log[y, x + 1] - log[y, x - 1], log[y + 1, x] - log[y - 1, x]]) / 2
         xx = (log[y, x + 2] - 2 * log[y, x] + log[y, x - 2]) / 4
         yy = (log[y + 2, x] - 2 * log[y, x] + log[y - 2, x]) / 4
-        xy = (
-            log[y + 1, x + 1] - log[y - 1, x + 1] - log[y + 1, x - 1] + log[y - 1, x - 1]
-        ) / 4
+        xy = (log[y + 1, x + 1] - log[y - 1, x + 1] - log[y + 1, x - 1] + log[y - 1, x - 1]) / 4
         hessian = np.array([[xx, xy], [xy, yy]])
         if xx * yy - xy * xy != 0:
             step = -np.linalg.inv(hessian) @ gradient
