@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import re
 import shlex
@@ -63,10 +62,10 @@ class Parser(argparse.ArgumentParser):
         hint = f"`{self.prog} --help` shows the options."
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         if unknown:
+            from posebench.registry.validate import suggestion
+
             options = re.findall(r"--[\w-]+", self.format_help())
-            close = difflib.get_close_matches(unknown[1], options, n=1)
-            if close:
-                hint = f"Did you mean {close[0]}? {hint}"
+            hint = f"{suggestion(unknown[1], options)} {hint}".strip()
         raise UserError(f"{message[:1].upper()}{message[1:]}.", hint)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from posebench.cli.common import Parser, print_json, table
@@ -86,14 +85,15 @@ def _cells(entry: Entry) -> tuple[str, ...]:
 
 def _explain(entries: tuple[Entry, ...], filters: dict[str, str | None]) -> None:
     """Say which filter matches nothing at all, and what it could have been."""
+    from posebench.registry.validate import suggestion
+
     for name in FILTERS:
         value = filters[name]
         known = sorted({getattr(entry, name) for entry in entries} | _always(name))
         if value is None or any(value.casefold() in word.casefold() for word in known):
             continue
-        close = difflib.get_close_matches(value, known, n=1)
-        guess = f"Did you mean {close[0]}? " if close else ""
-        raise UserError(f"No model has {name} {value!r}.", f"{guess}Known: {', '.join(known)}.")
+        hint = f"{suggestion(value, known)} Known: {', '.join(known)}.".strip()
+        raise UserError(f"No model has {name} {value!r}.", hint)
     asked = ", ".join(f"{name} {value}" for name, value in filters.items() if value)
     raise UserError(f"No model has {asked}.", "Drop one of the filters.")
 

@@ -5,7 +5,6 @@ Exit status: 0 done, 1 a check did not hold, 2 something the user can mend, 130 
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -130,7 +129,11 @@ def _without_verb(words: Sequence[str]) -> int:
 
 
 def _guess(verb: str) -> str:
-    close = difflib.get_close_matches(verb, VERBS, n=1, cutoff=0.5)
-    if close:
-        return f"Did you mean {close[0]}? `posebench --help` lists them all."
-    return f"The verbs are {', '.join(VERBS)}."
+    from posebench.registry.validate import suggestion
+
+    guess = suggestion(verb, VERBS)
+    return (
+        f"{guess} `posebench --help` lists them all."
+        if guess
+        else f"The verbs are {', '.join(VERBS)}."
+    )

@@ -93,9 +93,9 @@ def test_a_short_name_needs_the_dataset_where_it_is_shared(ask):
 
 @pytest.mark.parametrize("verb", ["show", "cite"])
 def test_a_misspelt_model_is_guessed(verb, ask):
-    content = ask(verb, "tinypose_256x19", status=2)
-    assert "tinypose_256x19" in content["error"]
-    assert "tinypose_256x192" in content["hint"]
+    content = ask(verb, "tinypos", status=2)
+    assert "'tinypos'" in content["error"]
+    assert content["hint"].startswith("Did you mean tinypose")
 
 
 def test_cite_gives_bibtex_of_the_paper_and_posebench(ask, capsys):
