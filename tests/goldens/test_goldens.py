@@ -1,0 +1,51 @@
+"""Our networks compute what the zoos' own code computes, from files as the zoos write them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import nn
+
+from tests.goldens import cases
+
+EACH = pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.id)
+
+
+@EACH
+def test_output_equals_the_recorded_samples(case):
+    model = cases.loaded(case)
+    assert model.coverage.fraction == 1.0
+    assert not model.network.training
+    assert cases.difference(cases.run(model.network, case), case) < case.tolerance
+
+
+@EACH
+def test_output_equals_the_full_record(case, shared: Path):
+    folder = shared / "goldens" / case.id
+    manifest = (folder / "manifest.json").read_bytes()
+    assert hashlib.sha256(manifest).hexdigest() == case.golden["manifest_sha256"]
+    recorded = np.load(folder / "output.npy")
+    output = cases.run(cases.loaded(case).network, case)
+    assert output.shape == recorded.shape
+    assert np.abs(output - recorded).max() < case.tolerance * recorded.std()
+
+
+@EACH
+def test_another_batch_norm_epsilon_shows(case):
+    network = copy.deepcopy(cases.loaded(case).network)
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eps = 1.1e-5
+    assert cases.difference(cases.run(network, case), case) > case.tolerance
+
+
+def test_the_samples_come_from_the_full_record(shared: Path):
+    for case in cases.CASES:
+        recorded = np.load(shared / "goldens" / case.id / "output.npy")
+        golden = case.golden
+        assert recorded.reshape(-1)[golden["positions"]].tolist() == golden["values"]
+        assert golden["output"]["std"] == pytest.approx(float(recorded.std(dtype=np.float64)))
