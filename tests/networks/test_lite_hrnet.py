@@ -96,17 +96,6 @@ def test_head_without_aligned_corners_shows(case, monkeypatch):
             options["align_corners"] = False
         return PLAIN_INTERPOLATE(x, *arguments, **options)
 
-    monkeypatch.setattr(lite_hrnet.Fusion, "forward", fuse_apart)
-    assert fault_shows(case)
-
-
-@BOTH_KINDS
-def test_head_without_aligned_corners_shows(case, monkeypatch):
-    def unaligned(x, *, size, mode, align_corners=None):
-        return PLAIN_INTERPOLATE(
-            x, size=size, mode=mode, align_corners=False if mode == "bilinear" else None
-        )
-
     monkeypatch.setattr(lite_hrnet.F, "interpolate", unaligned)
     assert fault_shows(case)
 
