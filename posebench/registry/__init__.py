@@ -7,6 +7,7 @@ from posebench.registry.loader import (
     GROUP,
     VARIABLE,
     load_registry,
+    registry_of,
     shipped_folder,
     shipped_registry,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Registry",
     "cite",
     "load_registry",
+    "registry_of",
     "shipped_folder",
     "shipped_registry",
 ]

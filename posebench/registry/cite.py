@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from posebench.registry.loader import load_registry
 from posebench.registry.lookup import Registry
 from posebench.types.entry import Entry
@@ -25,4 +27,7 @@ def cite(entry: Entry, registry: Registry | None = None) -> str:
     known = registry or load_registry()
     dataset = known.datasets.get(entry.dataset)
     texts = (entry.citation, dataset.citation if dataset else "", POSEBENCH)
-    return "\n".join(text.strip() + "\n" for text in texts if text.strip())
+    works = [work for text in texts for work in re.split(r"^(?=@)", text, flags=re.MULTILINE)]
+    # A zoo's paper may be its dataset's paper too: the same key is cited once.
+    distinct = {work.partition(",")[0]: work.strip() for work in works if work.strip()}
+    return "\n\n".join(distinct.values()) + "\n"

@@ -93,16 +93,17 @@ def parse(text: str, name: str) -> Document:
     Raises:
         UserError: It is no YAML, or uses an alias, a tag or a key twice.
     """
-    loader = _Loader(text)
     try:
-        root = loader.get_single_node()
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+        finally:
+            loader.dispose()
         return Document(name, None if root is None else _Builder(name).build(root), root)
     except yaml.YAMLError as error:
         raise _yaml_error(error, name) from None
     except RecursionError:
         raise UserError(f"{name}: nested too deeply.", "Write it flatter.") from None
-    finally:
-        loader.dispose()
 
 
 def read(path: Path, name: str | None = None) -> Document:

@@ -18,7 +18,7 @@ from typing import Any
 
 from posebench.registry.documents import Document, read
 from posebench.registry.lookup import Registry
-from posebench.registry.rows import expand
+from posebench.registry.rows import expand, own_id
 from posebench.registry.schema import CheckpointRow, ZooFile
 from posebench.registry.validate import checked, mapping
 from posebench.types.dataset import DatasetSpec
@@ -64,7 +64,16 @@ def load_registry(extra: Sequence[Path] = ()) -> Registry:
 
 def shipped_registry() -> Registry:
     """Return what posebench itself ships, without further folders and plug-ins."""
-    return _load((Folder(shipped_folder(), ""),))
+    return registry_of(shipped_folder())
+
+
+def registry_of(folder: Path) -> Registry:
+    """Return what one folder holds, alone.
+
+    Raises:
+        UserError: A file is wrong, or speaks of something that the folder does not define.
+    """
+    return _load((Folder(folder, ""),))
 
 
 def shipped_folder() -> Path:
@@ -153,20 +162,29 @@ class _Collection:
     def add_zoo(self, document: Document) -> None:
         """Take a zoo file: its rows become entries."""
         zoo = checked(document, ZooFile, (), mapping(document), {})
+        stem = Path(document.name).stem
+        if zoo.zoo != stem:
+            raise document.error(
+                f"the zoo {zoo.zoo!r} stands in {stem}.yaml.", ("zoo",), f"Call it {stem}."
+            )
         self._claim_name(document, ("zoo",), "zoo", zoo.zoo)
         self.zoos[zoo.zoo] = zoo
         for key, fields in zoo.checkpoints.items():
-            self._add_own(document, ("checkpoints", key), key, fields)
+            self._add_own(document, ("checkpoints", key), zoo, key, fields)
         for index, row in enumerate(zoo.rows):
             if row.file is not None:
-                self._add_own(document, ("rows", index, "file"), row.id, row.file)
+                self._add_own(document, ("rows", index, "file"), zoo, row.id, row.file)
         for index, entry in enumerate(expand(document, zoo, self.checkpoints)):
             self._claim_name(document, ("rows", index, "id"), "row", entry.key)
             self._check(document, index, entry)
             self.entries[entry.key] = entry
 
-    def _add_own(self, document: Document, at: At, key: str, fields: CheckpointRow) -> None:
-        self.add_checkpoint(document, at, key, fields.model_dump(exclude_unset=True))
+    def _add_own(
+        self, document: Document, at: At, zoo: ZooFile, key: str, fields: CheckpointRow
+    ) -> None:
+        """Take a checkpoint of a zoo file; its id carries the zoo, so that zoos never clash."""
+        given = fields.model_dump(exclude_unset=True)
+        self.add_checkpoint(document, at, own_id(zoo.zoo, key), given)
 
     def _check(self, document: Document, index: int, entry: Entry) -> None:
         if entry.dataset not in self.datasets:

@@ -98,10 +98,10 @@ class Registry:
         return entries[0]
 
     def _unknown(self, name: str) -> UserError:
-        # Short names first: they are what people type, and ids would crowd them out.
-        shorts = suggestion(name, dict.fromkeys(e.short for e in self.entries), 3)
-        ids = suggestion(name, [*(e.id for e in self.entries), *(e.key for e in self.entries)], 3)
-        hint = shorts or ids or "`posebench list` shows every row."
+        known = [name for e in self.entries for name in (e.short, e.id)]
+        if "/" in name:
+            known = [e.key for e in self.entries]
+        hint = suggestion(name, dict.fromkeys(known), 3) or "`posebench list` shows every row."
         return UserError(f"Unknown model {name!r}.", hint)
 
 

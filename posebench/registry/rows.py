@@ -16,6 +16,11 @@ At = tuple[str | int, ...]
 Thing = TypeVar("Thing")
 
 
+def own_id(zoo: str, key: str) -> str:
+    """Return the id of a checkpoint that is defined in a zoo file, not in checkpoints.yaml."""
+    return f"{zoo}.{key}"
+
+
 def expand(
     document: Document, zoo: ZooFile, checkpoints: Mapping[str, Checkpoint]
 ) -> Iterator[Entry]:
@@ -45,7 +50,7 @@ def expand(
             "network": row.network,
             "adapter": row.adapter or zoo.adapter,
             "input": _named(document, zoo.inputs, row.input, "input", (*at, "input")),
-            "checkpoint": _checkpoint(document, row, checkpoints, at),
+            "checkpoint": _checkpoint(document, zoo, row, checkpoints, at),
             "claims": claims,
             "licence": row.licence or zoo.licence,
             "citation": _citation(document, zoo, row, at),
@@ -64,6 +69,7 @@ def _claims(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> Iterato
         yield _single_claim(document, zoo, spec, at)
         return
     table = _named(document, zoo.tables, spec.table, "table", (*at, "table"))
+    _named(document, zoo.pages, table.page, "page", ("tables", spec.table, "page"))
     cells = (spec.cells or "").split()
     if len(cells) != len(table.columns):
         raise document.error(
@@ -122,6 +128,7 @@ def _single_claim(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> C
                 at,
                 "Give table, line and cells, or page, line, raw and metric.",
             )
+    _named(document, zoo.pages, spec.page or "", "page", (*at, "page"))
     source = Source(page=spec.page or "", line=spec.line, column=spec.column, part=spec.part)
     fields = ("metric", "raw", "unit", "protocol", "hardware", "scope", "published_as", "note")
     return _claim(
@@ -151,14 +158,15 @@ def _claim(document: Document, at: At, **fields: object) -> Claim:
 
 
 def _checkpoint(
-    document: Document, row: Row, checkpoints: Mapping[str, Checkpoint], at: At
+    document: Document, zoo: ZooFile, row: Row, checkpoints: Mapping[str, Checkpoint], at: At
 ) -> Checkpoint:
     if row.file is not None and row.checkpoint is not None:
         raise document.error(
             f"row {row.id} has both checkpoint and file.", (*at, "file"), "Keep one of them."
         )
     name = row.checkpoint or row.id
-    return _named(document, checkpoints, name, "checkpoint", (*at, "checkpoint"))
+    own = checkpoints.get(own_id(zoo.zoo, name))
+    return own or _named(document, checkpoints, name, "checkpoint", (*at, "checkpoint"))
 
 
 def _citation(document: Document, zoo: ZooFile, row: Row, at: At) -> str:

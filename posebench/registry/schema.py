@@ -104,7 +104,8 @@ class Row(Frozen):
     Attributes:
         short: Short name; the id if not given.
         input: Name of one of the zoo's ``inputs``.
-        checkpoint: Id of a checkpoint; the row's id if neither this nor ``file`` is given.
+        checkpoint: A key of the zoo's ``checkpoints`` or of ``checkpoints.yaml``; the row's id if
+            neither this nor ``file`` is given.
         file: The checkpoint itself, for a file that serves this row alone.
         adapter: The zoo's if not given.
         licence: The zoo's if not given.
@@ -136,7 +137,7 @@ class ZooFile(Frozen):
         citations: Key -> BibTeX.
         cite: Keys that speak for every row that names none.
         inputs: Name -> what belongs to the weights.
-        checkpoints: Files that serve this zoo alone, by id.
+        checkpoints: Files that serve this zoo alone; their ids become ``<zoo>.<key>``.
     """
 
     zoo: Id

@@ -69,6 +69,9 @@ def _explain(
         known = _fields_at(model, path[:-1])
         hint = suggestion(str(path[-1]), known) or f"Known keys: {', '.join(known)}."
         return document.error(f"unknown key {str(path[-1])!r}.", where, hint)
+    if problem["type"] == "missing" and isinstance(path[-1], int):
+        parent = ".".join(str(step) for step in path[:-1])
+        return document.error(f"{parent} has too few values.", where, "Add the missing ones.")
     if problem["type"] == "missing":
         return document.error(f"the key {str(path[-1])!r} is missing.", where, f"Add {name}.")
     wrong = problem["msg"][:1].lower() + problem["msg"][1:]

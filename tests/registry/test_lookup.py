@@ -1,0 +1,79 @@
+"""Which row a name means, and what is said when none or several do."""
+
+from __future__ import annotations
+
+import pytest
+
+from posebench.registry import Registry, shipped_registry
+from posebench.types.errors import UserError
+
+pytestmark = pytest.mark.light
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return shipped_registry()
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "key"),
+    [
+        ("lpn/lpn_50_coco_256x192", None, "lpn/lpn_50_coco_256x192"),
+        ("lpn_50_coco_256x192", None, "lpn/lpn_50_coco_256x192"),
+        ("lpn_50", "coco", "lpn/lpn_50_coco_256x192"),
+        ("lpn_50", "mpii", "lpn/lpn_50_mpii_256x256"),
+        ("lpn_101", None, "lpn/lpn_101_coco_256x192"),
+        ("tinypose_256x192", "coco", "paddledetection/tinypose_256x192"),
+        ("hrnet_w32", "mpii", "paddledetection/hrnet_w32_256x256_mpii"),
+        # A full name goes to any dataset.
+        ("lpn_101_coco_256x192", "synthetic", "lpn/lpn_101_coco_256x192"),
+        ("lpn/lpn_101_coco_256x192", "synthetic", "lpn/lpn_101_coco_256x192"),
+    ],
+)
+def test_names_that_mean_one_row(
+    name: str, dataset: str | None, key: str, registry: Registry
+) -> None:
+    assert registry.find(name, dataset).key == key
+
+
+def test_every_row_is_found_by_its_key(registry: Registry) -> None:
+    for entry in registry.entries:
+        assert registry.find(entry.key) is entry
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "words"),
+    [
+        ("lpn_50", None, ["2 rows", "lpn/lpn_50_coco_256x192", "lpn/lpn_50_mpii_256x256"]),
+        ("tinypose", "coco", ["2 rows", "tinypose_256x192", "tinypose_128x96"]),
+        ("simple_pose_resnet18_v1b", None, ["2 rows", "_128x96", "_256x192"]),
+        # Three zoos have an HRNet-w32 on COCO.
+        ("hrnet_w32", "coco", ["3 rows", "alphapose/", "paddledetection/hrnet_w32_384x288"]),
+        ("lpn_101", "mpii", ["No row called 'lpn_101'", "'mpii'", "lpn/lpn_101_coco_256x192"]),
+        ("lpn_51", None, ["Unknown model 'lpn_51'", "Did you mean", "lpn_50"]),
+        ("tinypose_256x129", None, ["Did you mean tinypose_256x192"]),
+        ("lpn/lpn_101_coco", None, ["Did you mean lpn/lpn_101_coco_256x192"]),
+        ("qqqq", None, ["Unknown model 'qqqq'", "posebench list"]),
+        ("", None, ["Unknown model ''"]),
+    ],
+)
+def test_names_that_do_not(
+    name: str, dataset: str | None, words: list[str], registry: Registry
+) -> None:
+    with pytest.raises(UserError) as caught:
+        registry.find(name, dataset)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_protocols_by_key_or_bare_name(registry: Registry) -> None:
+    assert registry.protocol("lpn_det56@1") is registry.protocol("lpn_det56")
+    with pytest.raises(UserError, match=r"'lpn_det65'. Did you mean lpn_det56\?"):
+        registry.protocol("lpn_det65")
+    with pytest.raises(UserError, match=r"'lpn_det56@9'. Did you mean lpn_det56"):
+        registry.protocol("lpn_det56@9")
+
+
+def test_datasets_by_name(registry: Registry) -> None:
+    assert registry.dataset("coco").images == 5000
+    with pytest.raises(UserError, match=r"'cocco'. Did you mean coco\?"):
+        registry.dataset("cocco")
