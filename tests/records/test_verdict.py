@@ -1,0 +1,70 @@
+"""What a measurement says about a claim."""
+
+from __future__ import annotations
+
+import pytest
+
+from posebench.records.verdict import judge
+from posebench.types.entry import Claim, Source
+
+
+def claim(raw="0.691", unit="fraction", evidence="stated"):
+    return Claim(
+        metric="AP", raw=raw, unit=unit, evidence=evidence, source=Source(page="page"), protocol="p"
+    )
+
+
+def verdict(measured, interval=None, complete=True, axes=(), **changes):
+    return judge(
+        claim(**changes), measured, interval, axes=axes, complete=complete, persons=68
+    ).verdict
+
+
+def test_a_fraction_claims_percent_and_rounds_at_its_own_digit():
+    assert claim().value == pytest.approx(69.1)
+    assert claim().resolution == pytest.approx(0.05)
+    assert claim(raw="76.9", unit="percent").resolution == pytest.approx(0.05)
+    assert claim(raw="89.040", unit="percent").resolution == pytest.approx(0.0005)
+
+
+@pytest.mark.parametrize(
+    ("measured", "word"),
+    [(69.1, "reproduced"), (69.2, "reproduced"), (69.0, "reproduced"), (69.21, "differs")],
+)
+def test_on_the_whole_dataset_half_a_digit_and_a_twentieth_are_allowed(measured, word):
+    assert verdict(measured) == word
+
+
+def test_more_decimals_mean_less_tolerance():
+    assert verdict(89.08, raw="89.040", unit="percent") == "reproduced"
+    assert verdict(89.10, raw="89.040", unit="percent") == "differs"
+
+
+def test_a_subset_never_reproduces():
+    assert verdict(69.1, (55.0, 78.0), complete=False) == "not contradicted (n=68)"
+    assert verdict(40.0, (30.0, 50.0), complete=False) == "differs (n=68)"
+    assert verdict(69.1, None, complete=False) == "not comparable"
+
+
+def test_the_claims_own_rounding_counts_at_the_edge_of_the_interval():
+    assert verdict(60.0, (50.0, 69.06), complete=False) == "not contradicted (n=68)"
+    assert verdict(60.0, (50.0, 69.04), complete=False) == "differs (n=68)"
+
+
+def test_an_unmet_axis_is_not_comparable_and_named():
+    result = judge(claim(), 71.0, (70, 72), axes=("box_file: a -> b",), complete=True, persons=68)
+    assert result.verdict == "not comparable"
+    assert result.axes == ("box_file: a -> b",)
+    assert result.difference == pytest.approx(1.9)
+
+
+def test_a_guess_never_differs():
+    assert verdict(50.0, evidence="guessed") == "not comparable"
+    assert verdict(40.0, (30.0, 50.0), complete=False, evidence="guessed") == "not comparable"
+    assert verdict(69.1, evidence="guessed") == "reproduced"
+    assert verdict(50.0, evidence="inferred") == "differs"
+
+
+def test_what_was_not_measured_has_no_claim():
+    assert verdict(None) == "no claim"
+    assert verdict(float("nan")) == "no claim"
