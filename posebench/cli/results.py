@@ -69,15 +69,11 @@ def evaluation_text(record: Record) -> str:
     parts = [_what(record)]
     if record.claims:
         parts.append(claims_table([record]))
-    scores = [f"{name} {number(value)}" for name, value in record.scores.items()]
-    if scores:
-        parts.append("scores  " + "  ".join(scores))
-    parts += [
-        f"{result.claim.metric} {result.verdict}: {verdict_words(result, record)}"
-        for result in record.claims[:1]
-    ]
-    if not record.claims:
-        parts.append("no claim: nothing was published under this protocol on this dataset.")
+    scores = "  ".join(f"{name} {number(value)}" for name, value in record.scores.items())
+    meaning = "no claim: nothing was published under this protocol on this dataset."
+    for first in record.claims[:1]:
+        meaning = f"{first.verdict}. {verdict_words(first, record)}"
+    parts.append(facts([("scores", scores), ("verdict", meaning)]))
     return "\n\n".join(parts)
 
 
@@ -85,7 +81,7 @@ def _what(record: Record) -> str:
     protocol, boxes = record.protocol, record.boxes
     pairs = [("model", f"{record.entry.key} on {record.entry.dataset}")]
     if record.dataset:
-        pairs.append(("data", f"{subset_words(record)} ({record.dataset.persons} persons)"))
+        pairs.append(("data", subset_words(record)))
     if protocol:
         name = protocol.summary if protocol.name == "custom" else protocol.key
         pairs.append(("protocol", f"{name}: {protocol_words(protocol)}"))

@@ -51,9 +51,9 @@ def verdict_words(result: ClaimResult, record: Record) -> str:
     if verdict == "reproduced":
         return "Measured on the whole dataset, equal to the claim within its last digit."
     if verdict.startswith("not contradicted"):
-        return f"{subset_words(record)}: the interval contains the claim, which proves little."
+        return f"{subset_words(record)}; the interval contains the claim, which proves little."
     if verdict.startswith("differs (") or verdict.startswith("contradicted"):
-        return f"{subset_words(record)}: the interval does not contain the claim."
+        return f"{subset_words(record)}; the interval does not contain the claim."
     if verdict == "differs":
         return "Measured on the whole dataset under the claim's protocol, and not equal to it."
     if verdict == "not comparable":
@@ -69,9 +69,8 @@ def subset_words(record: Record) -> str:
     data = record.dataset
     if data is None:
         return "No dataset"
-    if data.complete:
-        return f"All {data.images} images"
-    return f"A subset of {data.persons} persons on {data.images} images"
+    part = "All" if data.complete else "A subset:"
+    return f"{part} {data.images:,} images with {data.persons:,} persons that count"
 
 
 def is_subset(record: Record) -> bool:

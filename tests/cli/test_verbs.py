@@ -94,7 +94,7 @@ def test_eval_prints_claim_measurement_and_meaning(evaluate, tmp_path, capsys):
     for words in ("61.23", "67.22", "64.72 to 69.47", "+5.99", "not contradicted (n=68)"):
         assert words in line
     assert "ground-truth boxes, flip shifted by one cell" in text
-    assert "A subset of 68 persons on 20 images" in text
+    assert "A subset: 20 images with 68 persons that count" in text
     assert "100 % from x.safetensors" in text
     assert "1100 read, 1040 used, 1000 kept" in text
     assert "AR -" in text

@@ -1,0 +1,123 @@
+"""The README and its sisters do what they say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from posebench.cli import main as cli
+from posebench.cli.common import Parser
+from posebench.records import store
+from tests import make_records as make
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = {
+    name: (ROOT / name).read_text()
+    for name in ("README.md", "CONTRIBUTING.md", "docs/predictions.md")
+}
+NUMBER = re.compile(r"[+-]?\d+\.\d+")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [
+        line
+        for text in PAGES.values()
+        for block in blocks(text, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    return [line for line in lines if line.startswith("posebench ")]
+
+
+@pytest.mark.light
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_one_the_program_takes(command):
+    verb, *options = shlex.split(command)[1:]
+    module = import_module(f"posebench.cli.{verb}")
+    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    module.add_arguments(parser)
+    parser.parse_args(options)
+
+
+@pytest.mark.light
+@pytest.mark.parametrize(
+    "command", [c for c in commands() if c.split()[1] in ("list", "show", "cite")]
+)
+def test_every_command_that_needs_no_data_runs(command, capsys):
+    assert cli.main(shlex.split(command)[1:]) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.light
+def test_the_build_runs_exactly_the_test_command_of_the_readme():
+    test_command = "pip install tox && tox"
+    assert f"```sh\n{test_command}\n```" in README
+    assert test_command in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert "```sh\npip install torch==2.13.0 -e . && posebench demo\n```" in README
+    assert "deps = torch==2.13.0" in (ROOT / "tox.ini").read_text()
+
+
+@pytest.mark.light
+def test_the_contract_names_only_options_that_exist(capsys):
+    contract = next(b for b in blocks(README, "text") if b.startswith("posebench eval"))
+    with pytest.raises(SystemExit):
+        cli.main(["eval", "--help"])
+    help_text = capsys.readouterr().out
+    options = set(re.findall(r"--[\w-]+", contract))
+    assert len(options) >= 17
+    assert not {option for option in options if f"{option}" not in help_text}
+
+
+@pytest.mark.light
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)#:]+)\)", PAGES[page]):
+        assert ((ROOT / page).parent / link).exists(), link
+    for path in re.findall(r"`((?:docs|registry|tools|posebench)/[\w./-]+\.\w+)`", PAGES[page]):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_evaluation_prints_what_the_readme_shows(shared, tmp_path, monkeypatch, capsys):
+    command = next(c for c in commands() if c.startswith("posebench eval"))
+    shown = README.partition("<!-- output: eval tinypose_256x192 -->\n```text\n")[2]
+    shown = shown.partition("```")[0].rstrip()
+    monkeypatch.chdir(tmp_path)
+    weights = shared / "data" / "weights" / "tinypose_256x192.pdparams"
+    (tmp_path / weights.name).symlink_to(weights)
+    (tmp_path / "coco").symlink_to(shared / "data" / "coco_mini")
+
+    assert cli.main(shlex.split(command)[1:]) == 0
+
+    printed = capsys.readouterr().out.rstrip()
+    assert NUMBER.sub("#", printed) == NUMBER.sub("#", shown)
+    for now, then in zip(NUMBER.findall(printed), NUMBER.findall(shown), strict=True):
+        assert float(now) == pytest.approx(float(then), abs=0.05)
+    (record,) = store.load_records(tmp_path / "results")
+    assert record.scores["AP"] == pytest.approx(67.22, abs=0.05)
+    assert record.coverage == 1.0
+    assert record.verdict == "not contradicted (n=68)"
+
+
+def test_the_report_command_makes_a_page(tmp_path, monkeypatch):
+    command = next(c for c in commands() if c.startswith("posebench report"))
+    monkeypatch.chdir(tmp_path)
+    store.save_all(make.demo(), tmp_path / "results")
+    assert cli.main(shlex.split(command)[1:]) == 0
+    assert (tmp_path / "reports" / "site" / "index.html").is_file()
+
+
+def test_the_example_of_a_predictions_file_is_read(tmp_path, monkeypatch):
+    from posebench.records.predictions import load_predictions
+
+    (code,) = blocks(PAGES["docs/predictions.md"], "python")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/predictions.md", "exec"), {})
+    assert len(load_predictions(tmp_path / "predictions.npz")) == 2
