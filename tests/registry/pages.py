@@ -64,7 +64,7 @@ class Number:
     decoration: str
 
     @property
-    def place(self) -> tuple[str, int, int | None, int]:
+    def place(self) -> tuple[str, int | None, int | None, int]:
         """Key of the number."""
         return self.page, self.line, self.column, self.part
 

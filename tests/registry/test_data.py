@@ -106,6 +106,15 @@ def test_every_row_of_the_published_zoos_can_be_cited(published: list[Entry]) ->
         assert entry.citation.count("{") == entry.citation.count("}")
 
 
+def test_every_quoted_page_is_pinned_to_a_commit(registry: Registry) -> None:
+    quoted = {(e.zoo, c.source.page) for e in registry.entries for c in e.claims}
+    for zoo, page in quoted:
+        if zoo != "demo":
+            spec = registry.zoos[zoo].pages[page]
+            assert re.fullmatch(r"[0-9a-f]{10,40}", spec.commit or ""), page
+            assert spec.repository.startswith("https://github.com/")
+
+
 def test_shared_files_are_one_checkpoint(registry: Registry) -> None:
     files = {
         "fpd/pose_hrnet_w48_teacher_coco_256x192": "lpn/pose_hrnet_w48_coco_256x192",

@@ -30,7 +30,7 @@ EXPECTED = {
 NO_ROW = "a point of the figure for which no table row and no file was published"
 GAIN = "the difference of two numbers, no result of a model"
 # (page, line, column, part) -> why no claim holds this number.
-IGNORED: dict[tuple[str, int, int | None, int], str] = {
+IGNORED: dict[tuple[str, int | None, int | None, int], str] = {
     **{("lpn_speed_figure.csv", line, 3, 1): NO_ROW for line in range(11, 17)},
     ("fpd.md", 20, None, 1): GAIN,
     ("fpd.md", 26, None, 1): GAIN,
@@ -74,7 +74,9 @@ def published(registry: Registry) -> list[tuple[Entry, Claim]]:
 
 def problems(numbers: Iterable[Number], claims: Iterable[Claim]) -> list[str]:
     """Return what keeps numbers and claims from standing for each other one to one."""
-    printed = {number.place: number.raw for number in numbers}
+    printed: dict[tuple[str, int | None, int | None, int], str] = {
+        number.place: number.raw for number in numbers
+    }
     found: dict[tuple[str, int | None, int | None, int], list[str]] = defaultdict(list)
     for claim in claims:
         source = claim.source
