@@ -7,6 +7,8 @@ import pytest
 from posebench.keypoints import COCO_SIGMAS, keypoint_set, keypoint_sets
 from posebench.types.errors import UserError
 
+pytestmark = pytest.mark.light
+
 SIZES = {
     "coco_17": 17,
     "mpii_16": 16,
