@@ -76,7 +76,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise Refused(f"{module}.{name}") from None
+            raise Refused(f"{module.replace('__builtin__', 'builtins')}.{name}") from None
 
     def persistent_load(self, pid: Any) -> Any:
         raise Refused("an object outside the file")
@@ -150,6 +150,13 @@ def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes(*arguments: Any) -> bytes:
+    """Stands in for ``bytes``, by which protocol 2 writes the data of an empty array."""
+    if arguments:
+        raise Refused("builtins.bytes with arguments")
+    return b""
+
+
 def _data_call(source: Any, names: Any = None) -> Any:
     """Recognise ``eval('data', {'data': array})``, the way LoDTensors are written; never run it."""
     if source != "data" or not isinstance(names, dict) or list(names) != ["data"]:
@@ -162,6 +169,7 @@ def _scalar(dtype: Any, raw: Any) -> Any:
 
 
 _MODULES = ("numpy.core", "numpy._core")  # numpy 1, numpy 2
+_BUILTINS = ("builtins", "__builtin__")  # protocol 2 writes Python 2's name
 _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _Marker,
     ("numpy", "dtype"): _Dtype,
@@ -170,8 +178,9 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     **{(f"{m}.multiarray", "_reconstruct"): _reconstruct for m in _MODULES},
     **{(f"{m}.multiarray", "scalar"): _scalar for m in _MODULES},
     **{(f"{m}.numeric", "_frombuffer"): _array for m in _MODULES},  # protocol 5
-    **{(m, "tuple"): tuple for m in ("builtins", "__builtin__")},
-    **{(m, "eval"): _data_call for m in ("builtins", "__builtin__")},
+    **{(m, "tuple"): tuple for m in _BUILTINS},
+    **{(m, "bytes"): _no_bytes for m in _BUILTINS},
+    **{(m, "eval"): _data_call for m in _BUILTINS},
 }
 
 
@@ -191,6 +200,8 @@ class _Converter:
             value = value[1]  # (runtime name, array)
         if isinstance(value, _Array):
             value = value.values
+            if value is None:
+                raise Damaged("an array comes without its bytes")
         if isinstance(value, np.ndarray):
             self.budget -= value.nbytes
             if self.budget < 0:

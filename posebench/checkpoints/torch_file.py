@@ -53,13 +53,23 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     except Damaged as error:
         raise damaged(path, "torch", error) from error
     except pickle.UnpicklingError as error:
-        foreign = sorted(g for g in globals_ if not g.startswith(("torch.", "collections.")))
-        if foreign:
-            raise refused(path, ", ".join(foreign[:3])) from error
-        raise damaged(path, "torch", error) from error
+        raise _not_weights(path, globals_, error) from error
     except Exception as error:  # torch raises many kinds for a garbled file
         raise damaged(path, "torch", error) from error
     return tensors_of(contents, path)
+
+
+def _not_weights(path: Path, globals_: set[str], error: Exception) -> UserError:
+    """Say why ``weights_only`` turned a whole pickle down."""
+    if any(name.startswith("torch.nn.modules.") for name in globals_):
+        return UserError(
+            f"{path} holds a whole model object, which only its own code could rebuild.",
+            "Save its state_dict() and give that file.",
+        )
+    foreign = sorted(g for g in globals_ if not g.startswith(("torch.", "collections.")))
+    if foreign:
+        return refused(path, ", ".join(foreign[:3]))
+    return damaged(path, "torch", error)
 
 
 def _dry_run(path: Path, globals_: set[str]) -> None:
@@ -137,11 +147,15 @@ class _Probe(pickle.Unpickler):
         self.claims: dict[str, int] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        self.globals.add(f"{module}.{name}")
+        # protocol 2 writes Python 2's name of the module
+        self.globals.add(f"{module.replace('__builtin__', 'builtins')}.{name}")
         return type(name, (_Inert,), {})
 
     def persistent_load(self, pid: Any) -> Any:
-        # ('storage', class, key, location, elements[, view])
+        # ('storage', class, key, location, elements[, view]), or in legacy files of whole models
+        # ('module', class, source file, source)
+        if pid[0] == "module":
+            return pid[1]
         _, kind, key, _, elements, *_ = pid
         if type(elements) is not int or elements < 0:
             raise Damaged(f"a storage of {elements!r} elements")
