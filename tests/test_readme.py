@@ -7,12 +7,12 @@ import shlex
 from importlib import import_module
 from pathlib import Path
 
+import make_records as make
 import pytest
 
 from posebench.cli import main as cli
 from posebench.cli.common import Parser
 from posebench.records import store
-from tests import make_records as make
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,7 +23,7 @@ EXAMPLES = (
 )
 
 # Every other axis of Protocol has an option of its own: name -> (type, choices, help).
-AXES: dict[str, tuple[type, tuple[str, ...] | None, str]] = {
+AXES: dict[str, tuple[Callable[[str], Any], tuple[str, ...] | None, str]] = {
     "sanitise": (str, get_args(axes.Sanitise), "how ground-truth boxes are cleaned"),
     "box_score_threshold": (float, None, "detector boxes below this score are dropped"),
     "flip_merge": (str, ("heatmaps", "coordinates"), "what the mirrored pass is averaged with"),

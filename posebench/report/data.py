@@ -115,8 +115,8 @@ def page(records: Sequence[Record]) -> Page:
     latest: dict[tuple[object, ...], ClaimRow] = {}
     for record in ordered:
         for result in record.claims:
-            key = (record.entry.key, record.environment.device, result.claim)
-            latest[(*key, *_data_key(record))] = _row(record, result, known)
+            key = (record.entry.key, record.environment.device, result.claim, _data_key(record))
+            latest[key] = _row(record, result, known)
     rows = tuple(sorted(latest.values(), key=lambda row: (row.dataset, row.entry)))
     return Page(
         rows=rows,

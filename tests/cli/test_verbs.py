@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import make_records as make
 import pytest
 
 import posebench.run
@@ -12,7 +13,6 @@ from posebench.cli import main as cli
 from posebench.records import store
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
-from tests import make_records as make
 
 SHARED_AXES = {"boxes", "box_file", "annotations"}  # options of the eval contract with wider values
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import make_records as make
 import pytest
 
 from posebench.records.frame import to_frame
 from posebench.types.record import FRAME_COLUMNS
-from tests import make_records as make
 
 
 def test_one_row_a_claim():

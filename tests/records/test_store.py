@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 import jsonschema
+import make_records as make
 import pytest
 
 from posebench.records import store
 from posebench.records.schema import record_schema, schema_text
 from posebench.types.errors import UserError
-from tests import make_records as make
 
 pytestmark = pytest.mark.light
 SCHEMA = Path(__file__).parents[2] / "docs" / "record.schema.json"

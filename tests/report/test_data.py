@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import make_records as make
 import pytest
 
 from posebench.report.data import page, tone
-from tests import make_records as make
 
 pytestmark = pytest.mark.light
 

@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import make_records as make
 import pytest
 
 from posebench.report import write_site
@@ -11,7 +12,6 @@ from posebench.report.data import page
 from posebench.report.figures import interactive_figure, static_figure
 from posebench.report.site import render
 from posebench.types.errors import UserError
-from tests import make_records as make
 
 
 class Reader(HTMLParser):
