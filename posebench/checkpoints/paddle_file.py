@@ -194,24 +194,30 @@ class _Converter:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
+        self.done: dict[int, Tensor] = {}
 
     def convert(self, value: Any, depth: int = 2) -> Any:
         if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
             value = value[1]  # (runtime name, array)
-        if isinstance(value, _Array):
-            value = value.values
-            if value is None:
-                raise Damaged("an array comes without its bytes")
-        if isinstance(value, np.ndarray):
-            self.budget -= value.nbytes
-            if self.budget < 0:
-                raise Damaged("its arrays need more bytes than it has")
-            return _tensor(value)
+        if isinstance(value, (_Array, np.ndarray)):
+            # an array that stands under two names is one object, and becomes one tensor
+            if id(value) not in self.done:
+                self.done[id(value)] = self._tensor(value)
+            return self.done[id(value)]
         if isinstance(value, Mapping) and depth:
             kept = {k: v for k, v in value.items() if k not in (NAMES_KEY, SLICES_KEY)}
             tensors = {k: self.convert(v, depth - 1) for k, v in kept.items()}
             return _join_slices(tensors, value.get(SLICES_KEY, {}))
         return value
+
+    def _tensor(self, array: _Array | NDArray[Any]) -> Tensor:
+        values = array.values if isinstance(array, _Array) else array
+        if values is None:
+            raise Damaged("an array comes without its bytes")
+        self.budget -= values.nbytes
+        if self.budget < 0:
+            raise Damaged("its arrays need more bytes than it has")
+        return _tensor(values)
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:

@@ -124,6 +124,12 @@ class TestRead:
         found = read_checkpoint(hostile.paddle(contents, tmp_path / "w", protocol))
         assert same(found, {"b": values[:2], "w": values.reshape(3, 4)})
 
+    def test_one_array_under_two_names(self, protocol, tmp_path):
+        values = np.arange(1000, dtype=np.float32)
+        path = hostile.paddle({"a": values, "b": values}, tmp_path / "w", protocol)
+        assert path.stat().st_size < 2 * values.nbytes
+        assert same(read_checkpoint(path), {"a": values, "b": values})
+
     def test_tensors_can_be_written_to(self, protocol, tmp_path):
         found = read_checkpoint(hostile.paddle(STATE, tmp_path / "w", protocol))
         found["norm._mean"] += 1

@@ -1,0 +1,63 @@
+"""Safetensors files."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from posebench.checkpoints import read_checkpoint
+from tests.checkpoints import hostile
+from tests.checkpoints.errors import refusal
+
+STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2).half()}
+
+
+def document(table: dict[str, Any], data: bytes) -> bytes:
+    text = json.dumps(table).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def test_read(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(save(STATE, metadata={"format": "pt"}))
+    found = read_checkpoint(path)
+    assert found.keys() == STATE.keys()
+    for name, value in STATE.items():
+        assert found[name].dtype == value.dtype
+        assert torch.equal(found[name], value)
+
+
+def test_every_cut_is_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    whole = save(STATE)
+    for length in range(1, len(whole), 5):
+        path.write_bytes(whole[:length])
+        refusal(read_checkpoint, path)
+
+
+@pytest.mark.parametrize(
+    ("table", "data"),
+    [
+        ({"w": {"dtype": "F32", "shape": [hostile.HUGE], "data_offsets": [0, 4]}}, b"1234"),
+        ({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 1 << 60]}}, b"1234"),
+        ({"w": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}, b"1234"),
+        ({"w": {"dtype": "X9", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),
+        ({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"12345678"),
+        ({"w": 5}, b""),
+    ],
+)
+def test_a_wrong_table_is_refused(table, data, tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(document(table, data))
+    assert "damaged safetensors file" in refusal(read_checkpoint, path).message
+
+
+def test_no_tensors(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(document({}, b""))
+    assert "holds no tensors" in refusal(read_checkpoint, path).message
