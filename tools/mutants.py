@@ -20,12 +20,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from seed_faults import copy_tree
 
-ROOMS = ("inference", "scoring", "checkpoints")
-TESTS = "tests/inference tests/scoring tests/checkpoints tests/adapters tests/datasets/test_coco.py"
+# Room -> the tests that are to kill its mutants.
+ROOMS = {
+    "inference": "tests/inference tests/datasets/test_coco.py",
+    "scoring": "tests/scoring",
+    "checkpoints": "tests/checkpoints tests/adapters",
+}
 ANNOTATION_OPERATORS = "core/ReplaceBinaryOperator_BitOr_%"
 CONFIG = """
 [cosmic-ray]
-module-path = [{modules}]
+module-path = ["posebench/{room}"]
 timeout = 120.0
 excluded-modules = []
 test-command = "{python} -m pytest -x -q -p no:cacheprovider {tests}"
@@ -35,15 +39,19 @@ name = "local"
 """
 
 
-def sample(session: Path, count: int, seed: int) -> None:
-    """Leave ``count`` random mutants in a cosmic-ray session."""
+def jobs(session: Path) -> list[str]:
+    """Return the ids of all mutants of a session that can change what Python runs."""
+    query = (
+        "SELECT job_id FROM mutation_specs WHERE operator_name NOT LIKE ? "
+        "ORDER BY module_path, operator_name, occurrence"
+    )
     with sqlite3.connect(session) as data:
-        rows = data.execute(
-            "SELECT job_id FROM mutation_specs WHERE operator_name NOT LIKE ? "
-            "ORDER BY module_path, operator_name, occurrence",
-            (ANNOTATION_OPERATORS,),
-        ).fetchall()
-        chosen = set(random.Random(seed).sample([row[0] for row in rows], count))
+        return [row[0] for row in data.execute(query, (ANNOTATION_OPERATORS,))]
+
+
+def keep(session: Path, chosen: set[str]) -> None:
+    """Drop all other mutants from a session."""
+    with sqlite3.connect(session) as data:
         every = [row[0] for row in data.execute("SELECT job_id FROM work_items")]
         gone = [(job,) for job in every if job not in chosen]
         data.executemany("DELETE FROM mutation_specs WHERE job_id = ?", gone)
@@ -81,19 +89,30 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--output", type=Path, default=Path("docs/mutants.json"))
     arguments = parser.parse_args()
+    tool = str(Path(sys.executable).with_name("cosmic-ray"))
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         copy_tree(tree)
-        modules = ", ".join(f'"posebench/{room}"' for room in ROOMS)
-        config = CONFIG.format(modules=modules, python=sys.executable, tests=TESTS)
-        (tree / "cosmic-ray.toml").write_text(config)
-        tool = [str(Path(sys.executable).with_name("cosmic-ray"))]
-        subprocess.run([*tool, "init", "cosmic-ray.toml", "s.sqlite"], cwd=tree, check=True)
-        sample(tree / "s.sqlite", arguments.count, arguments.seed)
-        subprocess.run([*tool, "exec", "cosmic-ray.toml", "s.sqlite"], cwd=tree, check=True)
-        mutants = read(tree / "s.sqlite")
+        found: dict[str, list[str]] = {}
+        for room, tests in ROOMS.items():
+            text = CONFIG.format(room=room, python=sys.executable, tests=tests)
+            (tree / f"{room}.toml").write_text(text)
+            command = [tool, "init", f"{room}.toml", f"{room}.sqlite"]
+            subprocess.run(command, cwd=tree, check=True)
+            found[room] = jobs(tree / f"{room}.sqlite")
+        # Job ids are random: the draw is of positions in the sorted list, so that it repeats.
+        every = [job for ids in found.values() for job in ids]
+        drawn = random.Random(arguments.seed).sample(range(len(every)), arguments.count)
+        chosen = {every[position] for position in drawn}
+        mutants = []
+        for room in ROOMS:
+            keep(tree / f"{room}.sqlite", chosen)
+            command = [tool, "exec", f"{room}.toml", f"{room}.sqlite"]
+            subprocess.run(command, cwd=tree, check=True)
+            mutants += read(tree / f"{room}.sqlite")
+            print(f"{room}: {len(mutants)} mutants so far", flush=True)
     killed = sum(mutant["killed"] for mutant in mutants)
-    summary = {"seed": arguments.seed, "mutants": len(mutants), "killed": killed}
+    summary = {"seed": arguments.seed, "of": len(every), "mutants": len(mutants), "killed": killed}
     arguments.output.write_text(json.dumps(summary | {"list": mutants}, indent=1) + "\n")
     print(f"{killed} of {len(mutants)} mutants killed")
     return 0

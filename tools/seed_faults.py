@@ -121,6 +121,48 @@ FAULTS = (
         "nms_threshold: float = 0.8",
         "tests/registry tests/inference",
     ),
+    Fault(
+        "a sigma swapped",
+        "posebench/keypoints.py",
+        "*(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),",
+        "*(0.072, 0.079, 0.079, 0.072, 0.062, 0.062),",
+        "tests/test_keypoints.py tests/scoring",
+    ),
+    Fault(
+        "BatchNorm epsilon 1.1e-5 (LPN)",
+        "posebench/networks/lpn.py",
+        "BATCH_NORM_EPS = 1e-5",
+        "BATCH_NORM_EPS = 1.1e-5",
+        "tests/networks tests/goldens",
+    ),
+    Fault(
+        "BatchNorm epsilon 1.1e-5 (LiteHRNet)",
+        "posebench/networks/lite_hrnet.py",
+        "BATCH_NORM_EPS = 1e-5",
+        "BATCH_NORM_EPS = 1.1e-5",
+        "tests/networks tests/goldens",
+    ),
+    Fault(
+        "strict=False",
+        "posebench/checkpoints/strict.py",
+        "    if any(problems.values()):",
+        "    if False:",
+        "tests/checkpoints tests/adapters",
+    ),
+    Fault(
+        "LiteHRNet's first term not doubled",
+        "posebench/networks/lite_hrnet.py",
+        "            total = FIRST_TERM * terms[0]",
+        "            total = terms[0]",
+        "tests/networks tests/goldens",
+    ),
+    Fault(
+        "checkpoints may run code",
+        "posebench/checkpoints/torch_file.py",
+        "weights_only=True",
+        "weights_only=False",
+        "tests/checkpoints",
+    ),
 )
 
 

@@ -39,6 +39,7 @@ def test_tinypose_reproduces_the_reference_on_real_images(weights, mini, tmp_pat
         dataset="coco",
         checkpoint=weights,
         data_root=mini,
+        batch_size=34,
         save_predictions=tmp_path,
     )
     assert record.scores["AP"] == pytest.approx(67.22, abs=0.05)
@@ -52,18 +53,14 @@ def test_tinypose_reproduces_the_reference_on_real_images(weights, mini, tmp_pat
     assert {path.suffix for path in tmp_path.iterdir()} == {".npz", ".json"}
 
 
-@pytest.mark.parametrize(
-    ("change", "ap"),
-    [({"flip": False}, 67.01), ({"inverse": "udp"}, 67.22 - 4.7), ({"dark_kernel": 11}, None)],
-)
-def test_an_overridden_axis_has_no_claim(weights, mini, change, ap):
-    record = evaluate("tinypose_256x192", checkpoint=weights, data_root=mini, **change)
+def test_the_corner_aligned_way_back_costs_nearly_five_points(weights, mini):
+    """TinyPose crops corner-aligned but was trained on joints at a quarter of the input."""
+    record = evaluate(
+        "tinypose_256x192", checkpoint=weights, data_root=mini, batch_size=34, inverse="udp"
+    )
+    assert record.scores["AP"] == pytest.approx(67.22 - 4.7, abs=0.06)
     assert record.verdict == "no claim"
     assert record.claims == ()
-    if ap is None:
-        assert abs(record.scores["AP"] - 67.22) > 0.2
-    else:
-        assert record.scores["AP"] == pytest.approx(ap, abs=0.06)
 
 
 def test_the_command_gives_the_figures_the_contract_promises(weights, mini, tmp_path):
@@ -74,7 +71,8 @@ def test_the_command_gives_the_figures_the_contract_promises(weights, mini, tmp_
             "-m",
             "posebench",
             *command,
-            *("--checkpoint", str(weights), "--data-root", str(mini), "--output", str(tmp_path)),
+            *("--checkpoint", str(weights), "--data-root", str(mini)),
+            *("--output", str(tmp_path), "--batch-size", "34"),
         ],
         capture_output=True,
         text=True,
@@ -95,6 +93,7 @@ def test_detector_boxes_equal_a_plain_loop_person_by_person(weights, shared, tmp
         annotations=samples / "test_coco.json",
         images=samples,
         boxes=str(boxes),
+        batch_size=59,
         save_predictions=tmp_path,
     )
     assert record.boxes is not None
