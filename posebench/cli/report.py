@@ -41,5 +41,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"page": str(page), "records": len(records)})
     else:
-        print(f"{page} shows {len(records)} records of {arguments.records}.")
+        print(f"{page} (records read from {arguments.records}: {len(records)})")
     return 0

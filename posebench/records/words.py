@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from posebench.records.verdict import TOLERANCE
 from posebench.types.protocol import Protocol
 from posebench.types.record import ClaimResult, Record
+
+LEEWAY = f"half of its last digit plus {TOLERANCE:g}"
 
 _BOXES = {
     "gt": "ground-truth boxes",
@@ -49,7 +52,7 @@ def verdict_words(result: ClaimResult, record: Record) -> str:
     """Say in one sentence what a verdict means for its claim."""
     verdict = result.verdict
     if verdict == "reproduced":
-        return "Measured on the whole dataset, equal to the claim within its last digit."
+        return f"Measured on the whole dataset, equal to the claim within {LEEWAY}."
     if verdict.startswith("not contradicted"):
         return f"{subset_words(record)}; the interval contains the claim, which proves little."
     if verdict.startswith("differs (") or verdict.startswith("contradicted"):

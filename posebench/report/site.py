@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 
 from posebench.records.files import write_whole
+from posebench.records.words import LEEWAY
 from posebench.report.data import Page, page
 from posebench.report.figures import THEMES, interactive_figure, static_figure
 from posebench.types.record import Record
@@ -51,7 +52,7 @@ def render(content: Page) -> str:
     )
     figure = interactive_figure(content.points) if content.points else None
     template = environment.get_template("index.html.j2")
-    return template.render(page=content, figure=figure, figure_name=FIGURE)
+    return template.render(page=content, figure=figure, figure_name=FIGURE, leeway=LEEWAY)
 
 
 def _write_figures(content: Page, output: Path) -> None:
