@@ -121,3 +121,33 @@ def test_the_example_of_a_predictions_file_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "docs/predictions.md", "exec"), {})
     assert len(load_predictions(tmp_path / "predictions.npz")) == 2
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """The models that come with the package, with a cache of their own for the drawn dataset."""
+    import posebench
+
+    if not [entry for entry in posebench.list_entries() if entry.zoo == "demo"]:
+        pytest.skip("the registry has no shipped models yet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSEBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_the_python_example_runs(shipped):
+    (code,) = blocks(README, "python")
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["record"].scores["AP"] > 20
+    assert names["record"].dataset.images == 20
+
+
+def test_the_demo_on_a_few_images_writes_its_page(shipped, tmp_path, capsys):
+    assert cli.main(["demo", "--limit", "20", "--output", str(tmp_path / "demo")]) == 0
+    text = capsys.readouterr().out
+    assert "claims hold" in text
+    assert text.count("not contradicted (n=") == 9
+    html = (tmp_path / "demo" / "index.html").read_text()
+    assert all(name in html for name in ("demo_s", "demo_m", "demo_l"))
+    assert len(store.load_records(tmp_path / "demo" / "records")) == 3
