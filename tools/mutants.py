@@ -30,7 +30,7 @@ ANNOTATION_OPERATORS = "core/ReplaceBinaryOperator_BitOr_%"
 CONFIG = """
 [cosmic-ray]
 module-path = ["posebench/{room}"]
-timeout = 120.0
+timeout = 300.0
 excluded-modules = []
 test-command = "{python} -m pytest -x -q -p no:cacheprovider {tests}"
 

@@ -11,9 +11,7 @@ from posebench.types.base import Frozen
 Crop = Literal["hrnet_affine", "udp_affine", "alpha_pose_box", "whole_image"]
 Container = Literal["torch", "mxnet", "paddle", "safetensors", "none"]
 Evidence = Literal["stated", "inferred", "guessed"]
-Unit = Literal[
-    "percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s", "ms", "persons/s"
-]
+Unit = Literal["percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s", "ms", "persons/s"]
 STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$")]
