@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from posebench.cli.common import facts, number, span, table
-from posebench.records.words import protocol_words, subset_words, verdict_words
+from posebench.records.words import claimed, protocol_words, subset_words, verdict_words
 from posebench.types.record import ClaimResult, Record
 
 
@@ -31,17 +31,12 @@ def _claim_cells(result: ClaimResult) -> tuple[str, ...]:
     return (
         claim.protocol or "-",
         claim.metric,
-        f"{claim.value:.{_decimals(claim.raw, claim.unit)}f}",
+        claimed(claim),
         number(result.measured),
         span(result.interval),
         number(result.difference, "+"),
         result.verdict,
     )
-
-
-def _decimals(raw: str, unit: str) -> int:
-    """Decimals of the published digits once they are percent."""
-    return max(0, len(raw.partition(".")[2]) - (2 if unit == "fraction" else 0))
 
 
 def speed_table(records: Sequence[Record]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posebench.records.verdict import TOLERANCE
+from posebench.types.entry import Claim
 from posebench.types.protocol import Protocol
 from posebench.types.record import ClaimResult, Record
 
@@ -46,6 +47,12 @@ def protocol_words(protocol: Protocol) -> str:
             f"{protocol.nms.replace('_', '-').replace('oks', 'OKS')} NMS {protocol.nms_threshold:g}"
         )
     return ", ".join((boxes, flip, decode, nms))
+
+
+def claimed(claim: Claim) -> str:
+    """Return a claim in posebench's units with the published digits, neither more nor fewer."""
+    decimals = len(claim.raw.partition(".")[2]) - (2 if claim.unit == "fraction" else 0)
+    return f"{claim.value:.{max(0, decimals)}f}"
 
 
 def verdict_words(result: ClaimResult, record: Record) -> str:

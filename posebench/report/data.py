@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from posebench.records.words import is_subset, protocol_words, subset_words, verdict_words
+from posebench.records.words import claimed, is_subset, protocol_words, subset_words, verdict_words
 from posebench.types.protocol import Protocol
 from posebench.types.record import ClaimResult, Record
 
@@ -147,7 +147,7 @@ def _row(record: Record, result: ClaimResult, known: dict[str, Protocol]) -> Cla
         title=record.entry.title,
         dataset=record.entry.dataset,
         metric=claim.metric,
-        claimed=_claimed(result),
+        claimed=claimed(claim),
         measured=result.measured,
         difference=result.difference,
         interval=result.interval,
@@ -164,21 +164,14 @@ def _row(record: Record, result: ClaimResult, known: dict[str, Protocol]) -> Cla
     )
 
 
-def _claimed(result: ClaimResult) -> str:
-    """The published digits, neither more nor fewer."""
-    claim = result.claim
-    decimals = len(claim.raw.partition(".")[2]) - (2 if claim.unit == "fraction" else 0)
-    return f"{claim.value:.{max(0, decimals)}f}"
-
-
 def _points(records: Sequence[Record]) -> tuple[Point, ...]:
-    """Join each timing with an AP of the same model.
+    """Join each timing with an AP of the same model; ``records`` from old to new.
 
     The last one in order wins: whole datasets over subsets, then the protocol of the model's
     primary claim over others, then the newest.
     """
     evaluations = [r for r in records if r.kind == "eval" and r.scores.get("AP") is not None]
-    evaluations.sort(key=lambda r: (not is_subset(r), _under_primary(r), r.created))
+    evaluations.sort(key=lambda r: (not is_subset(r), _under_primary(r)))
     accuracy = {record.entry.key: record for record in evaluations}
     points: dict[tuple[object, ...], Point] = {}
     for record in records:

@@ -64,6 +64,7 @@ def test_measuring_again_replaces_the_file_and_anything_else_gets_its_own(tmp_pa
     others = [
         make.evaluation(protocol=unflipped, protocol_hash=unflipped.hash),
         make.evaluation(checkpoint_sha256="00" * 32),
+        make.evaluation(boxes=make.evaluation().boxes.model_copy(update={"source": "det.json"})),
         make.evaluation(dataset=make.dataset(complete=False)),
         make.evaluation(environment=make.environment(batch_size=32)),
         make.evaluation(environment=make.environment(device="cuda:0")),
