@@ -52,7 +52,7 @@ class Sources:
         if root is None:
             raise UserError(
                 f"Where does {spec.title} lie? Neither --data-root nor {DATA_ROOT} is given.",
-                f"It needs {spec.annotation_file} and {spec.image_folder}/ in one folder. "
+                f"It holds {Path(spec.annotation_file).parent}/ and {spec.image_folder}/. "
                 f"{spec.how_to_get}",
             )
         return root.joinpath(*parts)
