@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 SAMPLES = 256
 KEPT = ("framework", "config", "gain", "input", "input_sha256", "weights_sha256", "n_entries")
 
 
 def compact(folder: Path, name: str) -> dict[str, Any]:
-    """Return the compact record of one model with a single output.
+    """Return the compact record of one model.
+
+    Where the network gives several outputs, ``output``, ``positions`` and ``values`` are those of
+    the last one, and ``outputs`` holds the same three for each, in the network's order.
 
     Args:
         folder: Where the full records are.
@@ -32,16 +36,26 @@ def compact(folder: Path, name: str) -> dict[str, Any]:
     """
     raw = (folder / name / "manifest.json").read_bytes()
     manifest = json.loads(raw)
-    (recorded,) = manifest["outputs"]
-    output = np.load(folder / name / recorded["file"])
-    positions = sorted(random.Random(name).sample(range(output.size), SAMPLES))
+    recorded = [
+        _sampled(np.load(folder / name / each["file"]), each["sha256"], name)
+        for each in manifest["outputs"]
+    ]
+    several = {"outputs": recorded} if len(recorded) > 1 else {}
     return {
         "model": name,
         "manifest_sha256": hashlib.sha256(raw).hexdigest(),
         **{key: manifest[key] for key in KEPT},
+        **recorded[-1],
+        **several,
+    }
+
+
+def _sampled(output: NDArray[np.float32], sha256: str, seed: str) -> dict[str, Any]:
+    positions = sorted(random.Random(seed).sample(range(output.size), SAMPLES))
+    return {
         "output": {
             "shape": list(output.shape),
-            "sha256": recorded["sha256"],
+            "sha256": sha256,
             "mean": float(output.mean(dtype=np.float64)),
             "std": float(output.std(dtype=np.float64)),
         },
