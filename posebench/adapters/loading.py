@@ -53,11 +53,13 @@ def load_model(
 
     # not above: building and refusing work without the readers' libraries
     from posebench.checkpoints import load_strict, read_checkpoint, sha256_of, verify_file
+    from posebench.networks.variants import check_variant
 
     known = entry.checkpoint
     verify_file(path, sha256=known.sha256, size=known.size, sha1=known.sha1)
     adapter = find_adapter(entry.adapter)
     state = adapter(read_checkpoint(path), network)
+    check_variant(network, state, source=str(path))
     coverage = load_strict(network, state, source=str(path))
     return PoseModel(
         network=network,

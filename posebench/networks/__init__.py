@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 NETWORKS: dict[str, str] = {
     "demo": "posebench.networks.demo:DemoNet",
+    "fastpose": "posebench.networks.fastpose:FastPose",
+    "fastpose_duc": "posebench.networks.fastpose:FastPoseDUC",
+    "hourglass": "posebench.networks.hourglass:StackedHourglass",
+    "hrnet": "posebench.networks.hrnet:HRNet",
     "lite_hrnet": "posebench.networks.lite_hrnet:LiteHRNet",
     "lpn": "posebench.networks.lpn:LPN",
+    "resnet_pose": "posebench.networks.resnet_pose:ResNetPose",
+    "simple_pose": "posebench.networks.resnet_pose:SimplePose",
 }
 
 STRIDES: dict[str, int] = dict.fromkeys(NETWORKS, 4)

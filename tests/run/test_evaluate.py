@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from posebench.networks import NETWORKS
 from posebench.records.predictions import digest, load_predictions
 from posebench.registry import load_registry
 from posebench.run import evaluate, find_entry, list_entries, load_model
@@ -173,7 +174,8 @@ def test_the_data_root_may_come_from_the_environment(probes, coco, monkeypatch):
     assert evaluate("probe_annotated", registry=[probes]).scores
 
 
-def test_a_row_that_is_not_built_yet_says_what_it_lacks():
+def test_a_row_that_is_not_built_yet_says_what_it_lacks(monkeypatch):
+    monkeypatch.delitem(NETWORKS, "fastpose")
     with pytest.raises(UserError, match="network fastpose"):
         load_model(_unbuilt("fastpose"))
 
