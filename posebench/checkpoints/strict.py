@@ -74,7 +74,7 @@ def _check_values(state: Mapping[str, Tensor], weights: set[str], source: str) -
     broken = sorted(name for name in weights if not bool(torch.isfinite(state[name].float()).all()))
     if broken:
         raise UserError(
-            f"{source} holds NaN or infinite values in {len(broken)} tensors: {_examples(broken)}.",
+            f"{source} holds NaN or infinite values in {_examples(broken)}.",
             "The file is damaged or its training diverged; download it again.",
         )
 

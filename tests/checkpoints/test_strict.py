@@ -79,9 +79,8 @@ def test_each_missing_name_is_an_error(name):
 
 
 def test_unexpected_names_are_an_error():
-    error = refusal(
-        {**weights(), "3.weight": torch.ones(1), "2.num_batches_tracked": torch.ones(1)}
-    )
+    more = {"3.weight": torch.ones(1), "2.num_batches_tracked": torch.ones(1)}
+    error = refusal(weights() | more)
     assert "2 unexpected (2.num_batches_tracked, 3.weight)" in error.message
     assert "missing" not in error.message
     assert "this network and more" in error.hint
@@ -119,7 +118,6 @@ def test_a_counter_of_another_shape_is_an_error():
 
 def test_another_network_altogether():
     error = refusal({f"stem.{n}": v for n, v in weights().items()})
-    assert "10 missing (0.bias, 0.weight, 1.bias, ...)" not in error.message
     assert "8 missing (0.bias, 0.weight, 1.bias, ...)" in error.message
     assert "9 unexpected" in error.message
     assert "another kind of network" in error.hint
@@ -136,7 +134,7 @@ def test_values_that_are_not_finite(value):
     state = weights()
     state["1.running_var"][2] = value
     error = refusal(state)
-    assert "NaN or infinite values in 1 tensors: 1.running_var" in error.message
+    assert "NaN or infinite values in 1.running_var." in error.message
 
 
 def test_values_beyond_float32():
@@ -150,4 +148,4 @@ def test_values_that_are_no_floating_point_numbers(dtype):
     state = weights()
     state["0.weight"] = state["0.weight"].to(dtype)
     error = refusal(state)
-    assert "1 tensors that are no floating-point numbers: 0.weight" in error.message
+    assert "no floating-point numbers in 0.weight." in error.message
