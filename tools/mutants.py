@@ -97,6 +97,8 @@ def main() -> int:
         for room, tests in ROOMS.items():
             text = CONFIG.format(room=room, python=sys.executable, tests=tests)
             (tree / f"{room}.toml").write_text(text)
+            healthy = [sys.executable, "-m", "pytest", "-x", "-q", *tests.split()]
+            subprocess.run(healthy, cwd=tree, check=True)
             command = [tool, "init", f"{room}.toml", f"{room}.sqlite"]
             subprocess.run(command, cwd=tree, check=True)
             found[room] = jobs(tree / f"{room}.sqlite")

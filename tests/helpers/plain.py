@@ -58,7 +58,8 @@ def hrnet_matrix(centre, scale, out_height, out_width, inverse=False, pixel_std=
 
 
 def udp_matrix(centre, scale, net_height, net_width):
-    w, h = float(scale[0]) * 200, float(scale[1]) * 200
+    # The reference multiplies the float32 scale before anything becomes double.
+    w, h = (float(side) for side in scale * np.float32(200))
     sx, sy = (net_width - 1) / w, (net_height - 1) / h
     return np.array(
         [[sx, 0, sx * (-centre[0] + w / 2)], [0, sy, sy * (-centre[1] + h / 2)]], np.float32
