@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from posebench.checkpoints.archives import packed_params
 from posebench.checkpoints.files import read_head, size_of
 from posebench.types.errors import UserError
 
@@ -20,14 +21,16 @@ TAR_OFFSET, TAR = 257, b"ustar"
 
 
 def guess_container(path: Path) -> str:
-    """Return ``torch``, ``paddle``, ``safetensors`` or ``mxnet``.
+    """Return ``torch``, ``paddle``, ``safetensors`` or ``mxnet`` (also for the zip it ships in).
 
     Raises:
         UserError: The path is no readable file, or its bytes are none of these; the sentence
             says what they look like (a web page, an archive).
     """
     head = read_head(path, TAR_OFFSET + len(TAR))
-    if head.startswith((ZIP, LEGACY_TORCH)):
+    if head.startswith(ZIP):
+        return "torch" if packed_params(path) is None else "mxnet"
+    if head.startswith(LEGACY_TORCH):
         return "torch"
     if head.startswith(PICKLES):
         return "paddle"
@@ -65,5 +68,5 @@ def _unknown(path: Path, head: bytes) -> UserError:
         )
     return UserError(
         f"{path} is no weights file that posebench knows: it begins with {head[:8]!r}.",
-        "It reads torch (.pth, .pt), Paddle (.pdparams) and safetensors files.",
+        "It reads torch (.pth), MXNet (.params), Paddle (.pdparams) and safetensors files.",
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
+from posebench.checkpoints.archives import packed_params, unpack
 from posebench.types.errors import UserError
 
 BLOCK = 1 << 20
@@ -33,7 +35,8 @@ def verify_file(
         path: The weights file.
         sha256: Full digest, hexadecimal.
         size: Bytes.
-        sha1: Full digest or its published first digits, hexadecimal (MXNet zoos).
+        sha1: Full digest or its published first digits, hexadecimal (MXNet zoos). Of a zip
+            with a single ``.params`` file it is that file's, which is what they publish.
 
     Raises:
         UserError: The file is missing, not a file, empty or unreadable, or differs.
@@ -45,7 +48,7 @@ def verify_file(
     for name, expected, least in (("sha256", sha256, 64), ("sha1", sha1, PREFIX_DIGITS)):
         if expected is None:
             continue
-        digest = _digest(path, name)
+        digest = _digest(path, name, packed=name == "sha1")
         if len(expected) < least or not digest.startswith(expected.lower()):
             raise UserError(
                 f"{path} has {name} {digest}, the published file has {expected.lower()}.", again
@@ -100,16 +103,23 @@ def read_all(path: Path) -> bytes:
         raise _unreadable(path, error) from error
 
 
-def _digest(path: Path, name: str) -> str:
+def _digest(path: Path, name: str, *, packed: bool = False) -> str:
+    """Digest a file's bytes, or with ``packed`` those of the weights file it packs."""
     size_of(path)
+    member = packed_params(path) if packed else None
     digest = hashlib.new(name)
+    for block in _blocks(path) if member is None else unpack(path, member):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             while block := file.read(BLOCK):
-                digest.update(block)
+                yield block
     except OSError as error:
         raise _unreadable(path, error) from error
-    return digest.hexdigest()
 
 
 def _unreadable(path: Path, error: OSError) -> UserError:

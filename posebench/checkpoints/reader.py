@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from posebench.checkpoints.container import guess_container
+from posebench.checkpoints.mxnet_file import read_mxnet
 from posebench.checkpoints.paddle_file import read_paddle
 from posebench.checkpoints.safetensors_file import read_safetensors
 from posebench.checkpoints.torch_file import read_torch
@@ -15,6 +16,7 @@ from posebench.types.errors import UserError
 
 READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
     "torch": read_torch,
+    "mxnet": read_mxnet,
     "paddle": read_paddle,
     "safetensors": read_safetensors,
 }
@@ -25,7 +27,7 @@ def read_checkpoint(path: Path, container: str | None = None) -> dict[str, Tenso
 
     Args:
         path: The file. Its content decides how it is read, not its suffix.
-        container: What it must be (``torch``, ``paddle``, ``safetensors``); None for any.
+        container: What it must be, see ``guess_container``; None for any.
 
     Returns:
         Names as they stand in the file, without a ``module.`` that all of them share, to CPU
@@ -39,10 +41,5 @@ def read_checkpoint(path: Path, container: str | None = None) -> dict[str, Tenso
         raise UserError(
             f"{path} is a {found} file, but a {container} file is expected.",
             "Give the file that the zoo publishes for this model.",
-        )
-    if found not in READERS:
-        raise UserError(
-            f"{path} is an {found} file, which this version does not read.",
-            f"It reads {', '.join(READERS)} files.",
         )
     return READERS[found](path)
