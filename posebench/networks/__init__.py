@@ -20,6 +20,7 @@ NETWORKS: dict[str, str] = {
     "demo": "posebench.networks.demo:DemoNet",
     "fastpose": "posebench.networks.fastpose:FastPose",
     "fastpose_duc": "posebench.networks.fastpose:FastPoseDUC",
+    "higherhrnet": "posebench.networks.higher_hrnet:HigherHRNet",
     "hourglass": "posebench.networks.hourglass:StackedHourglass",
     "hrnet": "posebench.networks.hrnet:HRNet",
     "lite_hrnet": "posebench.networks.lite_hrnet:LiteHRNet",
@@ -28,7 +29,7 @@ NETWORKS: dict[str, str] = {
     "simple_pose": "posebench.networks.resnet_pose:SimplePose",
 }
 
-STRIDES: dict[str, int] = dict.fromkeys(NETWORKS, 4)
+STRIDES: dict[str, int] = dict.fromkeys(NETWORKS, 4) | {"higherhrnet": 2}
 """Input pixels per heatmap cell of each network."""
 
 
