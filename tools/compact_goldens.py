@@ -44,7 +44,7 @@ def compact(folder: Path, name: str) -> dict[str, Any]:
     return {
         "model": name,
         "manifest_sha256": hashlib.sha256(raw).hexdigest(),
-        **{key: manifest[key] for key in KEPT},
+        **{key: manifest[key] for key in KEPT if key in manifest},
         **recorded[-1],
         **several,
     }

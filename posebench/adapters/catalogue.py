@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GROUP = "posebench.adapters"
 BUILT_IN = {
+    "gluon": "posebench.adapters.gluon:gluon",
     "native": "posebench.adapters.naming:native",
     "paddle": "posebench.adapters.naming:paddle",
 }

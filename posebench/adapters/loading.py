@@ -52,6 +52,7 @@ def load_model(
         raise UserError(f"{entry.key} needs its weights file.", _where(entry.checkpoint))
 
     # not above: building and refusing work without the readers' libraries
+    from posebench.adapters.repair import repaired
     from posebench.checkpoints import load_strict, read_checkpoint, sha256_of, verify_file
     from posebench.networks.variants import check_variant
 
@@ -60,6 +61,7 @@ def load_model(
     adapter = find_adapter(entry.adapter)
     state = adapter(read_checkpoint(path), network)
     check_variant(network, state, source=str(path))
+    state, notes = repaired(state, known.repair)
     coverage = load_strict(network, state, source=str(path))
     return PoseModel(
         network=network,
@@ -67,6 +69,7 @@ def load_model(
         coverage=coverage,
         checkpoint_name=path.name,
         checkpoint_sha256=sha256_of(path),
+        notes=notes,
     )
 
 

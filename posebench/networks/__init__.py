@@ -20,11 +20,13 @@ NETWORKS: dict[str, str] = {
     "demo": "posebench.networks.demo:DemoNet",
     "fastpose": "posebench.networks.fastpose:FastPose",
     "fastpose_duc": "posebench.networks.fastpose:FastPoseDUC",
+    "gluon_simple_pose": "posebench.networks.gluon_simple_pose:GluonSimplePose",
     "higherhrnet": "posebench.networks.higher_hrnet:HigherHRNet",
     "hourglass": "posebench.networks.hourglass:StackedHourglass",
     "hrnet": "posebench.networks.hrnet:HRNet",
     "lite_hrnet": "posebench.networks.lite_hrnet:LiteHRNet",
     "lpn": "posebench.networks.lpn:LPN",
+    "mobile_pose": "posebench.networks.gluon_mobile_pose:MobilePose",
     "resnet_pose": "posebench.networks.resnet_pose:ResNetPose",
     "simple_pose": "posebench.networks.resnet_pose:SimplePose",
 }

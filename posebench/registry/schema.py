@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from posebench.types.base import Frozen
-from posebench.types.entry import Container, Evidence, Id, InputSpec, NetworkSpec, Unit
+from posebench.types.entry import Container, Evidence, Id, InputSpec, NetworkSpec, Repair, Unit
 
 
 class PageSpec(Frozen):
@@ -95,6 +95,7 @@ class CheckpointRow(Frozen):
     sha1: str | None = None
     size: int | None = None
     licence: str = ""
+    repair: Repair | None = None
     note: str = ""
 
 

@@ -79,6 +79,7 @@ def assemble(
             batch_size=options.batch_size,
             crop_self_test=self_test(),
         ),
+        notes=model.notes,
         command=command,
         created=datetime.now(timezone.utc),
     )

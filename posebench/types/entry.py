@@ -10,6 +10,7 @@ from posebench.types.base import Frozen
 
 Crop = Literal["hrnet_affine", "udp_affine", "alpha_pose_box", "whole_image"]
 Container = Literal["torch", "mxnet", "paddle", "safetensors", "none"]
+Repair = Literal["nonfinite_to_zero"]
 Evidence = Literal["stated", "inferred", "guessed"]
 Unit = Literal["percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s", "ms", "persons/s"]
 STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
@@ -80,6 +81,8 @@ class Checkpoint(Frozen):
         sha1: Full SHA-1 or its published prefix (MXNet).
         size: Bytes, where known.
         licence: Licence of the weights as the zoo states it.
+        repair: What the publisher does to the weights after reading them; None for nothing.
+            ``nonfinite_to_zero``: NaN and infinite values become 0.
     """
 
     id: Id
@@ -90,6 +93,7 @@ class Checkpoint(Frozen):
     sha1: str | None = None
     size: int | None = None
     licence: str = ""
+    repair: Repair | None = None
     note: str = ""
 
 

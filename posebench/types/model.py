@@ -39,6 +39,7 @@ class PoseModel:
         coverage: Share of the weights that came from the file; None for random weights.
         checkpoint_name: File name of the weights, without its folder.
         checkpoint_sha256: Digest of that file.
+        notes: What was done to the weights besides copying them; belongs into every record.
     """
 
     network: nn.Module
@@ -46,3 +47,4 @@ class PoseModel:
     coverage: Coverage | None = None
     checkpoint_name: str | None = None
     checkpoint_sha256: str | None = None
+    notes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from posebench.adapters import catalogue, naming
+from posebench.adapters.gluon import gluon
 from posebench.types.errors import UserError
 
 
@@ -31,29 +32,30 @@ def installed(monkeypatch):
 
 def test_built_in(installed):
     adapters = installed()
-    assert set(adapters) == {"native", "paddle"}
-    assert len(adapters) == 2
+    assert set(adapters) == {"gluon", "native", "paddle"}
+    assert len(adapters) == 3
     assert catalogue.find_adapter("native") is naming.native
     assert catalogue.find_adapter("paddle") is naming.paddle
+    assert catalogue.find_adapter("gluon") is gluon
 
 
 def test_a_plug_in_is_found(installed):
     adapters = installed(("mine", "posebench.adapters.naming:native"))
     assert "mine" in adapters
-    assert set(adapters) == {"native", "paddle", "mine"}
-    assert len(adapters) == 3
+    assert set(adapters) == {"gluon", "native", "paddle", "mine"}
+    assert len(adapters) == 4
     assert catalogue.find_adapter("mine") is naming.native
 
 
 def test_unknown(installed):
     adapters = installed()
-    assert "gluon" not in adapters
+    assert "padle" not in adapters
     with pytest.raises(UserError, match="no adapter named 'padle'") as caught:
         catalogue.find_adapter("padle")
     assert caught.value.hint == "Did you mean 'paddle'?"
     with pytest.raises(UserError) as caught:
         catalogue.find_adapter("zzz")
-    assert caught.value.hint == "Known: native, paddle."
+    assert caught.value.hint == "Known: gluon, native, paddle."
 
 
 @pytest.mark.parametrize(

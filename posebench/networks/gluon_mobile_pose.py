@@ -1,0 +1,79 @@
+"""GluonCV's mobile_pose: a classifier's layers, then three doublings by pixel shuffle.
+
+Structure and parameter names: GluonCV ``gluoncv/model_zoo/mobile_pose/mobile_pose.py``. Names
+are Gluon's structural ones, with PyTorch's words for a BatchNorm's weight and bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+from posebench.networks.fastpose import UPSCALE, DenseUpsampling
+from posebench.networks.gluon_resnet import resnet_layers
+from posebench.networks.mobilenets import (
+    LARGE,
+    SMALL,
+    Layers,
+    mobilenet_layers,
+    mobilenet_v2_layers,
+    mobilenet_v3_layers,
+)
+from posebench.networks.resnet import conv1x1
+from posebench.networks.variants import check_joints
+from posebench.types.errors import UserError
+
+NECK = 256
+# Channels before each of the three pixel shuffles.
+SHUFFLED = (512, 256, 128)
+
+
+def _nested(layers: Layers) -> Layers:
+    """Return the layers as one part: GluonCV adds a slice of a MobileNet as a single child."""
+    parts, channels = layers
+    return [nn.Sequential(*parts)], channels
+
+
+BACKBONES: dict[str, Callable[[], Layers]] = {
+    "resnet18_v1b": partial(resnet_layers, 18, "v1b"),
+    "resnet50_v1b": partial(resnet_layers, 50, "v1b"),
+    "mobilenet1.0": lambda: _nested(mobilenet_layers()),
+    "mobilenetv2_1.0": lambda: _nested(mobilenet_v2_layers()),
+    "mobilenetv3_large": lambda: _nested(mobilenet_v3_layers(LARGE)),
+    "mobilenetv3_small": lambda: _nested(mobilenet_v3_layers(SMALL)),
+}
+
+
+class MobilePose(nn.Module):
+    """mobile_pose on one of six backbones.
+
+    Args:
+        backbone: A key of ``BACKBONES``.
+        joints: Heatmaps to give.
+
+    Raises:
+        UserError: There is no such backbone, or no joints.
+    """
+
+    def __init__(self, backbone: str, joints: int = 17) -> None:
+        super().__init__()
+        check_joints(joints)
+        if backbone not in BACKBONES:
+            raise UserError(
+                f"mobile_pose has no backbone {backbone!r}.", f"Known: {', '.join(BACKBONES)}."
+            )
+        parts, channels = BACKBONES[backbone]()
+        self.features = nn.Sequential(*parts)
+        layers: list[nn.Module] = [conv1x1(channels, NECK)]
+        channels = NECK
+        for planes in SHUFFLED:
+            layers.append(DenseUpsampling(channels, planes))
+            channels = planes // UPSCALE**2
+        self.upsampling = nn.Sequential(*layers, conv1x1(channels, joints))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map crops (N, 3, H, W) to raw heatmaps (N, joints, H/4, W/4)."""
+        heatmaps: Tensor = self.upsampling(self.features(x))
+        return heatmaps
