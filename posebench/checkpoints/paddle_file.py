@@ -28,7 +28,7 @@ from posebench.checkpoints.pickles import Damaged, Refused, inspect_bytes
 NAMES_KEY = "StructuredToParameterName@@"
 # Protocols 2 and 3 split big arrays: key -> {OriginShape, slices}.
 SLICES_KEY = "UnpackBigParamInfor@@"
-DTYPES = frozenset(["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"])
+DTYPES = frozenset(["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "b1"])
 
 
 def read_paddle(path: Path) -> dict[str, Tensor]:

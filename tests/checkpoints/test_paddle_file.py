@@ -136,6 +136,13 @@ class TestRead:
         assert found["norm._mean"].tolist() == [1.5, 0.0]
 
 
+@pytest.mark.parametrize("code", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"])
+def test_number_types(code, tmp_path):
+    values = np.array([[0, 1], [1, 0]], code)
+    found = read_checkpoint(hostile.paddle({"w": values}, tmp_path / "w"))
+    assert same(found, {"w": values})
+
+
 @pytest.mark.parametrize("core", [b"numpy.core", b"numpy._core"])
 def test_numpy_1_and_2_name_their_modules_differently(core, tmp_path):
     data = pickle.dumps(STATE, protocol=2)

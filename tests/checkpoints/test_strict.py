@@ -78,6 +78,13 @@ def test_each_missing_name_is_an_error(name):
     assert "a part of this network" in error.hint
 
 
+def test_three_examples_are_all_of_three():
+    state = weights()
+    for name in ("0.bias", "2.bias", "2.weight"):
+        del state[name]
+    assert "3 missing (0.bias, 2.bias, 2.weight)." in refusal(state).message
+
+
 def test_unexpected_names_are_an_error():
     more = {"3.weight": torch.ones(1), "2.num_batches_tracked": torch.ones(1)}
     error = refusal(weights() | more)
