@@ -128,7 +128,10 @@ def intervals(
     generator = np.random.default_rng(seed)
     share = np.full(count, 1.0 / count)
     draws = np.stack(
-        [metrics(areas, generator.multinomial(count, share) * 1.0) for _ in range(resamples)]
+        [
+            metrics(areas, generator.multinomial(count, share).astype(float))
+            for _ in range(resamples)
+        ]
     )
     tails = [50.0 * (1.0 - level), 50.0 * (1.0 + level)]
     found = {}

@@ -38,7 +38,7 @@ def coco_results(results: Results, category_id: int = 1) -> list[dict[str, Any]]
     """Return the kept persons in COCO's results format (image px, joint scores as third)."""
     predictions = results.predictions
     triples = np.concatenate([predictions.keypoints, predictions.joint_scores[..., None]], axis=2)
-    flat = triples.astype(np.float64).reshape(len(predictions), -1)
+    flat = triples.astype(np.float64).reshape(len(predictions), 3 * triples.shape[1])
     return [
         {
             "image_id": int(predictions.image_id[row]),

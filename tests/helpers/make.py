@@ -118,7 +118,7 @@ def _person(generator, number, image_id, width, height):
         "category_id": 1,
         "iscrowd": 0,
         "bbox": [x, y, w, h],
-        "area": w * h * 0.6,
+        "area": w * h * generator.uniform(0.4, 3),
         "keypoints": joints.round(1).reshape(-1).tolist(),
         "num_keypoints": int((joints[:, 2] > 0).sum()),
     }

@@ -10,7 +10,7 @@ import make
 import numpy as np
 import pytest
 
-from posebench.datasets.coco import load_coco
+from posebench.datasets.coco import load_coco, restrict
 from posebench.scoring.bootstrap import intervals, matches, metrics, precision_recall
 from posebench.scoring.coco import (
     METRICS,
@@ -81,6 +81,8 @@ def test_precision_recall_and_scores_equal_pycocotools_to_the_byte(tmp_path, see
     stats = [ours.values[name] / 100 for name in METRICS]
     assert [-1.0 if np.isnan(s) else s for s in stats] == pytest.approx(theirs.stats.tolist())
     assert 1 < ours.values["AP"] < 99
+    areas = dataset.truth.area
+    assert (areas > 96**2).sum() > 3 and (areas < 96**2).sum() > 3
     assert dataset.truth.crowd.any()
     assert (dataset.truth.num_keypoints == 0).sum() > 1
 
@@ -194,3 +196,25 @@ def test_intervals_are_seeded_and_contain_the_value(tmp_path):
     assert low < evaluation.values["AP"] < high
     narrow = intervals(evaluation, resamples=200, level=0.5)["AP"]
     assert low < narrow[0] < narrow[1] < high
+
+
+def test_a_draw_counts_each_image_as_often_as_it_was_drawn(tmp_path):
+    """One resample is one multinomial draw over the images, scored with those weights."""
+    _, dataset = annotated(tmp_path)
+    evaluation = evaluate_keypoints(noisy_results(dataset), dataset, 20)
+    count = len(dataset.images)
+    drawn = np.random.default_rng(7).multinomial(count, np.full(count, 1 / count)).astype(float)
+    expected = metrics(matches(evaluation.engine), drawn)
+    found = intervals(evaluation, resamples=1, seed=7)
+    for name, value in zip(METRICS, expected, strict=True):
+        assert found[name] == (pytest.approx(value), pytest.approx(value)), name
+    assert drawn.max() > 1 and drawn.min() == 0
+
+
+@pytest.mark.parametrize("images", [0, 1])
+def test_one_image_has_an_interval_and_none_has_not(tmp_path, images):
+    _, dataset = annotated(tmp_path, images=images)
+    if images:
+        dataset = restrict(annotated(tmp_path, seed=3)[1], 1)
+    evaluation = evaluate_keypoints(noisy_results(dataset), dataset, 20)
+    assert bool(intervals(evaluation, resamples=5)) == bool(images)
