@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posebench.adapters.catalogue import find_adapter
+from posebench.adapters.copies import Origin, origin_of
 from posebench.networks import STRIDES, build_network
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 PACKAGE = "package:"
+NATIVE = "native"
 RANDOM_SEED = 0
 # What a location's scheme stands for on the web.
 PAGES = {
@@ -28,7 +30,8 @@ def load_model(
 ) -> PoseModel:
     """Build an entry's network and fill it from its weights file, strictly.
 
-    Size and digests that the registry knows are compared before the file is opened.
+    Size and digests that the registry knows are compared before the file is opened; of a copy
+    that ``posebench convert`` made, those of the file it came from.
 
     Args:
         entry: The registry row.
@@ -57,8 +60,13 @@ def load_model(
     from posebench.networks.variants import check_variant
 
     known = entry.checkpoint
-    verify_file(path, sha256=known.sha256, size=known.size, sha1=known.sha1)
-    adapter = find_adapter(entry.adapter)
+    origin = _origin(path)
+    if origin is None:
+        verify_file(path, sha256=known.sha256, size=known.size, sha1=known.sha1)
+    else:
+        origin.check(known, path)
+    # a copy of ours has the network's own names already
+    adapter = find_adapter(entry.adapter if origin is None else NATIVE)
     state = adapter(read_checkpoint(path), network)
     check_variant(network, state, source=str(path))
     state, notes = repaired(state, known.repair)
@@ -69,8 +77,17 @@ def load_model(
         coverage=coverage,
         checkpoint_name=path.name,
         checkpoint_sha256=sha256_of(path),
-        notes=notes,
+        notes=notes if origin is None else (*origin.notes, *notes),
     )
+
+
+def _origin(path: Path) -> Origin | None:
+    """Return what a file is a copy of, None for a published file."""
+    from posebench.checkpoints import guess_container, read_metadata
+
+    if guess_container(path) != "safetensors":
+        return None
+    return origin_of(read_metadata(path), path)
 
 
 def _build(entry: Entry) -> nn.Module:

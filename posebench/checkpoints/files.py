@@ -23,6 +23,15 @@ def sha256_of(path: Path) -> str:
     return _digest(path, "sha256")
 
 
+def sha1_of(path: Path) -> str:
+    """Return the SHA-1 as MXNet's zoos publish it: of a zip's single ``.params`` file, else whole.
+
+    Raises:
+        UserError: The file is missing, not a file, empty or unreadable.
+    """
+    return _digest(path, "sha1", packed=True)
+
+
 def verify_file(
     path: Path,
     sha256: str | None = None,

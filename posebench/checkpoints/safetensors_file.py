@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor
 
@@ -24,3 +24,16 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise damaged(path, "safetensors", error) from error
     return tensors_of(contents, path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says about itself; nothing for files that say nothing.
+
+    Raises:
+        UserError: The file is cut short or its table of contents is wrong.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise damaged(path, "safetensors", error) from error

@@ -18,6 +18,8 @@ VERBS = {
     "show": "everything known about one model: claims, protocols, weights, licence",
     "eval": "evaluate a model on a dataset and hold the result against its claims",
     "demo": "evaluate and time the shipped models on drawn images, and write a page",
+    "verify": "hold networks and file formats against what the zoos' own code computed",
+    "convert": "copy published weights into a safetensors file",
     "report": "make a page from stored records",
     "cite": "BibTeX for a model, its dataset and posebench",
 }

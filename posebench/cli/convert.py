@@ -1,0 +1,56 @@
+"""``posebench convert``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from posebench.cli.common import Parser, facts, print_json
+
+EXAMPLES = (
+    "posebench convert tinypose_256x192 --checkpoint tinypose_256x192.pdparams \\",
+    "    --output tinypose_256x192.safetensors",
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add model and files."""
+    parser.add_argument("model", metavar="MODEL", help="zoo/id, id, or a short name")
+    parser.add_argument("--dataset", help="tells models of one short name apart")
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", type=Path, required=True, help="the published weights"
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, required=True, help="the copy, *.safetensors"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the copy and say what it is."""
+    from posebench.run.convert import convert
+
+    copy = convert(
+        arguments.model,
+        arguments.checkpoint,
+        arguments.output,
+        dataset=arguments.dataset,
+        registry=arguments.registry,
+    )
+    origin = copy.origin
+    content = {
+        "file": str(copy.path),
+        "sha256": copy.sha256,
+        "tensors": copy.tensors,
+        "zoo": origin.zoo,
+        "model": origin.model,
+        "source": origin.name,
+        "source_sha256": origin.sha256,
+        "notes": list(origin.notes),
+    }
+    if arguments.json:
+        print_json(content)
+    else:
+        lines = {name: value for name, value in content.items() if name != "notes"}
+        pairs = [(name.replace("_", " "), str(value)) for name, value in lines.items()]
+        print(facts([*pairs, *(("note", note) for note in origin.notes)]))
+    return 0
