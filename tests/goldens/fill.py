@@ -43,7 +43,7 @@ def parameter(name: str, shape: tuple[int, ...], gain: float) -> NDArray[np.gene
     elif len(shape) > 1:
         values = (2 * u - 1) * (gain * np.sqrt(3.0 / int(np.prod(shape[1:]))))
     else:
-        values = 0.2 * u - 0.1 if last == "bias" else 0.75 + 0.5 * u
+        values = 0.2 * u - 0.1 if last in ("bias", "beta") else 0.75 + 0.5 * u
     return values.astype(np.float32).reshape(shape)
 
 
