@@ -1,14 +1,16 @@
 """Train the demo models on drawn pictures, and write their registry rows from what they reach.
 
-    python tools/train_demo.py train demo_s --minutes 12
+    python tools/train_demo.py train demo_s --minutes 13
     python tools/train_demo.py train demo_m --minutes 24
     python tools/train_demo.py train demo_l --minutes 50
     python tools/train_demo.py register
 
 ``train`` draws its pictures once (16,000 of the split ``train``, 4 GB, a few minutes), trains for a
-fixed time and writes ``posebench/assets/demo/<name>.safetensors``.  What a fixed time reaches
-depends on the machine: the committed files, trained with the minutes above on one core each, are
-the reference, and their hashes stand in the registry.  ``register`` evaluates the files under the
+fixed time and writes ``posebench/assets/demo/<name>.safetensors``.  What a fixed time
+reaches depends on the machine, so the committed files are the reference, and their hashes stand in
+the registry.  They were trained with the minutes above on one busy core each, by an earlier state
+of this script that differed in its progress report only (nothing was held out for it).
+``register`` evaluates the files under the
 demo protocols and writes ``registry/zoos/demo.yaml``; the numbers there are posebench's own claims.
 """
 

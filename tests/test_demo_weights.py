@@ -1,0 +1,144 @@
+"""The shipped weights: the committed files, and that they found out what the pictures show."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import posebench
+from posebench.datasets.synthetic import draw
+from posebench.keypoints import keypoint_set
+from posebench.networks.demo import GAUSSIAN_SIGMA, GAUSSIAN_SUM, SIZES, DemoNet
+
+NAMES = ("demo_s", "demo_m", "demo_l")
+MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+PICTURES = 40
+
+
+@pytest.fixture(scope="module")
+def entries() -> dict[str, posebench.types.Entry]:
+    return {entry.id: entry for entry in posebench.list_entries(zoo="demo")}
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, torch.nn.Module]:
+    return {name: posebench.load_model(f"demo/{name}").network for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def persons() -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """Crops (N, 3, 128, 96), joints in heatmap cells (N, 17, 2), visibility (N, 17).
+
+    Cut out with one matrix written here, so that it does not share the package's crop.
+    """
+    crops, joints, seen = [], [], []
+    for index in range(PICTURES):
+        scene = draw("val", index)
+        for person in scene.persons:
+            if person.labelled < 8:
+                continue
+            x, y, w, h = person.box
+            zoom = 96 / (max(w - 1, (h - 1) * 0.75) * 1.25)
+            centre = x + (w - 1) / 2, y + (h - 1) / 2
+            matrix = np.array([[zoom, 0, 48 - zoom * centre[0]], [0, zoom, 64 - zoom * centre[1]]])
+            crops.append(cv2.warpAffine(scene.image, matrix, (96, 128))[:, :, ::-1] / 255.0)
+            points = np.array(person.keypoints, float)
+            joints.append((points[:, :2] * zoom + matrix[:, 2]) / 4)
+            seen.append(points[:, 2])
+    images = (torch.from_numpy(np.stack(crops)).float() - MEAN) / STD
+    return images.permute(0, 3, 1, 2), np.stack(joints), np.stack(seen)
+
+
+def _peaks(maps: torch.Tensor) -> np.ndarray:
+    best = maps.flatten(2).argmax(2).numpy()
+    return np.stack([best % maps.shape[3], best // maps.shape[3]], 2)
+
+
+def test_there_are_three_runnable_models_of_rising_size(entries) -> None:
+    assert tuple(entries) == NAMES == tuple(SIZES)
+    assert all(entry.status == "runnable" for entry in entries.values())
+    sizes = [entries[name].checkpoint.size for name in NAMES]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] < 1_500_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_is_the_one_the_registry_names(entries, name: str) -> None:
+    checkpoint = entries[name].checkpoint
+    assert checkpoint.location == f"package:assets/demo/{name}.safetensors"
+    data = Path(str(files("posebench") / "assets" / "demo" / f"{name}.safetensors")).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == checkpoint.sha256
+    assert len(data) == checkpoint.size
+
+
+def test_claims_are_high_enough_and_clearly_ordered(entries) -> None:
+    protocols = ("demo_gt_flip@1", "demo_gt_noflip@1", "demo_det_flip@1")
+    values = {
+        (name, claim.protocol, claim.metric): claim.value
+        for name in NAMES
+        for claim in entries[name].claims
+    }
+    assert len(values) == 27
+    assert entries["demo_l"].primary.protocol == "demo_gt_flip@1"
+    assert values["demo_l", "demo_gt_flip@1", "AP"] >= 60
+    for protocol in protocols:
+        small, medium, large = (values[name, protocol, "AP"] for name in NAMES)
+        assert small + 3 < medium
+        assert medium + 3 < large
+    for name in NAMES:
+        flip, plain, detector = (values[name, protocol, "AP"] for protocol in protocols)
+        assert flip > plain
+        assert flip > detector
+
+
+def test_larger_models_find_more_of_the_visible_joints(networks, persons) -> None:
+    images, joints, seen = persons
+    assert len(images) > 60
+    shares = {}
+    for name, network in networks.items():
+        with torch.no_grad():
+            far = np.linalg.norm(_peaks(network(images)) - joints, axis=2)
+        shares[name] = (far[seen == 2] < 1.5).mean()
+    assert shares["demo_s"] < shares["demo_m"] < shares["demo_l"]
+    assert shares["demo_s"] > 0.6
+    assert shares["demo_l"] > 0.85
+
+
+def test_peaks_tell_visible_joints_from_unseen_ones(networks, persons) -> None:
+    images, _, seen = persons
+    with torch.no_grad():
+        peaks = networks["demo_l"](images).amax((2, 3)).numpy()
+    assert np.median(peaks[seen == 2]) > 0.5
+    assert np.median(peaks[seen == 2]) > np.median(peaks[seen == 1]) + 0.1
+    assert peaks.max() < 2
+
+
+def test_mirrored_persons_are_persons(networks, persons) -> None:
+    """Left and right change places in a mirror, and the pictures' colours do not object."""
+    images, joints, seen = persons
+    swap = list(keypoint_set("coco_17").flip_index())
+    mirrored = joints[:, swap].copy()
+    mirrored[..., 0] = 23.75 - mirrored[..., 0]
+    with torch.no_grad():
+        plain = _peaks(networks["demo_l"](images))
+        mirror = _peaks(networks["demo_l"](images.flip(3)))
+    visible = seen == 2
+    found = (np.linalg.norm(plain - joints, axis=2)[visible] < 1.5).mean()
+    again = (np.linalg.norm(mirror - mirrored, axis=2)[visible[:, swap]] < 1.5).mean()
+    assert abs(found - again) < 0.03
+
+
+def test_each_map_sums_to_an_ideal_gaussian() -> None:
+    torch.manual_seed(0)
+    maps = DemoNet(8)(torch.randn(2, 3, 128, 96))
+    assert maps.shape == (2, 17, 32, 24)
+    y, x = np.mgrid[-30:31, -30:31]
+    ideal = np.exp(-(x**2 + y**2) / (2 * GAUSSIAN_SIGMA**2)).sum()
+    assert pytest.approx(ideal, rel=1e-3) == GAUSSIAN_SUM
+    assert torch.allclose(maps.sum((2, 3)), torch.tensor(GAUSSIAN_SUM), rtol=1e-5)
