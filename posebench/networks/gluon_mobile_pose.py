@@ -6,8 +6,9 @@ are Gluon's structural ones, with PyTorch's words for a BatchNorm's weight and b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -44,6 +45,15 @@ BACKBONES: dict[str, Callable[[], Layers]] = {
     "mobilenetv3_large": lambda: _nested(mobilenet_v3_layers(LARGE)),
     "mobilenetv3_small": lambda: _nested(mobilenet_v3_layers(SMALL)),
 }
+# Channels that come out of each, as many as those of no other: they tell what a file holds.
+CHANNELS = {
+    512: "resnet18_v1b",
+    2048: "resnet50_v1b",
+    1024: "mobilenet1.0",
+    1280: "mobilenetv2_1.0",
+    960: "mobilenetv3_large",
+    576: "mobilenetv3_small",
+}
 
 
 class MobilePose(nn.Module):
@@ -64,6 +74,7 @@ class MobilePose(nn.Module):
             raise UserError(
                 f"mobile_pose has no backbone {backbone!r}.", f"Known: {', '.join(BACKBONES)}."
             )
+        self.variant = {"backbone": backbone, "joints": joints}
         parts, channels = BACKBONES[backbone]()
         self.features = nn.Sequential(*parts)
         layers: list[nn.Module] = [conv1x1(channels, NECK)]
@@ -77,3 +88,11 @@ class MobilePose(nn.Module):
         """Map crops (N, 3, H, W) to raw heatmaps (N, joints, H/4, W/4)."""
         heatmaps: Tensor = self.upsampling(self.features(x))
         return heatmaps
+
+    @staticmethod
+    def infer_variant(state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Read from a file's names and shapes which network it holds; {} if none of the family."""
+        first, last = (state.get(f"upsampling.{index}.weight") for index in (0, 4))
+        if first is None or last is None or first.ndim != 4 or last.ndim != 4:
+            return {}
+        return {"backbone": CHANNELS.get(first.shape[1]), "joints": last.shape[0]}

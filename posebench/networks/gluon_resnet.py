@@ -8,7 +8,8 @@ so that none of their input is left out.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -93,6 +94,29 @@ def resnet_layers(layers: int, stem: Stem) -> tuple[list[nn.Module], int]:
         parts.append(stage)
         inputs = planes * EXPANSION
     return parts, inputs
+
+
+def read_resnet(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Tell from the names of a file which of these ResNets it holds.
+
+    Args:
+        state: Names of tensors, as keys.
+        prefix: What stands before the numbers of the parts, with its dot.
+
+    Returns:
+        ``layers`` (None for a number of blocks that none has) and ``stem``; {} where the file
+        holds no such sequence.
+    """
+    stems = {"v1b": f"{prefix}0.weight", "v1d": f"{prefix}0.0.weight"}
+    stem = next((stem for stem, name in stems.items() if name in state), None)
+    if stem is None:
+        return {}
+    own = (name.removeprefix(prefix) for name in state if name.startswith(prefix))
+    blocks = {".".join(name.split(".")[:2]) for name in own}
+    count = tuple(sum(block.startswith(f"{stage}.") for block in blocks) for stage in "4567")
+    known = LAYERS if f"{prefix}4.0.conv3.weight" in state else SHALLOW
+    layers = next((number for number, each in known.items() if each == count), None)
+    return {"layers": layers, "stem": stem}
 
 
 def _deep_stem() -> nn.Sequential:

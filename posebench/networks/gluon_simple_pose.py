@@ -7,9 +7,12 @@ Gluon's structural ones, with PyTorch's words for a BatchNorm's weight and bias.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
-from posebench.networks.gluon_resnet import Stem, resnet_layers
+from posebench.networks.gluon_resnet import Stem, read_resnet, resnet_layers
 from posebench.networks.resnet_pose import DECONV_PLANES, deconvolutions
 from posebench.networks.variants import check_joints
 
@@ -29,6 +32,7 @@ class GluonSimplePose(nn.Module):
     def __init__(self, layers: int, stem: Stem, joints: int = 17) -> None:
         super().__init__()
         check_joints(joints)
+        self.variant = {"layers": layers, "stem": stem, "joints": joints}
         parts, channels = resnet_layers(layers, stem)
         self.resnet = nn.Sequential(*parts)
         self.deconv_layers = deconvolutions(channels)
@@ -38,3 +42,12 @@ class GluonSimplePose(nn.Module):
         """Map crops (N, 3, H, W) to raw heatmaps (N, joints, H/4, W/4)."""
         heatmaps: Tensor = self.final_layer(self.deconv_layers(self.resnet(x)))
         return heatmaps
+
+    @staticmethod
+    def infer_variant(state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Read from a file's names and shapes which network it holds; {} if none of the family."""
+        final = state.get("final_layer.weight")
+        found = read_resnet(state, "resnet.")
+        if final is None or final.ndim != 4 or not found:
+            return {}
+        return {**found, "joints": final.shape[0]}

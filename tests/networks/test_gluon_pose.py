@@ -10,7 +10,8 @@ from torch import nn
 
 from posebench.networks import build_network, gluon_mobile_pose, mobilenets
 from posebench.networks.fastpose import DenseUpsampling
-from posebench.networks.gluon_resnet import resnet_layers
+from posebench.networks.gluon_resnet import read_resnet, resnet_layers
+from posebench.networks.variants import check_variant
 from posebench.types.errors import UserError
 from tests.goldens import cases
 
@@ -203,6 +204,47 @@ def test_impossible_arguments(name, arguments, said):
     with pytest.raises(UserError) as caught:
         build_network(name, **arguments)
     assert said in caught.value.message
+
+
+EVERY = [
+    *(("gluon_simple_pose", {"layers": n, "stem": "v1b"}) for n in (18, 50, 101, 152)),
+    *(("gluon_simple_pose", {"layers": n, "stem": "v1d"}) for n in (50, 101, 152)),
+    *(("mobile_pose", {"backbone": backbone}) for backbone in gluon_mobile_pose.BACKBONES),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), EVERY)
+def test_the_file_tells_which_network_it_holds(name, arguments):
+    with torch.device("meta"):
+        network = build_network(name, **arguments, joints=5)
+    state = network.state_dict()
+    assert network.infer_variant(state) == network.variant == {**arguments, "joints": 5}
+    check_variant(network, state, source="w.params")
+    state.pop("upsampling.4.weight" if name == "mobile_pose" else "final_layer.weight")
+    assert network.infer_variant(state) == {}
+    assert network.infer_variant({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "held", "said"),
+    [
+        (EVERY[1], EVERY[4], "stem v1d (asked: v1b)"),
+        (EVERY[2], EVERY[1], "layers 50 (asked: 101)"),
+        (EVERY[12], EVERY[11], "backbone mobilenetv3_large (asked: mobilenetv3_small)"),
+    ],
+)
+def test_another_member_of_the_family_is_named(asked, held, said):
+    with torch.device("meta"):
+        network, other = (build_network(name, **arguments) for name, arguments in (asked, held))
+    with pytest.raises(UserError) as caught:
+        check_variant(network, other.state_dict(), source="w.params")
+    assert said in caught.value.message
+
+
+def test_blocks_that_no_resnet_has():
+    names = ["resnet.0.weight", "x", *(f"resnet.{part}.0.conv3.weight" for part in "4567")]
+    state = dict.fromkeys(names)
+    assert read_resnet(state, "resnet.") == {"layers": None, "stem": "v1b"}
 
 
 @pytest.mark.parametrize("backbone", gluon_mobile_pose.BACKBONES)
