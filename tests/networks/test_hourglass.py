@@ -16,6 +16,14 @@ from tests.goldens import cases, fill
 
 CASE = "fpd/mpii__hourglass__hg4_256x256_d256x3_adam_lr2.5e-4"
 PLAIN_INTERPOLATE = F.interpolate
+FOUR_AND_EIGHT = pytest.mark.parametrize(
+    "case",
+    [
+        cases.find(CASE),
+        next(case for case in cases.SIBLINGS if "hg8" in case.id),
+    ],
+    ids=lambda case: case.id,
+)
 
 
 def fault_shows(network=None) -> bool:
@@ -30,16 +38,16 @@ def all_outputs(case):
         return [maps.numpy() for maps in cases.loaded(case).network.all_heatmaps(crops)]
 
 
-def test_every_stack_gives_the_recorded_samples():
-    case = cases.find(CASE)
+@FOUR_AND_EIGHT
+def test_every_stack_gives_the_recorded_samples(case):
     outputs = all_outputs(case)
-    assert len(outputs) == 4
+    assert len(outputs) == case.arguments["stacks"]
     for output, golden in zip(outputs, case.golden["outputs"], strict=True):
         assert cases.difference_to(output, golden) < case.tolerance
 
 
-def test_every_stack_gives_the_full_record(shared: Path):
-    case = cases.find(CASE)
+@FOUR_AND_EIGHT
+def test_every_stack_gives_the_full_record(case, shared: Path):
     for index, output in enumerate(all_outputs(case)):
         recorded = np.load(shared / "goldens" / case.id / f"output_{index}.npy")
         assert np.abs(output - recorded).max() < case.tolerance * recorded.std()

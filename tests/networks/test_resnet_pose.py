@@ -22,7 +22,7 @@ def fault_shows(network=None) -> bool:
 
 @pytest.mark.parametrize(
     ("arguments", "parameters", "entries"),
-    # counted on the original code; the zoo prints 34.0M, 53.0M and 68.6M
+    # counted on the original code, or on its recorded manifest; the zoo prints 34.0M, 53.0M, 68.6M
     [
         ({"layers": 50}, 33_999_697, 338),
         ({"layers": 101}, 52_991_825, 644),
