@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from posebench.cli.common import Parser, facts, print_json, table
 
 if TYPE_CHECKING:
     from posebench.registry import Registry
+    from posebench.speed.complexity import Complexity
     from posebench.types.entry import Claim, Entry
 
 EXAMPLES = (
@@ -19,9 +22,15 @@ EXAMPLES = (
 
 
 def add_arguments(parser: Parser) -> None:
-    """Add the model's name."""
+    """Add the model's name, and whether its network is counted."""
     parser.add_argument("model", metavar="MODEL", help="zoo/id, id, or a short name")
     parser.add_argument("--dataset", help="tells models of one short name apart")
+    parser.add_argument(
+        "--complexity",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="count parameters and operations of the network (default; takes some seconds)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,22 +40,35 @@ def run(arguments: argparse.Namespace) -> int:
 
     entry = find_entry(arguments.model, arguments.dataset, registry=arguments.registry)
     registry = load_registry(tuple(arguments.registry))
+    counted = _count(entry) if arguments.complexity else None
     if arguments.json:
-        print_json(_content(entry, registry))
+        print_json(_content(entry, registry, counted))
     else:
-        print(_text(entry, registry))
+        print(_text(entry, registry, counted))
     return 0
+
+
+def _count(entry: Entry) -> Complexity | None:
+    """Count the network; None without torch, or where this version does not have it."""
+    from posebench.networks import NETWORKS
+
+    if find_spec("torch") is None or entry.network.name not in NETWORKS:
+        return None
+    from posebench.speed.complexity import complexity
+
+    return complexity(entry)
 
 
 def _protocol_keys(entry: Entry) -> list[str]:
     return list(dict.fromkeys(claim.protocol for claim in entry.claims if claim.protocol))
 
 
-def _content(entry: Entry, registry: Registry) -> dict[str, Any]:
+def _content(entry: Entry, registry: Registry, counted: Complexity | None) -> dict[str, Any]:
     protocols = {key: registry.protocol(key) for key in _protocol_keys(entry)}
     return {
         "key": entry.key,
         **entry.model_dump(mode="json"),
+        "complexity": counted and asdict(counted),
         "protocols": {
             key: protocol.model_dump(mode="json") | {"hash": protocol.hash}
             for key, protocol in protocols.items()
@@ -54,7 +76,7 @@ def _content(entry: Entry, registry: Registry) -> dict[str, Any]:
     }
 
 
-def _text(entry: Entry, registry: Registry) -> str:
+def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
     from posebench.records.words import protocol_words
 
     spec, checkpoint = entry.input, entry.checkpoint
@@ -65,6 +87,7 @@ def _text(entry: Entry, registry: Registry) -> str:
             ("status", entry.status),
             ("dataset", entry.dataset),
             ("network", _network(entry)),
+            *_complexity(entry, counted),
             ("input", f"{height}x{width} {spec.colour}, crop {spec.crop}, {spec.keypoints}"),
             (
                 "weights",
@@ -91,6 +114,27 @@ def _text(entry: Entry, registry: Registry) -> str:
         f"\n\nevaluate it:\n  {run_it}" if entry.status in ("runnable", "needs checkpoint") else ""
     )
     return f"{head}\n\n{claims}\n\n{protocols}{last}"
+
+
+def _complexity(entry: Entry, counted: Complexity | None) -> list[tuple[str, str]]:
+    """Say what the network costs, beside what the page says."""
+    if counted is None:
+        return []
+    raw = {claim.metric: claim.raw for claim in reversed(entry.claims)}
+    params, macs = raw.get("params"), raw.get("macs")
+    parameters = f"{counted.parameters:,}" + (f"; the page says {params} M" if params else "")
+    height, width = counted.input_size
+    operations = (
+        f"{counted.macs / 1e9:.3f} G multiply-accumulates of convolution and linear layers "
+        f"at {height}x{width}"
+    )
+    if macs:
+        figure = counted.published("macs")
+        operations += (
+            f"; the page says {macs} G, and its way of counting gives {figure:.2f} "
+            "(G is 2^30, transposed convolutions at their output's size)"
+        )
+    return [("parameters", parameters), ("operations", operations)]
 
 
 def _network(entry: Entry) -> str:
