@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from posebench.adapters import load_model
 from posebench.networks import build_network
+from posebench.run import fill
+from posebench.run.native_file import filled_state
 from posebench.types.entry import Checkpoint, Entry, InputSpec, NetworkSpec
 from posebench.types.model import PoseModel
-from tests.goldens import fill
 from tests.helpers import mxnet
 
 FOLDER = Path(__file__).resolve().parent
@@ -65,6 +66,10 @@ def _lite(name: str, variant: str, protocol: int, joints: int = 17) -> Case:
     return Case(f"paddle/{name}", "lite_hrnet", arguments, "paddle", 2.5e-5, protocol)
 
 
+def _paddle_hrnet(name: str, width: int = 32, joints: int = 17) -> Case:
+    return Case(f"paddle/{name}", "hrnet", {"width": width, "joints": joints}, "paddle", 1e-5)
+
+
 def _torch(name: str, network: str, tolerance: float = 2e-5, **arguments: Any) -> Case:
     return Case(name, network, arguments, "native", tolerance)
 
@@ -103,6 +108,7 @@ CASES = (
     _lite("tinypose_128x96", "wider_naive", 2),
     _lite("tinypose_256x192", "wider_naive", 3),
     _lite("tinypose_256x256_hand", "wider_naive", 2, joints=21),
+    _paddle_hrnet("hrnet_w32_256x192"),
     _torch("hrnet/coco__resnet__res50_256x192_d256x3_adam_lr1e-3", "resnet_pose", layers=50),
     _torch(f"alphapose/coco__{RES50}1x-simple", "simple_pose", layers=50, joints=17),
     _torch("hrnet/coco__hrnet__w32_256x192_adam_lr1e-3", "hrnet", 1e-5, width=32, joints=17),
@@ -121,6 +127,8 @@ CASES = (
 
 # The same networks in other depths, widths and numbers of joints.
 SIBLINGS = (
+    _paddle_hrnet("hrnet_w32_256x256_mpii", joints=16),
+    _paddle_hrnet("dark_hrnet_w48_256x192", width=48),
     _torch("hrnet/coco__resnet__res101_256x192_d256x3_adam_lr1e-3", "resnet_pose", layers=101),
     _torch("hrnet/coco__resnet__res152_256x192_d256x3_adam_lr1e-3", "resnet_pose", layers=152),
     _torch("hrnet/mpii__resnet__res50_256x256_d256x3_adam_lr1e-3", "resnet_pose", joints=16),
@@ -171,29 +179,10 @@ def entry(case: Case) -> Entry:
     )
 
 
-def native_name(case: Case, name: str, names: Collection[str]) -> str | None:
-    """The published name of one of a network's tensors; None where the file has none."""
-    if case.adapter == "native":
-        return name
-    stem, _, last = name.rpartition(".")
-    if last == fill.COUNTER:
-        return None
-    words = {"running_mean": "_mean", "running_var": "_variance"}
-    if case.adapter == "gluon":
-        norm = f"{stem}.running_mean" in names
-        words = {"weight": "gamma", "bias": "beta"} if norm else {}
-    return f"{stem}.{words.get(last, last)}"
-
-
 def native_state(case: Case) -> dict[str, NDArray[np.generic]]:
     """The recorded weights under their published names, recomputed."""
-    shapes = build_network(case.network, **case.arguments).state_dict()
-    names = {name: native_name(case, name, shapes) for name in shapes}
-    return {
-        native: fill.parameter(native, tuple(shapes[name].shape), case.golden["gain"])
-        for name, native in names.items()
-        if native is not None
-    }
+    network = build_network(case.network, **case.arguments)
+    return filled_state(network, case.adapter, case.golden["gain"])
 
 
 def write_native(case: Case, path: Path) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.goldens import cases, fill
+from posebench.run import fill
+from tests.goldens import cases
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.id)

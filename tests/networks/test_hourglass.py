@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from posebench.networks import build_network, hourglass
+from posebench.run import fill
 from posebench.types.errors import UserError
-from tests.goldens import cases, fill
+from tests.goldens import cases
 
 CASE = "fpd/mpii__hourglass__hg4_256x256_d256x3_adam_lr2.5e-4"
 PLAIN_INTERPOLATE = F.interpolate
