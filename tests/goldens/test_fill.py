@@ -43,7 +43,10 @@ def test_fill_equals_the_recorders_own(shared: Path):
         ("a.att.channel_add_conv.1.bias", (16, 1, 1)),
         ("b.norm.weight", (7,)),
         ("b.norm.bias", (7,)),
+        ("b.norm.beta", (7,)),
+        ("b.norm.gamma", (7,)),
         ("b.norm._mean", (7,)),
+        ("c.weight", (5, fill.CHUNK)),
         ("b.bn.running_var", (7,)),
     ):
         ours = fill.parameter(name, shape, 0.8)
