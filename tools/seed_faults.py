@@ -1,8 +1,8 @@
 """Seed known faults one at a time into a copy of the package: each must make a test fail.
 
 Run from the repository: ``python tools/seed_faults.py [NAME ...]``.  Exit status 1 if a fault
-survives or no longer applies.  The list below is the evidence that the tests have teeth; a fault
-that was once missed belongs here together with the test that now catches it.
+survives or no longer applies.  The list in ``tools/faults.yaml`` is the evidence that the tests
+have teeth.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,140 +31,9 @@ class Fault:
     tests: str
 
 
-FAULTS = (
-    Fault(
-        "shift dropped",
-        "posebench/inference/flip.py",
-        "    if shift:\n",
-        "    if False:\n",
-        "tests/inference",
-    ),
-    Fault(
-        "shift in place on overlapping memory",
-        "posebench/inference/flip.py",
-        "        back = torch.cat([back[..., :1], back[..., :-1]], dim=-1)\n",
-        "        back[..., 1:] = back[..., :-1]\n",
-        "tests/inference",
-    ),
-    Fault(
-        "BGR for RGB",
-        "posebench/inference/predict.py",
-        'if spec.colour == "rgb":',
-        'if spec.colour == "bgr":',
-        "tests/inference",
-    ),
-    Fault(
-        "mean without std",
-        "posebench/inference/predict.py",
-        "/ 255.0 - mean) / std)",
-        "/ 255.0 - mean))",
-        "tests/inference",
-    ),
-    Fault(
-        "padding 1.25 dropped",
-        "posebench/datasets/boxes.py",
-        "    padded = scale * np.float32(spec.padding)\n",
-        "    padded = scale\n",
-        "tests/inference",
-    ),
-    Fault(
-        "box width not reduced by one",
-        "posebench/datasets/boxes.py",
-        "x1 + np.maximum(0, box[:, 2] - 1)",
-        "x1 + np.maximum(0, box[:, 2])",
-        "tests/datasets",
-    ),
-    Fault(
-        "UDP inverse for TinyPose",
-        "registry/protocols.yaml",
-        "tinypose_gt@1:\n",
-        "tinypose_gt@1:\n  inverse: udp\n",
-        "tests/registry",
-    ),
-    Fault(
-        "quarter offset at the border",
-        "posebench/inference/decode.py",
-        "(x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)",
-        "(x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)",
-        "tests/inference",
-    ),
-    Fault(
-        "DARK kernel 11 for 3",
-        "posebench/types/protocol.py",
-        "dark_kernel: int = Field(3,",
-        "dark_kernel: int = Field(11,",
-        "tests/registry tests/run",
-    ),
-    Fault(
-        "soft-argmax beta",
-        "posebench/types/protocol.py",
-        "softargmax_beta: float = Field(160.0,",
-        "softargmax_beta: float = Field(100.0,",
-        "tests/inference",
-    ),
-    Fault(
-        "two flip pairs swapped",
-        "posebench/keypoints.py",
-        "(5, 6)",
-        "(5, 8)",
-        "tests/test_keypoints.py tests/inference",
-    ),
-    Fault(
-        "visibility threshold 0 for 0.2",
-        "posebench/types/protocol.py",
-        "visibility_threshold: float = 0.2",
-        "visibility_threshold: float = 0.0",
-        "tests/inference",
-    ),
-    Fault(
-        "NMS threshold",
-        "posebench/types/protocol.py",
-        "nms_threshold: float = 0.9",
-        "nms_threshold: float = 0.8",
-        "tests/registry tests/inference",
-    ),
-    Fault(
-        "a sigma swapped",
-        "posebench/keypoints.py",
-        "*(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),",
-        "*(0.072, 0.079, 0.079, 0.072, 0.062, 0.062),",
-        "tests/test_keypoints.py tests/scoring",
-    ),
-    Fault(
-        "BatchNorm epsilon 1.1e-5 (LPN)",
-        "posebench/networks/lpn.py",
-        "BATCH_NORM_EPS = 1e-5",
-        "BATCH_NORM_EPS = 1.1e-5",
-        "tests/networks tests/goldens",
-    ),
-    Fault(
-        "BatchNorm epsilon 1.1e-5 (LiteHRNet)",
-        "posebench/networks/lite_hrnet.py",
-        "BATCH_NORM_EPS = 1e-5",
-        "BATCH_NORM_EPS = 1.1e-5",
-        "tests/networks tests/goldens",
-    ),
-    Fault(
-        "strict=False",
-        "posebench/checkpoints/strict.py",
-        "    if any(problems.values()):",
-        "    if False:",
-        "tests/checkpoints tests/adapters",
-    ),
-    Fault(
-        "LiteHRNet's first term not doubled",
-        "posebench/networks/lite_hrnet.py",
-        "            total = FIRST_TERM * terms[0]",
-        "            total = terms[0]",
-        "tests/networks tests/goldens",
-    ),
-    Fault(
-        "checkpoints may run code",
-        "posebench/checkpoints/torch_file.py",
-        "weights_only=True",
-        "weights_only=False",
-        "tests/checkpoints",
-    ),
+FAULTS = tuple(
+    Fault(**row)
+    for row in yaml.safe_load((ROOT / "tools" / "faults.yaml").read_text(encoding="utf-8"))
 )
 
 
@@ -190,9 +61,9 @@ def caught(fault: Fault, tree: Path) -> bool:
     """
     path = tree / fault.file
     text = path.read_text(encoding="utf-8")
-    if fault.old not in text:
-        raise SystemExit(f"{fault.name}: {fault.file} no longer holds {fault.old!r}")
-    path.write_text(text.replace(fault.old, fault.new, 1), encoding="utf-8")
+    if text.count(fault.old) != 1:
+        raise SystemExit(f"{fault.name}: {fault.file} must hold {fault.old!r} once")
+    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     try:
         done = subprocess.run([*command, *fault.tests.split()], cwd=tree, capture_output=True)

@@ -40,7 +40,7 @@ def static_figure(points: Sequence[Point], theme: str, kind: str) -> bytes:
     from matplotlib.figure import Figure
 
     look = THEMES[theme]
-    settings: dict[str, Any] = {
+    settings: Any = {
         "font.family": "sans-serif",
         "font.size": 11,
         "svg.hashsalt": "posebench",
