@@ -1,8 +1,9 @@
 """Random mutants of inference/, scoring/ and checkpoints/: how many do the tests kill?
 
-``python tools/mutants.py --output docs/mutants.json`` needs cosmic-ray (extra ``mutants``).  A copy of
-the tree is mutated, never the tree itself.  The sample is drawn with a fixed seed from all of
-cosmic-ray's mutants, without those of ``|`` in annotations, which Python never evaluates here.
+``python tools/mutants.py --output docs/mutants.json`` needs cosmic-ray (extra ``mutants``).
+
+A copy of the tree is mutated, never the tree itself.  The sample is drawn with a fixed seed from
+all of its mutants, without those of ``|`` in annotations, which Python never evaluates here.
 """
 
 from __future__ import annotations

@@ -77,8 +77,14 @@ def load_model(
         coverage=coverage,
         checkpoint_name=path.name,
         checkpoint_sha256=sha256_of(path),
-        notes=notes if origin is None else (*origin.notes, *notes),
+        notes=(*(origin.notes if origin else ()), *notes, *_unused(network)),
     )
+
+
+def _unused(network: nn.Module) -> tuple[str, ...]:
+    """Say which loaded parts serve training alone, so that nothing is dropped in silence."""
+    parts = getattr(network, "training_only", ())
+    return (f"{', '.join(parts)}: loaded, used in training only",) if parts else ()
 
 
 def _origin(path: Path) -> Origin | None:

@@ -194,3 +194,13 @@ def test_real_trained_weights_load(shared):
     assert model.coverage.fraction == 1.0
     # the export behind this file folded its BatchNorms
     assert torch.equal(model.network.backbone.stem.conv1.norm.running_mean, torch.zeros(32))
+
+
+def test_parts_that_serve_training_alone_are_named(monkeypatch):
+    """SWAHR's file holds layers that no heatmap depends on; the record says that they are there."""
+    from posebench.networks.demo import DemoNet
+    from posebench.registry import load_registry
+
+    monkeypatch.setattr(DemoNet, "training_only", ("scale.0", "scale.1"), raising=False)
+    model = load_model(load_registry().find("demo_s"))
+    assert model.notes == ("scale.0, scale.1: loaded, used in training only",)
