@@ -59,7 +59,9 @@ def _right_angle(corner: Float32, step: Float32) -> Float32:
 
 
 def udp_affine(centre: Float32, box_size: Float32, size: tuple[int, int]) -> Float32:
-    """Corner-aligned affine (UDP) without rotation, in float32.
+    """Corner-aligned affine (UDP) without rotation: doubles of float32 sides, rounded once.
+
+    That is the reference's arithmetic under the numpy 1 it demands; the last bit moves bytes.
 
     Args:
         centre: (2,) float32 box centre, px.

@@ -60,10 +60,9 @@ def hrnet_matrix(centre, scale, out_height, out_width, inverse=False, pixel_std=
 def udp_matrix(centre, scale, net_height, net_width):
     # The reference multiplies the float32 scale before anything becomes double.
     w, h = (float(side) for side in scale * np.float32(200))
+    cx, cy = (float(place) for place in centre)
     sx, sy = (net_width - 1) / w, (net_height - 1) / h
-    return np.array(
-        [[sx, 0, sx * (-centre[0] + w / 2)], [0, sy, sy * (-centre[1] + h / 2)]], np.float32
-    )
+    return np.array([[sx, 0, sx * (-cx + w / 2)], [0, sy, sy * (-cy + h / 2)]], np.float32)
 
 
 def crop(image_bgr, matrix, net_height, net_width):
