@@ -68,6 +68,10 @@ class GroundTruth:
         num_keypoints: (G,) int64 labelled keypoints as the file says.
         crowd: (G,) bool.
         ignore: (G,) bool, the annotation's own ignore flag.
+        centre: (G, 2) float64 px as annotated (MPII counts from 1); None where the dataset has
+            boxes only.
+        scale: (G,) float64 person height in units of 200 px, likewise.
+        head_size: (G,) float64 px, diagonal of the annotated head box (MPII); else None.
     """
 
     id: Ints
@@ -78,6 +82,9 @@ class GroundTruth:
     num_keypoints: Ints
     crowd: NDArray[np.bool_]
     ignore: NDArray[np.bool_]
+    centre: Floats | None = None
+    scale: Floats | None = None
+    head_size: Floats | None = None
 
     def __post_init__(self) -> None:
         _freeze(self)

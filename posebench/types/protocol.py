@@ -21,6 +21,7 @@ Decode = Literal[
     "combined",
     "associative_embedding",
 ]
+FlipMerge = Literal["heatmaps", "coordinates", "by_part"]
 Inverse = Literal["affine", "udp", "alpha_pose"]
 Rescoring = Literal[
     "box_times_mean_visible", "mean_visible", "alphapose_2019", "alphapose_2022", "none"
@@ -47,7 +48,8 @@ class Protocol(Frozen):
         box_score_threshold: Detector boxes below this score are dropped.
         flip: Average the prediction with that of the mirrored crop.
         shift: Move the mirrored heatmaps one cell to the right before averaging.
-        flip_merge: Average heatmaps before decoding, or coordinates after it.
+        flip_merge: Average ``heatmaps`` before decoding, ``coordinates`` and scores after it, or
+            ``by_part``: heatmaps where ``combined`` takes peaks, coordinates where it integrates.
         decode: From heatmap to coordinates, see ``posebench.inference``.
         dark_kernel: Side of the blur kernel of ``dark``, cells.
         softargmax_beta: Factor on the heatmap before the softmax of ``softargmax``.
@@ -58,6 +60,9 @@ class Protocol(Frozen):
         nms: Suppression of duplicate persons in an image.
         nms_threshold: OKS above which the lower-scored person is dropped.
         max_detections: Persons an image that the scorer looks at.
+        result_area: What the scorer takes for a prediction's area: the ``extent`` of its
+            keypoints, or that of the ``crop`` (results with a ``bbox``).  Moves only the
+            figures by person size.
         annotations: Stem of the annotation file.
         scorer: The evaluator.
     """
@@ -72,7 +77,7 @@ class Protocol(Frozen):
     box_score_threshold: float = 0.0
     flip: bool
     shift: bool
-    flip_merge: Literal["heatmaps", "coordinates"] = "heatmaps"
+    flip_merge: FlipMerge = "heatmaps"
     decode: Decode
     dark_kernel: int = Field(3, ge=3)
     softargmax_beta: float = Field(160.0, gt=0)
@@ -83,6 +88,7 @@ class Protocol(Frozen):
     nms: Nms
     nms_threshold: float = 0.9
     max_detections: int = 20
+    result_area: Literal["extent", "crop"] = "extent"
     annotations: str = "person_keypoints_val2017"
     scorer: Scorer = "coco_oks"
 
