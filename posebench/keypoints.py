@@ -42,6 +42,13 @@ class KeypointSet:
     def __len__(self) -> int:
         return len(self.names)
 
+    def body_and_feet(self) -> int:
+        """Return how many keypoints stand before the face and the hands."""
+        fine = (
+            k for k, name in enumerate(self.names) if name.startswith("face_") or "hand" in name
+        )
+        return next(fine, len(self.names))
+
     def flip_index(self) -> tuple[int, ...]:
         """Return the permutation p of a mirrored person: mirrored[k] = original[p[k]]."""
         order = list(range(len(self.names)))

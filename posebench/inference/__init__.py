@@ -6,15 +6,11 @@ what is built without importing torch.
 
 from __future__ import annotations
 
-CROPS = frozenset({"hrnet_affine", "udp_affine"})
+CROPS = frozenset({"hrnet_affine", "udp_affine", "alpha_pose_box"})
 IMPLEMENTED = {
-    "boxes": frozenset({"gt", "detector"}),
-    "sanitise": frozenset({"clip_before_width", "clip_after_width", "none"}),
-    "dummy_boxes": frozenset({False}),
-    "flip_merge": frozenset({"heatmaps"}),
-    "decode": frozenset({"argmax", "quarter", "softargmax", "dark"}),
-    "inverse": frozenset({"affine", "udp"}),
-    "rescoring": frozenset({"mean_visible", "box_times_mean_visible"}),
-    "nms": frozenset({"none", "oks"}),
-    "scorer": frozenset({"coco_oks"}),
+    "boxes": frozenset({"gt", "detector", "annotation"}),
+    "decode": frozenset(
+        {"argmax", "quarter", "softargmax", "dark", "integral_sigmoid", "combined"}
+    ),
+    "nms": frozenset({"none", "oks", "soft_oks"}),
 }

@@ -49,16 +49,20 @@ def softargmax(heatmaps: Tensor, protocol: Protocol) -> Decoded:
 
     Source: LPN lib/core/inference.py (beta 160).
     """
-    n, k, height, width = heatmaps.shape
     weights = torch.softmax(heatmaps.flatten(2) * protocol.softargmax_beta, dim=-1)
-    weights = weights.view(n, k, height, width)
-    columns = torch.arange(width, dtype=heatmaps.dtype, device=heatmaps.device)
-    rows = torch.arange(height, dtype=heatmaps.dtype, device=heatmaps.device)
-    x = (weights.sum(dim=2) * columns).sum(dim=-1)
-    y = (weights.sum(dim=3) * rows).sum(dim=-1)
-    coords = torch.stack([x, y], dim=-1)
-    scores = _at(heatmaps, x.round().long(), y.round().long())
-    return coords + _quarter_offset(heatmaps, coords), scores
+    coords = _mean_cell(weights.view_as(heatmaps))
+    x, y = coords.round().long().unbind(-1)
+    return coords + _quarter_offset(heatmaps, coords), _at(heatmaps, x, y)
+
+
+def integral_sigmoid(heatmaps: Tensor, protocol: Protocol | None = None) -> Decoded:
+    """Mean cell under the sigmoid of the heatmap, made to sum to 1; the score is its peak.
+
+    Source: AlphaPose alphapose/utils/transforms.py (``heatmap_to_coord_simple_regress``).
+    """
+    maps = heatmaps.sigmoid()
+    total = maps.sum(dim=(2, 3), keepdim=True)
+    return _mean_cell(maps / total), maps.amax(dim=(2, 3))
 
 
 def dark(heatmaps: Tensor, protocol: Protocol) -> Decoded:
@@ -80,7 +84,18 @@ DECODERS: dict[str, Decoder] = {
     "quarter": quarter,
     "softargmax": softargmax,
     "dark": dark,
+    "integral_sigmoid": integral_sigmoid,
 }
+
+
+def _mean_cell(weights: Tensor) -> Tensor:
+    """Expected cell (N, K, 2) of maps (N, K, H, W) that sum to 1."""
+    height, width = weights.shape[-2:]
+    columns = torch.arange(width, dtype=weights.dtype, device=weights.device)
+    rows = torch.arange(height, dtype=weights.dtype, device=weights.device)
+    x = (weights.sum(dim=2) * columns).sum(dim=-1)
+    y = (weights.sum(dim=3) * rows).sum(dim=-1)
+    return torch.stack([x, y], dim=-1)
 
 
 def _at(heatmaps: Tensor, x: Tensor, y: Tensor) -> Tensor:

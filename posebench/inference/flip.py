@@ -33,5 +33,5 @@ def flip_back(heatmaps: Tensor, flip_index: Sequence[int], *, shift: bool) -> Te
 
 
 def average(plain: Tensor, flipped_back: Tensor) -> Tensor:
-    """Mean of two heatmap stacks, as (a + b) * 0.5."""
+    """Mean of two heatmap stacks, coordinates or scores, as (a + b) * 0.5."""
     return (plain + flipped_back) * 0.5

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from posebench.inference.crop import crop_matrix, crop_person
+from posebench.inference.crop import crop_person
 from posebench.types.arrays import Dataset, Ints, Persons
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
@@ -96,7 +95,7 @@ def _cropped_images(
     def work(rows: Rows) -> list[Crops]:
         path = dataset.images.path(int(persons.image_index[rows[0]]))
         image = read_image(path, spec.exif)
-        return [_crop_row(image, persons, int(row), spec) for row in rows]
+        return [crop_person(image, persons, int(row), spec) for row in rows]
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
         pending: deque[tuple[Rows, Future[list[Crops]]]] = deque()
@@ -113,8 +112,3 @@ def _cropped_images(
         finally:
             for _, future in pending:
                 future.cancel()
-
-
-def _crop_row(image: Crops, persons: Persons, row: int, spec: InputSpec) -> Any:
-    matrix = crop_matrix(persons.centre[row], persons.scale[row], spec)
-    return crop_person(image, matrix, spec)

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from posebench.inference.crop import apply_affine, box_pixels, inverse_matrix
-from posebench.inference.decode import DECODERS
-from posebench.inference.flip import average, flip_back
 from posebench.inference.loading import Batch, batches
+from posebench.inference.merge import decode_merged
 from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset, Persons, Predictions
 from posebench.types.entry import InputSpec
@@ -70,17 +69,6 @@ def network_outputs(
         return plain, model.network(inputs.flip(-1)) if mirrored else None
 
 
-def merged_heatmaps(
-    plain: Tensor, mirrored: Tensor | None, protocol: Protocol, flip_index: Sequence[int]
-) -> Tensor:
-    """Return the heatmaps a protocol decodes: plain, or averaged with the flipped ones."""
-    if not protocol.flip:
-        return plain
-    if mirrored is None:
-        raise ValueError("a flip test needs the output for the mirrored crops")
-    return average(plain, flip_back(mirrored, flip_index, shift=protocol.shift))
-
-
 def predict(
     model: PoseModel,
     dataset: Dataset,
@@ -108,20 +96,20 @@ def predict(
     """
     options = options or Options()
     spec = model.entry.input
-    joints = len(keypoint_set(spec.keypoints).names)
-    flip_index = keypoint_set(spec.keypoints).flip_index()
+    keypoints = keypoint_set(spec.keypoints)
     mirrored = any(protocol.flip for protocol in protocols)
-    coords = [np.zeros((len(persons), joints, 2), np.float32) for _ in protocols]
-    scores = [np.zeros((len(persons), joints), np.float32) for _ in protocols]
+    coords = [np.zeros((len(persons), len(keypoints), 2), np.float32) for _ in protocols]
+    scores = [np.zeros((len(persons), len(keypoints)), np.float32) for _ in protocols]
     network = model.network.to(options.device)
     done = 0
     for batch in batches(dataset, persons, spec, options.batch_size, options.threads):
         inputs = normalise(torch.from_numpy(batch.crops).to(options.device), spec)
         plain, flipped = network_outputs(model, inputs, mirrored=mirrored)
-        _check_output(plain, joints, spec, network)
+        _check_output(plain, len(keypoints), spec, network)
         for protocol, xy, score in zip(protocols, coords, scores, strict=True):
-            heatmaps = merged_heatmaps(plain, flipped, protocol, flip_index)
-            xy[batch.rows], score[batch.rows] = _decode(heatmaps, batch, persons, spec, protocol)
+            cells, found = decode_merged(plain, flipped, protocol, keypoints)
+            xy[batch.rows] = _to_image(cells, batch, persons, spec, protocol)
+            score[batch.rows] = found[: len(batch.rows)].cpu().numpy()
         done += len(batch.rows)
         if progress:
             progress(done, len(persons))
@@ -141,19 +129,15 @@ def _check_output(heatmaps: Tensor, joints: int, spec: InputSpec, network: Any) 
         )
 
 
-def _decode(
-    heatmaps: Tensor, batch: Batch, persons: Persons, spec: InputSpec, protocol: Protocol
-) -> tuple[Any, Any]:
-    """Image coordinates (n, K, 2) and joint scores (n, K) of the batch's real rows."""
-    cells, scores = DECODERS[protocol.decode](heatmaps[: len(batch.rows)], protocol)
+def _to_image(
+    cells: Tensor, batch: Batch, persons: Persons, spec: InputSpec, protocol: Protocol
+) -> Any:
+    """Image coordinates (n, K, 2) of the batch's real rows."""
     matrices = np.stack(
-        [
-            inverse_matrix(persons.centre[row], persons.scale[row], spec, protocol.inverse)
-            for row in batch.rows
-        ]
+        [inverse_matrix(persons, int(row), spec, protocol.inverse) for row in batch.rows]
     )
-    xy = apply_affine(cells.cpu().numpy(), matrices) - protocol.coordinate_bias
-    return xy.astype(np.float32), scores.cpu().numpy()
+    real = cells[: len(batch.rows)].cpu().numpy()
+    return apply_affine(real, matrices) - protocol.coordinate_bias
 
 
 def _predictions(
@@ -163,6 +147,7 @@ def _predictions(
     return Predictions(
         keypoints=xy,
         joint_scores=scores,
+        box=persons.box,
         box_score=persons.score,
         crop_area=area,
         image_id=dataset.images.id[persons.image_index],

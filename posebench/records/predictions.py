@@ -24,6 +24,7 @@ FORMAT_VERSION = 1
 DTYPES = {
     "keypoints": np.float32,
     "joint_scores": np.float32,
+    "box": np.float64,
     "box_score": np.float64,
     "crop_area": np.float64,
     "image_id": np.int64,
@@ -80,7 +81,11 @@ def load_predictions(path: Path) -> Predictions:
         )
     name = str(fields["keypoint_set"])
     people, joints = len(fields["person_id"]), len(keypoint_set(name).names)
-    shapes = {"keypoints": (people, joints, 2), "joint_scores": (people, joints)}
+    shapes = {
+        "keypoints": (people, joints, 2),
+        "joint_scores": (people, joints),
+        "box": (people, 4),
+    }
     for field, dtype in DTYPES.items():
         array, expected = fields[field], shapes.get(field, (people,))
         if array.shape != expected or array.dtype != dtype:

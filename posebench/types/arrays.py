@@ -151,6 +151,7 @@ class Predictions:
     Attributes:
         keypoints: (N, K, 2) float32 px in the original image.
         joint_scores: (N, K) float32 peak values.
+        box: (N, 4) float64 x, y, width, height, px: what was cropped, before padding.
         box_score: (N,) float64.
         crop_area: (N,) float64 px^2 of the padded crop (OKS-NMS uses it).
         image_id: (N,) int64.
@@ -160,6 +161,7 @@ class Predictions:
 
     keypoints: Floats
     joint_scores: Floats
+    box: Floats
     box_score: Floats
     crop_area: Floats
     image_id: Ints

@@ -61,8 +61,8 @@ class Protocol(Frozen):
         nms_threshold: OKS above which the lower-scored person is dropped.
         max_detections: Persons an image that the scorer looks at.
         result_area: What the scorer takes for a prediction's area: the ``extent`` of its
-            keypoints, or that of the ``crop`` (results with a ``bbox``).  Moves only the
-            figures by person size.
+            keypoints, or the ``box`` it was cropped from (results written with a ``bbox``).
+            Moves only the figures by person size.
         annotations: Stem of the annotation file.
         scorer: The evaluator.
     """
@@ -88,7 +88,7 @@ class Protocol(Frozen):
     nms: Nms
     nms_threshold: float = 0.9
     max_detections: int = 20
-    result_area: Literal["extent", "crop"] = "extent"
+    result_area: Literal["extent", "box"] = "extent"
     annotations: str = "person_keypoints_val2017"
     scorer: Scorer = "coco_oks"
 

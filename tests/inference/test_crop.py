@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from posebench.datasets.boxes import centre_and_scale
 from posebench.inference import crop
+from posebench.types.arrays import Persons
 from posebench.types.entry import InputSpec
 
 SIZES = [(256, 192), (128, 96), (384, 288), (256, 256)]
@@ -20,6 +21,14 @@ BOXES = st.tuples(
     st.floats(1, 640, width=32),
     st.floats(1, 480, width=32),
 )
+
+
+def person(box, spec):
+    """One person to crop, from its box."""
+    box = np.array([box], np.float64)
+    centre, scale = centre_and_scale(box, spec)
+    zero = np.zeros(1, np.int64)
+    return Persons(zero, zero, box, centre, scale, np.ones(1), "gt")
 
 
 def stored(box, spec):
@@ -50,7 +59,7 @@ def test_hrnet_crops_are_the_references_bytes(box, size, seed):
     spec = InputSpec(size=size)
     centre, scale = stored(box, spec)
     image = make.image(320, 240, seed)
-    ours = crop.crop_person(image, crop.crop_matrix(centre, scale, spec), spec)
+    ours = crop.crop_person(image, person(box, spec), 0, spec)
     theirs = plain.crop(image, plain.hrnet_matrix(centre, scale, *size), *size)
     assert ours.tobytes() == theirs.tobytes()
 
@@ -61,7 +70,7 @@ def test_udp_crops_are_the_references_bytes(box, size, seed):
     spec = InputSpec(size=size, crop="udp_affine")
     centre, scale = stored(box, spec)
     image = make.image(320, 240, seed)
-    ours = crop.crop_person(image, crop.crop_matrix(centre, scale, spec), spec)
+    ours = crop.crop_person(image, person(box, spec), 0, spec)
     theirs = plain.crop(image, plain.udp_matrix(centre, scale, *size), *size)
     assert ours.tobytes() == theirs.tobytes()
 
@@ -74,14 +83,15 @@ def test_the_way_back_undoes_the_crop(box, size, seed):
     for rule, inverse in (("hrnet_affine", "affine"), ("udp_affine", "udp")):
         spec = InputSpec(size=size, crop=rule)
         centre, scale = stored(box, spec)
-        there = crop.apply_affine(points, crop.crop_matrix(centre, scale, spec)[None])
+        there = crop.apply_affine(points, crop.crop_matrix(person(box, spec), 0, spec)[None])
         if inverse == "udp":
             height, width = np.array(spec.size) - 1
             cells_high, cells_wide = np.array(spec.heatmap_size) - 1
             there *= np.array([cells_wide / width, cells_high / height])
         else:
             there /= spec.stride
-        back = crop.apply_affine(there, crop.inverse_matrix(centre, scale, spec, inverse)[None])
+        someone = person(box, spec)
+        back = crop.apply_affine(there, crop.inverse_matrix(someone, 0, spec, inverse)[None])
         # float32 corners: relative to the longest distance in the picture.
         reach = np.abs(points - centre).max() + scale.max() * 200
         np.testing.assert_allclose(back, points, atol=2e-5 * reach)
@@ -90,15 +100,16 @@ def test_the_way_back_undoes_the_crop(box, size, seed):
 def test_the_biased_and_the_corner_aligned_way_back_differ():
     spec = InputSpec(size=(256, 192))
     centre, scale = stored((10, 20, 200, 300), spec)
+    someone = person((10, 20, 200, 300), spec)
     cell = np.array([[[0.0, 0.0]]])
-    biased = crop.apply_affine(cell, crop.inverse_matrix(centre, scale, spec, "affine")[None])
-    corner = crop.apply_affine(cell, crop.inverse_matrix(centre, scale, spec, "udp")[None])
+    biased = crop.apply_affine(cell, crop.inverse_matrix(someone, 0, spec, "affine")[None])
+    corner = crop.apply_affine(cell, crop.inverse_matrix(someone, 0, spec, "udp")[None])
     width = scale[0] * 200
     np.testing.assert_allclose(corner[0, 0], centre - scale * 100, atol=1e-3)
     np.testing.assert_allclose(biased[0, 0, 0], centre[0] - width / 2, atol=1e-3)
     other = np.array([[[47.0, 63.0]]])
-    biased = crop.apply_affine(other, crop.inverse_matrix(centre, scale, spec, "affine")[None])
-    corner = crop.apply_affine(other, crop.inverse_matrix(centre, scale, spec, "udp")[None])
+    biased = crop.apply_affine(other, crop.inverse_matrix(someone, 0, spec, "affine")[None])
+    corner = crop.apply_affine(other, crop.inverse_matrix(someone, 0, spec, "udp")[None])
     assert (corner - biased)[0, 0, 0] == pytest.approx(width / 48, abs=1e-3)
 
 

@@ -12,11 +12,22 @@ from hypothesis import strategies as st
 
 from posebench.inference.decode import DECODERS
 
+
+def plain_integral(joint, protocol):
+    """Mean position under the sigmoid, in doubles."""
+    map_ = 1 / (1 + np.exp(-joint.astype(np.float64)))
+    share = map_ / map_.sum()
+    x = sum(i * share[:, i].sum() for i in range(joint.shape[1]))
+    y = sum(i * share[i].sum() for i in range(joint.shape[0]))
+    return x, y, map_.max()
+
+
 PLAIN = {
     "argmax": lambda joint, p: plain.decode_argmax(joint),
     "quarter": lambda joint, p: plain.decode_quarter(joint),
     "softargmax": lambda joint, p: plain.decode_softargmax(joint, p.softargmax_beta),
     "dark": lambda joint, p: plain.decode_dark(joint, p.dark_kernel),
+    "integral_sigmoid": plain_integral,
 }
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from posebench.inference.select import RESCORINGS, SUPPRESSIONS, select
 from posebench.types.arrays import Predictions
+from posebench.types.errors import UserError
 
 
 def people(seed: int, count: int = 12, images: int = 3) -> Predictions:
@@ -25,6 +26,7 @@ def people(seed: int, count: int = 12, images: int = 3) -> Predictions:
     return Predictions(
         keypoints=keypoints,
         joint_scores=generator.uniform(0, 1, (count, 17)).astype(np.float32),
+        box=np.tile([0.0, 0.0, 60.0, 90.0], (count, 1)),
         box_score=generator.uniform(0, 1, count),
         crop_area=generator.uniform(3e3, 6e4, count),
         image_id=image_id.astype(np.int64),
@@ -115,7 +117,7 @@ def test_persons_of_different_images_never_meet():
 
 def test_no_suppression_keeps_everyone():
     predictions = people(2)
-    assert SUPPRESSIONS["none"](predictions, predictions.box_score, make.protocol()).all()
+    assert SUPPRESSIONS["none"](predictions, predictions.box_score, make.protocol())[2].all()
 
 
 def test_nobody_in_nobody_out():
@@ -123,3 +125,73 @@ def test_nobody_in_nobody_out():
     results = select(empty, make.protocol())
     assert len(results.score) == 0
     assert len(results.kept) == 0
+
+
+def plain_soft(people, threshold):
+    """At most 20 of one image, as (id, points, area, score): rivals fade as they overlap."""
+    rest = [list(person) for person in people]
+    kept = []
+    while rest and len(kept) < 20:
+        best = max(rest, key=lambda person: person[3])
+        rest.remove(best)
+        kept.append(best[0])
+        for person in rest:
+            overlap = plain.similarity(best[1], person[1], best[2], person[2])
+            person[3] *= np.exp(-(overlap**2) / threshold)
+    return kept
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.sampled_from([12, 30]))
+def test_soft_suppression_keeps_the_plain_loops_persons(seed, count):
+    predictions = people(seed, count, images=1)
+    protocol = make.protocol(nms="soft_oks")
+    results = select(predictions, protocol)
+    persons = [
+        (row, predictions.keypoints[row].astype(float), predictions.crop_area[row], score)
+        for row, score in enumerate(results.score.tolist())
+    ]
+    assert np.flatnonzero(results.kept).tolist() == sorted(plain_soft(persons, 0.9))
+    assert results.kept.sum() == min(count, 20)
+
+
+def test_alphapose_adds_the_box_score_for_detectors_only():
+    predictions = people(5)
+    joints = predictions.joint_scores.astype(np.float64)
+    for name, weight in (("alphapose_2019", 1.0), ("alphapose_2022", 1.25)):
+        parts = joints.mean(axis=1) + weight * joints.max(axis=1)
+        detected = make.protocol(boxes="detector", rescoring=name)
+        np.testing.assert_allclose(
+            RESCORINGS[name](predictions, detected), parts + predictions.box_score
+        )
+        np.testing.assert_allclose(
+            RESCORINGS[name](predictions, make.protocol(rescoring=name)), parts
+        )
+
+
+def test_whole_body_suppression_uses_alphaposes_own_sigmas():
+    """Its suppression takes 0.025 for face and hands, its metric 0.015."""
+    generator = np.random.default_rng(0)
+    points = generator.uniform(0, 200, (136, 2)).astype(np.float32)
+    two = np.stack([points, points])
+    two[1, 26:] += 4.0
+    joint_scores = np.full((2, 136), 0.9, np.float32)
+    joint_scores[1] = 0.8
+    pair = Predictions(
+        keypoints=two,
+        joint_scores=joint_scores,
+        box=np.tile([0.0, 0.0, 60.0, 90.0], (2, 1)),
+        box_score=np.ones(2),
+        crop_area=np.full(2, 60_000.0),
+        image_id=np.zeros(2, np.int64),
+        person_id=np.arange(2),
+        keypoint_set="halpe_136",
+    )
+    # Apart by 4 px in x and y: 0.92 with the wider sigmas, below 0.8 with the metric's.
+    assert select(pair, make.protocol()).kept.tolist() == [True, False]
+
+
+def test_suppression_without_sigmas_says_so():
+    nobody = Predictions(**(vars(people(0, count=0)) | {"keypoint_set": "mpii_16"}))
+    with pytest.raises(UserError, match="--nms none"):
+        select(nobody, make.protocol())

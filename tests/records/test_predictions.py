@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from posebench.records.predictions import (
+    DTYPES,
     digest,
     load_predictions,
     save_coco_results,
@@ -20,6 +21,7 @@ def predictions(count=3):
     return Predictions(
         keypoints=generator.uniform(0, 99, (count, 17, 2)).astype(np.float32),
         joint_scores=generator.uniform(0, 1, (count, 17)).astype(np.float32),
+        box=np.tile([1.0, 2.0, 30.0, 40.0], (count, 1)),
         box_score=np.ones(count),
         crop_area=np.full(count, 5.0),
         image_id=np.arange(count),
@@ -41,11 +43,11 @@ def test_what_is_saved_is_loaded(tmp_path, count):
 def test_the_digest_sees_every_field():
     base = predictions()
     seen = {digest(base)}
-    for name in ("keypoints", "joint_scores", "box_score", "crop_area", "image_id", "person_id"):
+    for name in DTYPES:
         changed = getattr(base, name).copy()
         changed.flat[0] += 1
         seen.add(digest(Predictions(**(vars(base) | {name: changed}))))
-    assert len(seen) == 7
+    assert len(seen) == 1 + len(DTYPES) == 8
 
 
 def test_arrays_cannot_be_written_to():

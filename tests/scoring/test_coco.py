@@ -44,6 +44,7 @@ def noisy_results(dataset, seed=0, noise=4.0):
     predictions = Predictions(
         keypoints=keypoints.astype(np.float32),
         joint_scores=generator.uniform(0.1, 1, (count, 17)).astype(np.float32),
+        box=np.tile([1.0, 2.0, 30.0, 40.0], (count, 1)),
         box_score=np.ones(count),
         crop_area=np.ones(count),
         image_id=dataset.truth.image_id[rows],
