@@ -10,9 +10,8 @@ import math
 import cv2
 import numpy as np
 import torch
-
-SIGMAS = [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]
-PAIRS = [(1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)]
+from plain_joints import COCO as PAIRS
+from plain_joints import COCO_SIGMAS
 
 
 def hrnet_box(bbox, image_width, image_height):
@@ -48,8 +47,9 @@ def three_points(a, b):
 
 def hrnet_matrix(centre, scale, out_height, out_width, inverse=False, pixel_std=200):
     source_width = (scale * np.float32(pixel_std))[0]
-    a = np.array(centre, np.float32)
-    source = three_points(a, a + np.array([0, -source_width / 2], np.float32))
+    # MPII's centre is held in doubles until the two points are stored.
+    above = np.asarray(centre, np.float64) + np.array([0.0, -source_width / 2])
+    source = three_points(np.array(centre, np.float32), above.astype(np.float32))
     a = np.array([out_width * 0.5, out_height * 0.5], np.float32)
     target = three_points(a, a + np.array([0, -out_width * 0.5], np.float32))
     if inverse:
@@ -70,28 +70,36 @@ def crop(image_bgr, matrix, net_height, net_width):
 
 
 def tensor(crop_bgr, colour="rgb", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)):
+    """The network's input; no std, no division."""
     pixels = crop_bgr[:, :, ::-1] if colour == "rgb" else crop_bgr
     value = pixels.astype(np.float32) / np.float32(255)
-    value = (value - np.array(mean, np.float32)) / np.array(std, np.float32)
+    value = value - np.array(mean, np.float32)
+    if std is not None:
+        value = value / np.array(std, np.float32)
     return torch.from_numpy(np.ascontiguousarray(value.transpose(2, 0, 1)))[None]
 
 
 def heatmap(network, x, flip=True, shift=True):
-    """(K, h, w) numpy heatmap with the flip test."""
+    """(K, h, w) numpy heatmap with the flip test, of COCO's 17 joints."""
     with torch.no_grad():
         plain = network(x)[0].numpy()
         if not flip:
             return plain
-        mirrored = network(torch.flip(x, [3]))[0].numpy()
+        back = flip_back(network(torch.flip(x, [3]))[0].numpy(), PAIRS, shift)
+    return (plain + back) * np.float32(0.5)
+
+
+def flip_back(mirrored, pairs, shift=True):
+    """(K, h, w) heatmaps of a mirrored crop, as the plain crop would have them."""
     back = mirrored[:, :, ::-1].copy()
-    for a, b in PAIRS:
+    for a, b in pairs:
         back[[a, b]] = back[[b, a]]
     if shift:
         moved = back.copy()
         for column in range(1, back.shape[2]):
             moved[:, :, column] = back[:, :, column - 1]
         back = moved
-    return (plain + back) * np.float32(0.5)
+    return back
 
 
 def peak(joint):
@@ -156,29 +164,47 @@ def decode_dark(joint, kernel=3):
     return x, y, score
 
 
+def decode_integral(joint):
+    """Mean cell under the sigmoid, one axis at a time; the score is the sigmoid's peak."""
+    m = 1 / (1 + np.exp(-joint.astype(np.float64)))
+    p = m / m.sum()
+    x = sum(i * float(p[:, i].sum()) for i in range(joint.shape[1]))
+    y = sum(i * float(p[i].sum()) for i in range(joint.shape[0]))
+    return x, y, float(m.max())
+
+
 def to_image(points, matrix):
     return np.array([[*(matrix @ np.array([x, y, 1.0]))] for x, y in points])
 
 
 def instance_score(joint_scores, box_score, threshold=0.2):
+    """HRNet, FPD, LPN, Paddle, AlphaPose of 2020; GluonCV with a box score of 1."""
     counted = [float(s) for s in joint_scores if s > threshold]
     return box_score * (sum(counted) / len(counted) if counted else 0.0)
 
 
-def similarity(a, b, area_a, area_b):
+def alphapose_score(joint_scores, box_score, weight):
+    """AlphaPose of 2019 (weight 1) and of 2022 (1.25); None for its run on annotated boxes."""
+    joints = [float(s) for s in joint_scores]
+    score = sum(joints) / len(joints) + weight * max(joints)
+    return score if box_score is None else score + box_score
+
+
+def similarity(a, b, area_a, area_b, sigmas=COCO_SIGMAS):
+    """OKS of two predictions; sigmas in thousandths."""
     total = 0.0
-    for (ax, ay), (bx, by), sigma in zip(a, b, SIGMAS, strict=True):
+    for (ax, ay), (bx, by), sigma in zip(a, b, sigmas, strict=True):
         variance = (2 * sigma / 1000) ** 2
         total += math.exp(-((ax - bx) ** 2 + (ay - by) ** 2) / variance / (area_a + area_b))
-    return total / len(SIGMAS)
+    return total / len(sigmas)
 
 
-def suppress(people, threshold=0.9):
+def suppress(people, threshold=0.9, sigmas=COCO_SIGMAS):
     """People of one image as (id, points, area, score) -> ids kept."""
     rest = sorted(people, key=lambda person: -person[3])
     kept = []
     while rest:
         best = rest.pop(0)
         kept.append(best[0])
-        rest = [p for p in rest if similarity(best[1], p[1], best[2], p[2]) <= threshold]
+        rest = [p for p in rest if similarity(best[1], p[1], best[2], p[2], sigmas) <= threshold]
     return kept

@@ -1,0 +1,121 @@
+"""Which persons every zoo crops and where, one person at a time; posebench is not imported."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import plain
+
+
+def clip_after_width(bbox, image_width, image_height):
+    """AlphaPose and GluonCV: the pixel goes first, then both corners are clipped."""
+    x, y, w, h = bbox
+    right, bottom = x + max(w - 1, 0), y + max(h - 1, 0)
+    left, right = (min(max(value, 0), image_width - 1) for value in (x, right))
+    top, bottom = (min(max(value, 0), image_height - 1) for value in (y, bottom))
+    if right <= left or bottom <= top:
+        return None
+    return left, top, right - left, bottom - top
+
+
+CLEAN = {"before": plain.hrnet_box, "after": clip_after_width}
+
+
+def annotated(annotations, images, clean, dummy=False):
+    """Annotated persons that are estimated, as {id, image, box, score}.
+
+    A dummy stands at the origin of each image in which nobody is left.
+    """
+    people = []
+    for number, image in enumerate(images):
+        found = []
+        for row in annotations:
+            if row["image_id"] != image["id"] or row.get("iscrowd") or row["area"] <= 0:
+                continue
+            if max(row["keypoints"]) == 0 or not any(v > 0 for v in row["keypoints"][2::3]):
+                continue
+            box = CLEAN[clean](row["bbox"], image["width"], image["height"])
+            if box is not None:
+                found.append({"id": row["id"], "image": image, "box": box, "score": 1.0})
+        if dummy and not found:
+            # x, y, x, y of -1, -1, 0, 0
+            found.append({"id": -number - 1, "image": image, "box": (-1, -1, 1, 1), "score": 1.0})
+        people += found
+    return people
+
+
+def detected(detections, images):
+    """Every person of a detector file, by its place in it: nothing clipped, nothing dropped."""
+    known = {image["id"]: image for image in images}
+    return [
+        {"id": place, "image": known[row["image_id"]], "box": row["bbox"], "score": row["score"]}
+        for place, row in enumerate(detections)
+        if row["category_id"] == 1 and row["image_id"] in known
+    ]
+
+
+def mpii(rows):
+    """MPII's persons: centre 15 scales lower, a quarter more, counted from 0."""
+    people = []
+    for number, row in enumerate(rows):
+        centre, scale = np.array(row["center"], float), np.array([row["scale"]] * 2, float)
+        if centre[0] != -1:
+            centre[1] = centre[1] + 15 * scale[1]
+            scale = scale * 1.25
+        people.append(
+            {
+                "id": number,
+                "image": {"id": row["image"], "file_name": row["image"]},
+                "centre": (centre - 1).astype(np.float32),
+                "scale": scale.astype(np.float32),
+                "score": 1.0,
+            }
+        )
+    return people
+
+
+def whole_pixel_box(box, image_width, image_height):
+    """GluonCV alpha_pose: (left, top, right, bottom), grown by 20 % of wide boxes, else 30 %.
+
+    The box passes through a float32 array; what follows is doubles.
+    """
+    x, y, w, h = box
+    corners = np.array([x, y, x + w, y + h], np.float32)
+    corners[[0, 2]] = np.clip(corners[[0, 2]], np.float32(0), np.float32(image_width - 1))
+    corners[[1, 3]] = np.clip(corners[[1, 3]], np.float32(0), np.float32(image_height - 1))
+    width, height = float(corners[2] - corners[0]), float(corners[3] - corners[1])
+    x1, y1, x2, y2 = (float(value) for value in corners)
+    rate = 0.2 if width > 100 else 0.3
+    left = int(max(0, x1 - width * rate / 2))
+    top = int(max(0, y1 - height * rate / 2))
+    right = int(min(image_width - 1, max(left + 5, x2 + width * rate / 2)))
+    bottom = int(min(image_height - 1, max(top + 5, y2 + height * rate / 2)))
+    return left, top, right, bottom
+
+
+def whole_pixel_crop(image, corners, net_height, net_width):
+    """GluonCV alpha_pose: black outside the box, corners onto corners."""
+    left, top, right, bottom = corners
+    right, bottom = right - 1, bottom - 1
+    inside = np.zeros_like(image)
+    inside[top : bottom + 1, left : right + 1] = image[top : bottom + 1, left : right + 1]
+    height = max(bottom - top, (right - left) * net_height / net_width)
+    width = height * net_width / net_height
+    pad_y, pad_x = (height - (bottom - top)) // 2, (width - (right - left)) // 2
+    first = np.array([left - pad_x, top - pad_y], np.float32)
+    last = np.array([right + pad_x, bottom + pad_y], np.float32)
+    end = np.array([net_width - 1, net_height - 1], np.float32)
+    source = plain.three_points(first, last)
+    target = plain.three_points(np.zeros(2, np.float32), end)
+    return plain.crop(inside, cv2.getAffineTransform(source, target), net_height, net_width)
+
+
+def whole_pixel_back(x, y, corners, map_height, map_width):
+    """GluonCV alpha_pose: from a heatmap cell to the image."""
+    left, top, right, bottom = corners
+    height = max(bottom - top, (right - left) * map_height / map_width)
+    width = height * map_width / map_height
+    x, y = x * height / map_height, y * height / map_height
+    x -= max(0, (width - 1) / 2 - (right - 1 - left) / 2)
+    y -= max(0, (height - 1) / 2 - (bottom - 1 - top) / 2)
+    return x + left, y + top
