@@ -1,0 +1,171 @@
+"""Files that appear whole or not at all, names that stay inside their folder, and locks."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posebench.types.errors import UserError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+# What a filesystem without locks answers; which of them differs between systems.
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
+POLL = 0.2
+LONGEST_NAME = 150
+
+
+class Cancelled(Exception):
+    """Somebody asked to stop; what was received so far is kept."""
+
+
+def check_cancelled(cancel: threading.Event | None) -> None:
+    """Stop here if somebody asked to.
+
+    Raises:
+        Cancelled: Somebody did.
+    """
+    if cancel is not None and cancel.is_set():
+        raise Cancelled
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """Say why a file of the cache or of a dataset cannot be written."""
+    return UserError(
+        f"{path} cannot be written: {error.strerror or error}.",
+        "Free some space or give another folder (POSEBENCH_CACHE, --data-root).",
+    )
+
+
+def safe_name(name: str) -> str:
+    """Return a published name as one that any filesystem takes, in the folder it is put into.
+
+    Path separators, control characters and what Windows reserves become ``_``; a name that is
+    empty or begins with a dot gets ``_`` in front.
+    """
+    cleaned = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", name).rstrip(". ")[-LONGEST_NAME:]
+    if not cleaned or cleaned.startswith("."):
+        cleaned = f"_{cleaned}"
+    reserved = r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
+    return f"_{cleaned}" if re.fullmatch(reserved, cleaned) else cleaned
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write through a temporary file in the same folder, flushed to disk, then renamed.
+
+    Raises:
+        OSError: The folder or file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        temporary.chmod(0o644)
+        settle(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def settle(temporary: Path, final: Path) -> None:
+    """Flush a complete file to disk and give it its final name.
+
+    Raises:
+        OSError: The file cannot be flushed or renamed.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(final)
+    _flush_folder(final.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush a folder's entries; some systems cannot, and lose no more than the rename."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(
+    path: Path,
+    *,
+    cancel: threading.Event | None = None,
+    waiting: Callable[[], None] | None = None,
+    wait: bool = True,
+) -> Iterator[bool]:
+    """Hold a lock against other processes and threads; it ends with the process, even killed.
+
+    Where the filesystem has no locks, a file that names its owner stands in.
+
+    Args:
+        path: The lock's file; it stays behind.
+        cancel: Ends the waiting.
+        waiting: Called once when somebody else holds the lock.
+        wait: Wait for the other one.
+
+    Yields:
+        Whether the lock is held; always true with ``wait``.
+
+    Raises:
+        Cancelled: ``cancel`` was set while waiting.
+        UserError: The lock's file cannot be written.
+    """
+    from filelock import FileLock, SoftFileLock
+
+    lock: BaseFileLock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held = _acquire(lock, cancel, waiting, wait)
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+                raise
+            lock = SoftFileLock(path.with_name(f"{path.name}.owner"))
+            held = _acquire(lock, cancel, waiting, wait)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield held
+    finally:
+        if held:
+            lock.release()
+
+
+def _acquire(
+    lock: BaseFileLock,
+    cancel: threading.Event | None,
+    waiting: Callable[[], None] | None,
+    wait: bool,
+) -> bool:
+    from filelock import Timeout
+
+    first = True
+    while True:
+        check_cancelled(cancel)
+        try:
+            with warnings.catch_warnings():
+                # filelock tells its own fallback, which is ours too
+                warnings.simplefilter("ignore", UserWarning)
+                lock.acquire(timeout=0 if first else POLL, poll_interval=POLL / 4)
+            return True
+        except Timeout:
+            if not wait:
+                return False
+            if first and waiting is not None:
+                waiting()
+            first = False

@@ -1,0 +1,191 @@
+"""Google Drive's files and folders, through gdown, which keeps up with Drive's pages.
+
+gdown waits forever unless told otherwise, and leaves ``.part`` files behind: it always gets a
+timeout here, and a folder of its own that is emptied first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+from posebench.checkpoints.cache_files import Cancelled, safe_name, unwritable
+from posebench.checkpoints.download import Pace, Progress
+from posebench.checkpoints.download_http import (
+    HEAD_BYTES,
+    RETRY_LATER,
+    Broken,
+    Policy,
+    reason_of,
+    refuse_page,
+)
+from posebench.types.errors import UserError
+
+FILE = "gdrive:"
+FOLDER = "gdrive-folder:"
+PAGES = {
+    FILE: "https://drive.google.com/file/d/",
+    FOLDER: "https://drive.google.com/drive/folders/",
+}
+EXTRA = "pip install 'posebench-zoo[fetch]'"
+
+
+def drive_page(location: str) -> str:
+    """Return the web address that a location on Drive stands for; others stay as they are."""
+    for scheme, page in PAGES.items():
+        if location.startswith(scheme):
+            return page + location.removeprefix(scheme)
+    return location
+
+
+def drive_file(
+    identity: str,
+    folder: Path,
+    *,
+    policy: Policy | None = None,
+    progress: Progress | None = None,
+    cancel: threading.Event | None = None,
+) -> Path:
+    """Receive one file from Drive.
+
+    A break is resumed within this call, as long as Drive says that the content is the same;
+    a later call begins anew.
+
+    Args:
+        identity: The file's id.
+        folder: Emptied first; the file lies in it under the name that Drive gives it.
+        policy: How patient to be.
+        progress: Called with (bytes so far, bytes in all or None).
+        cancel: Set to stop.
+
+    Raises:
+        Cancelled: ``cancel`` was set.
+        UserError: gdown is not installed, or Drive does not give the file.
+    """
+    policy = policy or Policy()
+    gdown = _gdown()
+    page = f"{PAGES[FILE]}{identity}"
+    pace = Pace(policy)
+    before = 0
+
+    def watch(done: int, total: int | None) -> None:
+        nonlocal before
+        pace.add(done - before)
+        before = done
+        if done > policy.most:
+            raise Broken(f"it does not end after {policy.most} bytes")
+        if progress is not None:
+            progress(done, total)
+
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        path = Path(
+            gdown.download(
+                id=identity,
+                output=f"{folder}/",
+                quiet=True,
+                use_cookies=False,
+                timeout=(policy.timeout, policy.timeout),
+                retries=policy.retries,
+                cancel=cancel,
+                progress=watch,
+            )
+        )
+    except Exception as error:
+        raise _told(error, page, folder) from error
+    with path.open("rb") as file:
+        refuse_page(page, "", file.read(HEAD_BYTES))
+    return path
+
+
+def drive_folder(identity: str, *, policy: Policy | None = None) -> dict[str, str]:
+    """List a folder of Drive with all folders in it.
+
+    Returns:
+        Path below the folder -> file id.
+
+    Raises:
+        UserError: gdown is not installed, or Drive does not show the folder.
+    """
+    policy = policy or Policy()
+    gdown = _gdown()
+    page = f"{PAGES[FOLDER]}{identity}"
+    try:
+        files = gdown.download_folder(
+            id=identity,
+            quiet=True,
+            use_cookies=False,
+            skip_download=True,
+            timeout=(policy.timeout, policy.timeout),
+        )
+    except Exception as error:
+        raise _told(error, page, None) from error
+    return {str(file.path): str(file.id) for file in files}
+
+
+def member_of(listing: dict[str, str], name: str, page: str) -> str:
+    """Return the id of the file that a folder's listing has under ``name``.
+
+    Args:
+        listing: From ``drive_folder``.
+        name: File name, or the end of its path where several folders have such a file.
+        page: The folder's address, for messages.
+
+    Raises:
+        UserError: No file, or several, are called so.
+    """
+    # Drive allows what gdown, and safe_name, write as an underscore
+    wanted = {name, safe_name(name)}
+    found = {
+        path: identity
+        for path, identity in listing.items()
+        if any(path == one or path.endswith(f"/{one}") for one in wanted)
+    }
+    if len(found) == 1:
+        return next(iter(found.values()))
+    shown = ", ".join(sorted(found or listing)[:5])
+    what = f"{len(found)} files called" if found else "no file called"
+    raise UserError(
+        f"The folder {page} has {what} {name!r}.",
+        f"It has {shown or 'nothing that everybody may see'}"
+        f"{'' if len(found or listing) <= 5 else ', ...'}; "
+        "correct file_name in the registry, or pass the file with --from FILE.",
+    )
+
+
+def _gdown() -> Any:
+    try:
+        import gdown
+    except ImportError as error:
+        raise UserError(
+            "Files on Google Drive need the package gdown.",
+            f"{EXTRA}, or download the file by hand and pass it with --from FILE.",
+        ) from error
+    return gdown
+
+
+def _told(error: Exception, page: str, folder: Path | None) -> Exception:
+    """Return what a failure inside gdown means to a user."""
+    kind = type(error).__name__
+    if isinstance(error, UserError | Cancelled):
+        return error
+    if kind == "DownloadCancelled":
+        return Cancelled()
+    if kind == "TypeError":
+        return UserError(f"This gdown is too old ({error}).", f"{EXTRA} --upgrade.")
+    if kind == "FileURLRetrievalError":
+        return UserError(
+            f"Google Drive does not give {page}: it is gone, not public, or was fetched too "
+            "often today.",
+            "Open the page in a browser; if it has the file, pass it with --from FILE.",
+        )
+    # requests' errors are OSErrors too: only those with a path are the disk's
+    if isinstance(error, OSError) and folder is not None and error.filename is not None:
+        return unwritable(folder, error)
+    with contextlib.suppress(Exception):
+        return UserError(f"{page} cannot be fetched: {reason_of(error)}.", RETRY_LATER)
+    return error

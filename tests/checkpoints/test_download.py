@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from server import Answer, Server, page, redirect, serving
+
+from posebench.checkpoints import download as module
+from posebench.checkpoints.cache_files import Cancelled
+from posebench.checkpoints.download import download, remote_size
+from posebench.checkpoints.download_http import Policy, _Redirects, check_url
+from posebench.types.errors import UserError
+
+BODY = random.Random(1).randbytes(300_000)
+OTHER = random.Random(2).randbytes(300_000)
+QUICK = Policy(timeout=0.4, retries=3, first_wait=0.001, longest_wait=0.05, window=0.3)
+
+
+@pytest.fixture(scope="module")
+def running():
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running) -> Server:
+    running.answers.clear()
+    running.requests.clear()
+    running.sent = 0
+    return running
+
+
+@pytest.fixture
+def target(tmp_path) -> Path:
+    return tmp_path / "partial" / "data"
+
+
+def refused(url: str, target: Path, **options) -> UserError:
+    with pytest.raises(UserError) as caught:
+        download(url, target, policy=options.pop("policy", QUICK), **options)
+    error = caught.value
+    assert error.message.endswith(".")
+    assert "\n" not in error.message
+    assert error.hint.endswith(".")
+    return error
+
+
+def test_a_file_arrives_whole_and_its_progress_is_told(server, target):
+    told = []
+    url = server.put("/a.bin", BODY)
+    pieced = download(url, target, policy=QUICK, progress=lambda *now: told.append(now))
+    assert target.read_bytes() == BODY
+    assert not pieced
+    assert told[-1] == (len(BODY), len(BODY))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert "Range" not in server.asked("/a.bin")[0]
+
+
+def test_dropped_connections_are_resumed_where_they_broke(server, target):
+    url = server.put("/a.bin", *(Answer(BODY, drop=90_000) for _ in range(3)), Answer(BODY))
+    assert download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+    ranges = [asked.get("Range") for asked in server.asked("/a.bin")]
+    assert ranges == [None, "bytes=90000-", "bytes=180000-", "bytes=270000-"]
+    assert server.sent == len(BODY)
+
+
+def test_a_later_call_resumes_what_an_earlier_one_left(server, target):
+    url = server.put("/a.bin", Answer(BODY, drop=100_000))
+    refused(url, target, policy=Policy(retries=0))
+    assert target.stat().st_size == 100_000
+    server.put("/a.bin", BODY)
+    assert download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+    assert server.asked("/a.bin")[-1]["Range"] == "bytes=100000-"
+    # nothing is asked again once all bytes are there
+    count = len(server.requests)
+    download(url, target, policy=QUICK)
+    assert len(server.requests) == count
+
+
+@pytest.mark.parametrize("if_range", [True, False])
+def test_content_that_changed_between_tries_is_begun_anew(server, target, if_range):
+    changed = Answer(OTHER, if_range=if_range)
+    url = server.put("/a.bin", Answer(BODY, drop=120_000), changed)
+    download(url, target, policy=QUICK)
+    assert target.read_bytes() == OTHER
+
+
+def test_content_that_changes_every_time_is_never_taken(server, target):
+    versions = [random.Random(seed).randbytes(200_000) for seed in range(8)]
+    url = server.put("/a.bin", *(Answer(v, drop=50_000, if_range=False) for v in versions))
+    assert "cannot be fetched" in refused(url, target).message
+    assert not target.exists() or target.stat().st_size < 200_000
+
+
+def test_without_etag_or_date_nothing_is_resumed(server, target):
+    url = server.put("/a.bin", Answer(BODY, drop=100_000, etag=""), Answer(OTHER, etag=""))
+    assert not download(url, target, policy=QUICK)
+    assert target.read_bytes() == OTHER
+    assert "Range" not in server.asked("/a.bin")[-1]
+
+
+def test_a_weak_etag_is_no_proof_but_the_date_is(server, target):
+    dated = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    answers = [Answer(BODY, etag='W/"x"', headers=dated, drop=d, if_range=False) for d in (9, None)]
+    url = server.put("/a.bin", *answers)
+    assert download(url, target, policy=QUICK)
+    assert server.asked("/a.bin")[-1]["If-Range"] == dated["Last-Modified"]
+    assert target.read_bytes() == BODY
+
+
+def test_a_server_that_ignores_ranges_sends_all_again(server, target):
+    url = server.put("/a.bin", Answer(BODY, drop=100_000), Answer(BODY, ranges=False))
+    assert not download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+
+
+def test_a_range_that_begins_elsewhere_is_not_spliced(server, target):
+    url = server.put("/a.bin", Answer(BODY, drop=100_000), Answer(BODY, shift=7), Answer(BODY))
+    download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+
+
+def test_a_length_that_is_too_large_is_a_lie(server, target):
+    url = server.put("/a.bin", Answer(BODY, claim=len(BODY) + 5))
+    assert "cannot be fetched" in refused(url, target).message
+    server.put("/a.bin", Answer(BODY, claim=len(BODY) - 5))
+    error = refused(url, target, size=len(BODY))
+    assert f"has {len(BODY) - 5} bytes, the published file has {len(BODY)}" in error.message
+
+
+def test_a_length_beyond_disk_or_reason_is_refused_before_writing(server, target, monkeypatch):
+    url = server.put("/a.bin", Answer(b"x", claim=10**17))
+    assert "more than any published file" in refused(url, target).message
+    usage = shutil.disk_usage("/")._replace(free=1000)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
+    server.put("/a.bin", BODY)
+    error = refused(url, target)
+    assert "only 1000 are free" in error.message
+    assert "POSEBENCH_CACHE" in error.hint
+    assert not target.exists()
+
+
+def test_chunks_without_a_length_are_taken_whole_or_not_at_all(server, target):
+    url = server.put("/a.bin", Answer(BODY, chunked=True, drop=100_000), Answer(BODY, chunked=True))
+    download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+    target.unlink()
+    server.put("/a.bin", Answer(BODY * 3, chunked=True))
+    assert "does not end" in refused(url, target, size=len(BODY)).message
+
+
+def test_a_body_without_length_or_end_must_have_the_known_size(server, target):
+    cut = Answer(BODY, claim=-1, drop=100_000, etag="")
+    url = server.put("/a.bin", cut)
+    assert "ends after 100000 of 300000" in refused(url, target, size=len(BODY)).message
+    server.put("/a.bin", cut, Answer(BODY, claim=-1))
+    download(url, target, policy=QUICK, size=len(BODY))
+    assert target.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
+def test_a_quota_page_is_never_a_file(server, target, kind):
+    url = server.put("/a.bin", page("Google Drive - Quota exceeded", kind=kind))
+    error = refused(url, target)
+    assert error.message == f"{url} gives a web page (Google Drive - Quota exceeded) instead of " \
+        "the file."  # fmt: skip
+    assert len(server.requests) == 1
+    assert not target.exists()
+
+
+def test_a_page_that_comes_byte_by_byte_is_noticed_too(server, target):
+    answer = page("Quota", kind="application/octet-stream")
+    answer.piece, answer.delay = 3, 0.002
+    assert "web page (Quota)" in refused(server.put("/a.bin", answer), target).message
+    assert not target.exists()
+
+
+def test_a_page_in_place_of_the_rest_keeps_what_was_received(server, target):
+    quota = page("Quota")
+    url = server.put("/a.bin", Answer(BODY, drop=100_000), quota)
+    assert "web page" in refused(url, target).message
+    assert target.read_bytes() == BODY[:100_000]
+    server.put("/a.bin", BODY)
+    assert download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+
+
+def test_redirects_are_followed_but_not_out_of_the_web(server, target):
+    there = server.put("/there.bin", Answer(BODY, drop=100_000), Answer(BODY))
+    url = server.put("/a.bin", redirect(there))
+    assert download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+    assert server.asked("/there.bin")[-1]["Range"] == "bytes=100000-"
+    target.unlink()
+    for place in ("file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "gopher://x"):
+        url = server.put("/b.bin", redirect(place))
+        message = refused(url, target).message
+        assert "not as safe" in message or "is not allowed" in message
+    url = server.put("/loop.bin", redirect(server.address + "/loop.bin"))
+    assert "redirects in vain" in refused(url, target).message
+    request = urllib.request.Request("https://a/b")
+    with pytest.raises(UserError, match="leads to http://a/b, which is not as safe"):
+        _Redirects().redirect_request(request, None, 302, "", {}, "http://a/b")
+
+
+def test_silence_and_crawling_end_in_a_sentence(server, target):
+    start = time.monotonic()
+    url = server.put("/a.bin", Answer(BODY, silent=5))
+    assert "the server is silent" in refused(url, target, policy=Policy(timeout=0.1, retries=1,
+        first_wait=0.001)).message  # fmt: skip
+    crawling = Policy(timeout=1, retries=0, slowest=1000, window=0.2)
+    server.put("/a.bin", Answer(BODY, piece=1, delay=0.02))
+    assert "bytes came in" in refused(url, target, policy=crawling).message
+    assert time.monotonic() - start < 3
+
+
+def test_a_throttled_but_steady_server_is_waited_for(server, target):
+    url = server.put("/a.bin", Answer(BODY, piece=30_000, delay=0.05))
+    policy = Policy(timeout=0.4, retries=0, window=0.1, slowest=100_000)
+    download(url, target, policy=policy)
+    assert target.read_bytes() == BODY
+
+
+def test_a_server_that_is_busy_is_asked_again_others_are_not(server, target):
+    busy = Answer(status=503, headers={"Retry-After": "0"})
+    url = server.put("/a.bin", busy, Answer(status=429), Answer(BODY))
+    download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+    assert len(server.requests) == 3
+    target.unlink()
+    for status, word in ((404, "404"), (403, "403"), (410, "410")):
+        url = server.put("/b.bin", page("sorry", status))
+        count = len(server.requests)
+        error = refused(url, target)
+        assert f"answers {word}" in error.message
+        assert "--from FILE" in error.hint
+        assert len(server.requests) == count + 1
+
+
+def test_what_a_server_asks_to_wait_is_bounded(server, target):
+    asking = Answer(status=503, headers={"Retry-After": "100000000"})
+    url = server.put("/a.bin", asking, Answer(BODY))
+    start = time.monotonic()
+    download(url, target, policy=QUICK)
+    assert time.monotonic() - start < 1
+
+
+def test_packed_content_is_refused(server, target):
+    url = server.put("/a.bin", Answer(BODY, headers={"Content-Encoding": "gzip"}))
+    assert "is sent packed" in refused(url, target).message
+
+
+def test_progress_gives_further_tries(server, target, monkeypatch):
+    monkeypatch.setattr(module, "STEP", 20_000)
+    url = server.put("/a.bin", *(Answer(BODY, drop=25_000) for _ in range(11)), Answer(BODY))
+    download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+
+
+def test_nobody_there(target):
+    error = refused("http://127.0.0.1:9/x", target)
+    assert "refused" in error.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "ftp://a/b", "https://", "https://a b/c", "http://[x", "x", "",
+     "http://a/\n", "http://ä/"],
+)  # fmt: skip
+def test_what_is_no_web_address_is_refused(url, target):
+    assert "is no web address" in refused(url, target).message
+    with pytest.raises(UserError):
+        check_url(url)
+
+
+def test_notes_of_another_file_or_garbage_are_not_trusted(server, target):
+    url = server.put("/a.bin", BODY)
+    target.parent.mkdir()
+    notes = target.with_name("data.json")
+    version = {"url": url, "validator": server.answers["/a.bin"][0].tag, "total": len(BODY)}
+    for text in (
+        "", "{", "[]", "null", "[" * 100_000, json.dumps({"url": url}),
+        json.dumps(version | {"url": "http://other/"}),
+        json.dumps(version | {"total": "many"}), json.dumps(version | {"total": 5}),
+        json.dumps(version | {"validator": ""}),
+    ):  # fmt: skip
+        target.write_bytes(OTHER[:1000])
+        notes.write_text(text)
+        download(url, target, policy=QUICK)
+        assert target.read_bytes() == BODY, text[:80]
+
+
+def test_stopping_keeps_what_was_received(server, target):
+    cancel = threading.Event()
+    url = server.put("/a.bin", Answer(BODY, piece=50_000, delay=0.02))
+
+    def stop(done: int, total: int | None) -> None:
+        if done >= 100_000:
+            cancel.set()
+
+    with pytest.raises(Cancelled):
+        download(url, target, policy=QUICK, progress=stop, cancel=cancel)
+    assert 100_000 <= target.stat().st_size < len(BODY)
+    server.put("/a.bin", BODY)
+    assert download(url, target, policy=QUICK)
+    assert target.read_bytes() == BODY
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_sentence(server, target):
+    target.parent.mkdir()
+    url = server.put("/a.bin", BODY)
+    version = {"url": url, "validator": '"x"', "total": None}
+    target.with_name("data.json").write_text(json.dumps(version))
+
+    class Full(module._Transfer):
+        def forget(self) -> None:
+            super().forget()
+            self.target.symlink_to("/dev/full")
+
+    original, module._Transfer = module._Transfer, Full
+    try:
+        error = refused(url, target)
+    finally:
+        module._Transfer = original
+    assert "cannot be written: No space left on device" in error.message
+    assert "POSEBENCH_CACHE" in error.hint
+
+
+def test_sizes_are_asked_without_the_file(server):
+    assert remote_size(server.put("/a.bin", BODY)) == len(BODY)
+    assert remote_size(server.put("/b.bin", Answer(BODY, chunked=True))) is None
+    assert remote_size(server.address + "/none") is None
+    assert remote_size("file:///etc/passwd") is None
+    assert server.sent == 0
