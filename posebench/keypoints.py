@@ -78,6 +78,31 @@ def keypoint_sets() -> tuple[str, ...]:
     return tuple(_sets())
 
 
+def selection(source: str, target: str) -> tuple[int, ...] | None:
+    """Return where the keypoints of one set stand in another, matched by name.
+
+    MPII's neck, head and pelvis are other points of the body than Halpe's neck, head and hip, and
+    nobody published how to turn one into the other: its set goes with itself alone.
+
+    Args:
+        source: Set that is there.
+        target: Set that is wanted.
+
+    Returns:
+        For each keypoint of ``target`` its index in ``source``; None where one is missing.
+
+    Raises:
+        UserError: There is no such set.
+    """
+    have, want = keypoint_set(source), keypoint_set(target)
+    if source != target and "mpii_16" in (source, target):
+        return None
+    place = {name: index for index, name in enumerate(have.names)}
+    if not place.keys() >= set(want.names):
+        return None
+    return tuple(place[name] for name in want.names)
+
+
 # --- names -------------------------------------------------------------------------------------
 
 COCO_NAMES = (

@@ -1,36 +1,40 @@
-"""COCO keypoint annotations -> ``Dataset``."""
+"""Keypoint annotations in COCO's layout -> ``Dataset``; the other readers convert to it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from posebench.datasets.files import Kind, kind_of, read_json
+from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset, GroundTruth, Images
 from posebench.types.errors import UserError
 
+Row = dict[str, Any]
 
-def read_json(path: Path, what: str) -> tuple[Any, str]:
-    """Read a JSON file whole.
+# What a file that is not as it should be raises on the way into arrays.
+WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
-    Returns:
-        The value and the SHA-256 of the file's bytes.
 
-    Raises:
-        UserError: The file is missing, unreadable or no JSON.
+@dataclass(frozen=True)
+class CocoFile:
+    """An annotation file in COCO's layout, read but not yet understood.
+
+    Attributes:
+        path: Of the file.
+        content: With ``images`` and ``annotations``.
+        sha256: Digest of the bytes.
+        kind: What it holds.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{what} {path} cannot be read: {error.strerror}.") from error
-    try:
-        return json.loads(data), hashlib.sha256(data).hexdigest()
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{what} {path} is no valid JSON ({error}).") from error
+
+    path: Path
+    content: dict[str, Any]
+    sha256: str
+    kind: Kind
 
 
 def load_coco(
@@ -39,35 +43,101 @@ def load_coco(
     *,
     dataset_id: str,
     keypoint_set: str,
-    joints: int,
-    expected_images: int | None = None,
+    joints: int | None = None,
 ) -> Dataset:
-    """Load person keypoint annotations in COCO's format.
+    """Load person keypoint annotations in COCO's format; visibilities may be fractions.
+
+    Persons of other categories and annotations of images that are not listed are left out.  A
+    file without persons gives a dataset without persons.  A box without area stays in the ground
+    truth; nobody is cropped by it.
 
     Args:
         annotations: ``person_keypoints_*.json``.
         images: Folder of the image files.
         dataset_id: Id in the registry.
         keypoint_set: Name of the annotated keypoint set.
-        joints: Number of keypoints K of that set.
-        expected_images: Images of the whole published split, if known.
+        joints: Number of keypoints K a person, by default that of the set.
 
     Raises:
         UserError: The file is no COCO keypoint file, or does not fit the keypoint set.
     """
-    content, digest = read_json(annotations, "The annotation file")
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
+    count = len(named_set(keypoint_set)) if joints is None else joints
+    file = open_coco(annotations, f"with {count} keypoints a person")
+    expect(file, {None, count}, f"annotations of {count} keypoints a person")
+    return build(file, images, dataset_id, keypoint_set, count)
+
+
+def open_coco(path: Path, wanted: str) -> CocoFile:
+    """Read a file that must follow COCO's layout.
+
+    Args:
+        path: Of the file.
+        wanted: Which annotations are wanted, for the hint.
+
+    Raises:
+        UserError: The file cannot be read, or is something else; the sentence says what.
+    """
+    content, digest = read_json(path, "The annotation file")
+    kind = kind_of(content)
+    if kind.layout not in ("coco", "wholebody"):
+        hint = "A box file is given with --boxes. " if kind.layout == "boxes" else ""
         raise UserError(
-            f"{annotations} is no COCO annotation file (no 'images' and 'annotations' in it).",
-            "Give a person_keypoints_*.json.",
+            f"{path} is no COCO annotation file: it holds {kind.words}.",
+            f"{hint}Give a JSON object with 'images' and 'annotations' {wanted}.",
         )
-    try:
-        table = _images(content["images"], images)
-        category = _person_category(content.get("categories", []))
-        truth = _truth(content["annotations"], table, category, joints)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    return CocoFile(path, content, digest, kind)
+
+
+def expect(file: CocoFile, numbers: set[int | None], wanted: str) -> None:
+    """Refuse a file whose persons have another number of keypoints.
+
+    Args:
+        file: To judge.
+        numbers: Keypoints a person that will do; None for a file in which nobody has any.
+        wanted: For the sentence.
+
+    Raises:
+        UserError: Most persons have another number, or none has keypoints.
+    """
+    kind = file.kind
+    if kind.keypoints not in numbers or (kind.keypoints is None and kind.persons):
         raise UserError(
-            f"{annotations} does not follow COCO's keypoint format "
+            f"{file.path} holds {kind.words}, not {wanted}.",
+            "Give the annotation file of this dataset.",
+        )
+
+
+def build(
+    file: CocoFile,
+    images: Path,
+    dataset_id: str,
+    keypoint_set: str,
+    joints: int,
+    convert: Callable[[Row], Iterator[Row]] | None = None,
+) -> Dataset:
+    """Turn rows in COCO's layout into a dataset.
+
+    Args:
+        file: Read by ``open_coco``.
+        images: Folder of the image files.
+        dataset_id: Id in the registry.
+        keypoint_set: Name of the keypoint set of the result.
+        joints: Its number of keypoints.
+        convert: Makes rows with ``joints`` x 3 keypoint numbers out of one row of the file.
+
+    Raises:
+        UserError: The content does not follow the format; the sentence says where.
+    """
+    try:
+        table = _images(file.content["images"], images)
+        category = _person_category(file.content.get("categories", []))
+        people = _people(file.content["annotations"], table, category)
+        if convert is not None:
+            people = [row for person in people for row in convert(person)]
+        truth = _truth(people, joints)
+    except WRONG as error:
+        raise UserError(
+            f"{file.path} does not follow COCO's keypoint format "
             f"({type(error).__name__}: {error}).",
             f"Each person needs id, image_id, bbox, area and {joints} x 3 keypoint numbers.",
         ) from error
@@ -77,10 +147,25 @@ def load_coco(
         images=table,
         truth=truth,
         category_id=category,
-        annotations_file=annotations.name,
-        annotations_sha256=digest,
-        complete=expected_images is not None and len(table) == expected_images,
+        annotations_file=file.path.name,
+        annotations_sha256=file.sha256,
+        complete=False,
     )
+
+
+def numbers_of(row: Row, key: str, joints: int) -> list[float]:
+    """Return the keypoint numbers of a row: as many as there must be, zeros where it has none.
+
+    Raises:
+        ValueError: There are more or fewer.
+    """
+    numbers = row.get(key) or [0.0] * (3 * joints)
+    if len(numbers) != 3 * joints:
+        raise ValueError(
+            f"annotation {row.get('id')} has {len(numbers)} numbers in {key} "
+            f"instead of {3 * joints}"
+        )
+    return list(numbers)
 
 
 def restrict(dataset: Dataset, limit: int) -> Dataset:
@@ -102,12 +187,12 @@ def restrict(dataset: Dataset, limit: int) -> Dataset:
         table.root,
     )
     rows = np.isin(dataset.truth.image_id, kept.id)
-    fields = {name: getattr(dataset.truth, name)[rows] for name in vars(dataset.truth)}
-    changes = {"images": kept, "truth": GroundTruth(**fields), "complete": False}
-    return Dataset(**(vars(dataset) | changes))
+    columns = {name: value for name, value in vars(dataset.truth).items() if value is not None}
+    truth = replace(dataset.truth, **{name: value[rows] for name, value in columns.items()})
+    return replace(dataset, images=kept, truth=truth, complete=False)
 
 
-def _images(rows: Sequence[dict[str, Any]], root: Path) -> Images:
+def _images(rows: Sequence[Row], root: Path) -> Images:
     table = Images(
         id=np.array([int(row["id"]) for row in rows], np.int64),
         file_name=tuple(str(row["file_name"]) for row in rows),
@@ -116,6 +201,12 @@ def _images(rows: Sequence[dict[str, Any]], root: Path) -> Images:
         root=root,
     )
     _unique(table.id, "image id")
+    empty = (table.width < 1) | (table.height < 1)
+    if empty.any():
+        row = int(empty.argmax())
+        raise ValueError(
+            f"image {table.id[row]} is {table.width[row]} x {table.height[row]} pixels"
+        )
     return table
 
 
@@ -125,7 +216,7 @@ def _unique(ids: np.ndarray[Any, Any], what: str) -> None:
         raise ValueError(f"{what} {values[counts > 1][0]} stands {counts.max()} times")
 
 
-def _person_category(categories: Sequence[dict[str, Any]]) -> int:
+def _person_category(categories: Sequence[Row]) -> int:
     """COCO's person is 1; other keypoint files name it, or have one category only."""
     named = [int(row["id"]) for row in categories if row.get("name") == "person"]
     if named:
@@ -133,21 +224,19 @@ def _person_category(categories: Sequence[dict[str, Any]]) -> int:
     return int(categories[0]["id"]) if len(categories) == 1 else 1
 
 
-def _truth(
-    rows: Sequence[dict[str, Any]], images: Images, category: int, joints: int
-) -> GroundTruth:
-    known = set(images.id.tolist())
+def _people(rows: Sequence[Row], images: Images, category: int) -> list[Row]:
     order = {image_id: i for i, image_id in enumerate(images.id.tolist())}
     people = [row for row in rows if row.get("category_id", category) == category]
-    people = [row for row in people if int(row["image_id"]) in known]
+    people = [row for row in people if int(row["image_id"]) in order]
     # The references walk image by image; within an image the file's order stays.
-    people.sort(key=lambda row: order[int(row["image_id"])])
+    return sorted(people, key=lambda row: order[int(row["image_id"])])
 
-    def column(get: Callable[[dict[str, Any]], Any], dtype: Any, *tail: int) -> Any:
+
+def _truth(people: Sequence[Row], joints: int) -> GroundTruth:
+    def column(get: Callable[[Row], Any], dtype: Any, *tail: int) -> Any:
         return np.array([get(row) for row in people], dtype).reshape(len(people), *tail)
 
-    empty = [0.0] * (3 * joints)
-    keypoints = column(lambda row: row.get("keypoints") or empty, np.float64, joints, 3)
+    keypoints = column(lambda row: numbers_of(row, "keypoints", joints), np.float64, joints, 3)
     count = (keypoints[:, :, 2] > 0).sum(axis=1)
     counted = [row.get("num_keypoints", int(n)) for row, n in zip(people, count, strict=True)]
     truth = GroundTruth(
@@ -161,4 +250,20 @@ def _truth(
         ignore=column(lambda row: bool(row.get("ignore", 0)), np.bool_),
     )
     _unique(truth.id, "annotation id")
+    _possible(truth)
     return truth
+
+
+def _possible(truth: GroundTruth) -> None:
+    """Refuse numbers that no annotation can have, naming the first."""
+    finite = {
+        "bbox": np.isfinite(truth.box).all(axis=1),
+        "area": np.isfinite(truth.area),
+        "keypoints": np.isfinite(truth.keypoints).all(axis=(1, 2)),
+    }
+    for what, good in finite.items():
+        if not good.all():
+            raise ValueError(f"{what} of annotation {truth.id[good.argmin()]} is not finite")
+    negative = (truth.box[:, 2:] < 0).any(axis=1) | (truth.area < 0)
+    if negative.any():
+        raise ValueError(f"annotation {truth.id[negative.argmax()]} has a negative size")

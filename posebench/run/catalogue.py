@@ -78,7 +78,7 @@ def missing_parts(entry: Entry, registry: Registry) -> list[str]:
         missing.append(f"adapter {entry.adapter}")
     if entry.input.crop not in CROPS:
         missing.append(f"crop {entry.input.crop}")
-    if entry.dataset not in registry.datasets or not registry.datasets[entry.dataset].readable:
+    if entry.dataset not in registry.datasets:
         missing.append(f"dataset {entry.dataset}")
     for protocol in claim_protocols(entry, registry):
         missing += [choice for choice in unbuilt(protocol) if choice not in missing]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
 
-from posebench.datasets.boxes import Detections, read_detections
-from posebench.datasets.coco import load_coco, restrict
-from posebench.datasets.synthetic import VAL_IMAGES, write_synthetic
-from posebench.keypoints import keypoint_set
+from posebench.datasets.coco import restrict
+from posebench.datasets.detections import Detections, read_detections
+from posebench.datasets.readers import READERS
+from posebench.datasets.unpacked import check_heads, check_images, check_places
 from posebench.types.arrays import Dataset
 from posebench.types.dataset import DatasetSpec
 from posebench.types.errors import UserError
@@ -20,8 +20,42 @@ from posebench.types.errors import UserError
 DATA_ROOT = "POSEBENCH_DATA"
 CACHE = "POSEBENCH_CACHE"
 
-# Datasets that the package draws itself: id -> (images of the whole split, who writes it).
-DRAWN: dict[str, tuple[int, Callable[[Path], Path]]] = {"synthetic": (VAL_IMAGES, write_synthetic)}
+
+@dataclass(frozen=True)
+class Drawing:
+    """A folder of pictures and annotations that posebench draws itself.
+
+    Attributes:
+        folder: Its name in the cache.
+        images: How many pictures the whole split has.
+        write: Draws it below a folder, unless it lies there whole, and returns where.
+    """
+
+    folder: str
+    images: int
+    write: Callable[[Path], Path]
+
+
+def _body_17() -> Drawing:
+    from posebench.datasets.synthetic import VAL_IMAGES, write_synthetic
+
+    return Drawing("synthetic", VAL_IMAGES, write_synthetic)
+
+
+def _whole_body() -> Drawing:
+    from posebench.datasets.synthetic_body import BODY_IMAGES, write_synthetic_body
+
+    return Drawing("synthetic_body", BODY_IMAGES, write_synthetic_body)
+
+
+# Datasets that the package draws itself; all tasks but COCO's 17 keypoints share one folder.
+DRAWN: dict[str, Callable[[], Drawing]] = {
+    "synthetic": _body_17,
+    "synthetic_mpii": _whole_body,
+    "synthetic_halpe_26": _whole_body,
+    "synthetic_halpe_136": _whole_body,
+    "synthetic_wholebody": _whole_body,
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +80,7 @@ class Sources:
         """Return a path below the data root.
 
         Raises:
-            UserError: No root was given.
+            UserError: No root was given, or it is no folder.
         """
         root = data_root(spec, self.data_root)
         if root is None:
@@ -54,6 +88,11 @@ class Sources:
                 f"Where does {spec.title} lie? Neither --data-root nor {DATA_ROOT} is given.",
                 f"It holds {Path(spec.annotation_file).parent}/ and {spec.image_folder}/. "
                 f"{spec.how_to_get}",
+            )
+        if not root.is_dir():
+            raise UserError(
+                f"{spec.title} cannot lie in {root}: there is no such folder.",
+                f"Check --data-root and {DATA_ROOT}.",
             )
         return root.joinpath(*parts)
 
@@ -69,7 +108,8 @@ def data_root(spec: DatasetSpec, given: Path | None) -> Path | None:
     if given is not None:
         return given
     if spec.id in DRAWN:
-        return DRAWN[spec.id][1](cache_folder() / spec.id)
+        drawing = DRAWN[spec.id]()
+        return drawing.write(cache_folder() / drawing.folder)
     named = os.environ.get(DATA_ROOT)
     return Path(named) if named else None
 
@@ -85,28 +125,37 @@ def open_dataset(spec: DatasetSpec, sources: Sources, annotations: str) -> Datas
     Raises:
         UserError: Something is missing; the message says what was looked for and where.
     """
-    usual = spec.annotation_file.format(annotations=annotations)
-    file = sources.annotations or sources.under_root(spec, usual)
-    folder = sources.images or sources.under_root(spec, spec.image_folder)
-    missing = [
-        str(p) for p, there in ((file, file.is_file()), (folder, folder.is_dir())) if not there
-    ]
-    if missing:
-        raise UserError(
-            f"{spec.title} is not complete: {' and '.join(missing)} not found.",
-            f"The usual layout is {usual} and {spec.image_folder}/ under --data-root "
-            f"(or {DATA_ROOT}). {spec.how_to_get}",
+    file, folder = _places(spec, sources, annotations)
+    check_places(spec, file, folder)
+    read = READERS[spec.reader]
+    dataset = read(file, folder, dataset_id=spec.id, keypoint_set=spec.keypoints)
+    dataset = replace(dataset, complete=_is_whole(spec, dataset))
+    if sources.limit is not None:
+        dataset = restrict(dataset, sources.limit)
+    check_images(spec, dataset)
+    check_heads(spec, dataset, file)
+    return dataset
+
+
+def _places(spec: DatasetSpec, sources: Sources, annotations: str) -> tuple[Path, Path]:
+    """Annotation file and image folder: of the layout most of which is there, the usual first."""
+    layouts = ((spec.annotation_file, spec.image_folder), *spec.other_layouts)
+    places = [
+        (
+            sources.annotations or sources.under_root(spec, file.format(annotations=annotations)),
+            sources.images or sources.under_root(spec, folder),
         )
-    expected = DRAWN[spec.id][0] if spec.id in DRAWN else spec.images
-    dataset = load_coco(
-        file,
-        folder,
-        dataset_id=spec.id,
-        keypoint_set=spec.keypoints,
-        joints=len(keypoint_set(spec.keypoints)),
-        expected_images=expected,
-    )
-    return dataset if sources.limit is None else restrict(dataset, sources.limit)
+        for file, folder in layouts
+    ]
+    return max(places, key=lambda place: place[0].is_file() + place[1].is_dir())
+
+
+def _is_whole(spec: DatasetSpec, dataset: Dataset) -> bool:
+    """Whether a dataset has as many images and persons as the published split, where known."""
+    images = DRAWN[spec.id]().images if spec.id in DRAWN else spec.images
+    pairs = ((images, len(dataset.images)), (spec.persons, len(dataset.truth)))
+    known = [expected == found for expected, found in pairs if expected is not None]
+    return bool(known) and all(known)
 
 
 def open_boxes(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from posebench.types.base import Frozen
 from posebench.types.entry import Id
+from posebench.types.protocol import Scorer
 
 
 class BoxFile(Frozen):
@@ -22,35 +25,66 @@ class BoxFile(Frozen):
     box_ap: float | None = None
 
 
+class DataFile(Frozen):
+    """One file or folder that a user needs on disk, and where it comes from.
+
+    Attributes:
+        path: Below the data root, as it lies when everything is unpacked.
+        what: What it holds, in a few words.
+        url: Where it, or the archive that holds it, is published.
+        archive: Name of the download that holds it; None where it is downloaded as it is.
+        bytes: Size of the download, where known.
+        licence: Its own terms.
+    """
+
+    path: str
+    what: str
+    url: str | None = None
+    archive: str | None = None
+    bytes: int | None = None
+    licence: str = ""
+
+
 class DatasetSpec(Frozen):
     """One dataset that numbers were published on.
 
     Attributes:
         id: Name that entries and ``--dataset`` use.
         keypoints: Name of the annotated keypoint set, see ``posebench.keypoints``.
-        readable: Whether this version of posebench has a reader for its annotations.
+        reader: Layout of the annotations, see ``posebench.datasets.readers``. ``coco``: COCO's
+            keypoint files; ``halpe``: Halpe's 136 keypoints or a part of them; ``wholebody``:
+            COCO-WholeBody's lists of parts; ``hands``: the single hands in them; ``mpii``:
+            HRNet's list of MPII's persons with the file of head boxes beside it.
+        official_scorer: The evaluator of the dataset's own authors, or where they published none
+            for these keypoints, COCO's.
         annotation_file: Path below the data root; ``{annotations}`` stands for the protocol's
             choice.
         image_folder: Folder of the images below the data root.
+        other_layouts: Further pairs of annotation file and image folder, looked for in this
+            order where the usual files are not there.
         box_files: Detector files by the name that protocols use; the first is the usual one.
         images: Images of the whole published split; None where posebench itself draws them, or
-            where no split was published.
+            where the number is not known.
+        persons: Annotated persons (rows, crowds included) of the whole split, likewise.
+        files: What has to be there, and where each comes from.
         licence: Terms of annotations and images.
         citation: BibTeX.
         how_to_get: One sentence for a user who does not have the files.
-        links: Addresses that sentence speaks of.
     """
 
     id: Id
     title: str
     keypoints: str
-    readable: bool = False
+    reader: Literal["coco", "halpe", "wholebody", "hands", "mpii"]
+    official_scorer: Scorer
     annotation_file: str
     image_folder: str
+    other_layouts: tuple[tuple[str, str], ...] = ()
     box_files: dict[str, BoxFile] = Field(default_factory=dict)
     images: int | None = None
+    persons: int | None = None
+    files: tuple[DataFile, ...] = ()
     licence: str
     homepage: str = ""
     citation: str = ""
     how_to_get: str
-    links: tuple[str, ...] = ()

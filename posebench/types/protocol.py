@@ -11,7 +11,7 @@ from pydantic import Field
 from posebench.types.base import Frozen
 
 BoxSource = Literal["gt", "detector", "annotation", "none"]
-Sanitise = Literal["clip_before_width", "clip_after_width", "none"]
+Sanitise = Literal["clip_before_width", "clip_after_width", "clip_after_width_visible", "none"]
 Decode = Literal[
     "argmax",
     "quarter",

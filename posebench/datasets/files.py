@@ -1,0 +1,116 @@
+"""Reading annotation and box files, and saying what a file that does not fit really holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from posebench.types.errors import UserError
+
+Layout = Literal["coco", "wholebody", "mpii", "boxes", "results", "unknown"]
+
+# Keys of COCO-WholeBody beside ``keypoints``, in the order of its 133 keypoints
+# (jin-s13/COCO-WholeBody data_format.md), and how many keypoints each holds.
+PARTS = {"foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
+_NAMES = {17: "COCO", 21: "single hands", 133: "COCO-WholeBody in one flat list", 136: "Halpe"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a JSON file holds, judged by its keys and by most of its persons.
+
+    Attributes:
+        layout: Whose layout it follows; ``coco`` and ``wholebody`` are objects with ``images``
+            and ``annotations``, the others lists.
+        words: For messages.
+        persons: Annotations, or rows of a list.
+        keypoints: How many most persons have in ``keypoints``; None where they have none.
+    """
+
+    layout: Layout
+    words: str
+    persons: int = 0
+    keypoints: float | None = None
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        UserError: It is missing or unreadable; ``what`` names it in the sentence.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{what} {path} cannot be read: {error.strerror}.") from error
+
+
+def parse_json(data: bytes, path: Path, what: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{what} {path} is no valid JSON ({error}).") from error
+
+
+def read_json(path: Path, what: str) -> tuple[Any, str]:
+    """Read a JSON file whole.
+
+    Returns:
+        The value and the SHA-256 of the file's bytes.
+
+    Raises:
+        UserError: The file is missing, unreadable or no JSON.
+    """
+    data = read_bytes(path, what)
+    return parse_json(data, path, what), hashlib.sha256(data).hexdigest()
+
+
+def kind_of(content: Any) -> Kind:
+    """Return what a parsed JSON file holds."""
+    if isinstance(content, list):
+        return _kind_of_list(content)
+    if not isinstance(content, dict):
+        return Kind("unknown", f"a single {type(content).__name__}")
+    rows = content.get("annotations")
+    if not isinstance(rows, list) or not isinstance(content.get("images"), list):
+        return Kind("unknown", "no 'images' and 'annotations'")
+    rows = [row for row in rows if isinstance(row, dict)]
+    keypoints = _usual_number(rows)
+    if any(part in row for row in rows for part in PARTS):
+        return Kind("wholebody", "COCO-WholeBody annotations", len(rows), keypoints)
+    if keypoints is None:
+        words = "COCO annotations without keypoints" if rows else "COCO annotations of no person"
+        return Kind("coco", words, len(rows))
+    whose = _NAMES.get(int(keypoints), "COCO layout")
+    words = f"annotations of {keypoints:g} keypoints a person ({whose})"
+    return Kind("coco", words, len(rows), keypoints)
+
+
+def _kind_of_list(rows: list[Any]) -> Kind:
+    first = rows[0] if rows else None
+    if not isinstance(first, dict):
+        return Kind("unknown", "a list of other things" if rows else "an empty list")
+    if {"image", "center", "scale"} <= first.keys():
+        return Kind("mpii", "MPII's list of persons", len(rows))
+    if {"image_id", "keypoints"} <= first.keys():
+        return Kind("results", "a list of predicted keypoints", len(rows))
+    if {"image_id", "bbox"} <= first.keys():
+        return Kind("boxes", "a list of detected boxes", len(rows))
+    return Kind("unknown", "a list of other things", len(rows))
+
+
+def _usual_number(rows: Iterable[dict[str, Any]]) -> float | None:
+    """Keypoints of most persons: one broken row shall not rename the whole file."""
+    lists = (row.get("keypoints") for row in rows)
+    counts = Counter(len(numbers) for numbers in lists if isinstance(numbers, list) and numbers)
+    return counts.most_common(1)[0][0] / 3 if counts else None
