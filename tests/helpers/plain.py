@@ -133,17 +133,17 @@ def decode_quarter(joint):
 
 
 def decode_softargmax(joint, beta=160):
-    z = joint.astype(np.float64) * beta
-    p = np.exp(z - z.max())
-    p /= p.sum()
+    # float32, as LPN has it: 160 times the rounding of a heatmap shows in a thousandth of a px.
+    z = torch.from_numpy(joint.reshape(-1)) * beta
+    p = torch.softmax(z, 0).numpy().reshape(joint.shape)
     x = float((p.sum(axis=0) * np.arange(joint.shape[1])).sum())
     y = float((p.sum(axis=1) * np.arange(joint.shape[0])).sum())
     score = joint[int(np.round(y)), int(np.round(x))]
     return (*nudge(joint, x, y), score)
 
 
-def decode_dark(joint, kernel=3):
-    x, y, score = peak(joint)
+def log_blurred(joint, kernel):
+    """Logarithm (float32) of the blurred map, rescaled to the peak before the blur."""
     pad = (kernel - 1) // 2
     height, width = joint.shape
     framed = np.zeros((height + 2 * pad, width + 2 * pad))
@@ -151,14 +151,25 @@ def decode_dark(joint, kernel=3):
     blurred = cv2.GaussianBlur(framed, (kernel, kernel), 0)[pad : pad + height, pad : pad + width]
     blurred = blurred.astype(np.float32)
     blurred *= joint.max() / blurred.max()
-    log = np.log(np.maximum(blurred, np.float32(1e-10))).astype(np.float64)
+    return np.log(np.maximum(blurred, np.float32(1e-10)))
+
+
+def curvature(log, x, y):
+    """Gradient and Hessian of a float64 map at a cell, in steps of two cells."""
+    gradient = np.array([log[y, x + 1] - log[y, x - 1], log[y + 1, x] - log[y - 1, x]]) / 2
+    xx = (log[y, x + 2] - 2 * log[y, x] + log[y, x - 2]) / 4
+    yy = (log[y + 2, x] - 2 * log[y, x] + log[y - 2, x]) / 4
+    xy = (log[y + 1, x + 1] - log[y - 1, x + 1] - log[y + 1, x - 1] + log[y - 1, x - 1]) / 4
+    return gradient, np.array([[xx, xy], [xy, yy]])
+
+
+def decode_dark(joint, kernel=3):
+    x, y, score = peak(joint)
+    height, width = joint.shape
+    log = log_blurred(joint, kernel).astype(np.float64)
     if 1 < x < width - 2 and 1 < y < height - 2:
-        gradient = np.array([log[y, x + 1] - log[y, x - 1], log[y + 1, x] - log[y - 1, x]]) / 2
-        xx = (log[y, x + 2] - 2 * log[y, x] + log[y, x - 2]) / 4
-        yy = (log[y + 2, x] - 2 * log[y, x] + log[y - 2, x]) / 4
-        xy = (log[y + 1, x + 1] - log[y - 1, x + 1] - log[y + 1, x - 1] + log[y - 1, x - 1]) / 4
-        hessian = np.array([[xx, xy], [xy, yy]])
-        if xx * yy - xy * xy != 0:
+        gradient, hessian = curvature(log, x, y)
+        if hessian[0, 0] * hessian[1, 1] - hessian[0, 1] ** 2 != 0:
             step = -np.linalg.inv(hessian) @ gradient
             return x + step[0], y + step[1], score
     return x, y, score

@@ -18,7 +18,20 @@ def clip_after_width(bbox, image_width, image_height):
     return left, top, right - left, bottom - top
 
 
-CLEAN = {"before": plain.hrnet_box, "after": clip_after_width}
+CLEAN = {"before": plain.hrnet_box, "after": clip_after_width, "visible": clip_after_width}
+
+
+def worth_a_box(row, clean):
+    """HRNet and Paddle ask for any number, GluonCV and AlphaPose for a labelled joint; AlphaPose
+    on Halpe and COCO-WholeBody for one whose visibility is 0.35, whatever the annotated area."""
+    if row.get("iscrowd") or max(row["keypoints"]) == 0:
+        return False
+    visibilities = row["keypoints"][2::3]
+    if clean == "visible":
+        return row["num_keypoints"] > 0 and max(visibilities) >= 0.35
+    if clean == "after" and max(visibilities) == 0:
+        return False
+    return row["area"] > 0
 
 
 def annotated(annotations, images, clean, dummy=False):
@@ -30,9 +43,7 @@ def annotated(annotations, images, clean, dummy=False):
     for number, image in enumerate(images):
         found = []
         for row in annotations:
-            if row["image_id"] != image["id"] or row.get("iscrowd") or row["area"] <= 0:
-                continue
-            if max(row["keypoints"]) == 0 or not any(v > 0 for v in row["keypoints"][2::3]):
+            if row["image_id"] != image["id"] or not worth_a_box(row, clean):
                 continue
             box = CLEAN[clean](row["bbox"], image["width"], image["height"])
             if box is not None:
@@ -54,23 +65,19 @@ def detected(detections, images):
     ]
 
 
-def mpii(rows):
-    """MPII's persons: centre 15 scales lower, a quarter more, counted from 0."""
+def mpii(rows, number):
+    """MPII's persons: centre 15 scales lower, a quarter more, counted from 0.
+
+    HRNet, FPD and LPN hold the numbers as float64, Paddle as float32 from the start.
+    """
     people = []
-    for number, row in enumerate(rows):
-        centre, scale = np.array(row["center"], float), np.array([row["scale"]] * 2, float)
+    for place, row in enumerate(rows):
+        centre, scale = np.array(row["center"], number), np.array([row["scale"]] * 2, number)
         if centre[0] != -1:
-            centre[1] = centre[1] + 15 * scale[1]
-            scale = scale * 1.25
-        people.append(
-            {
-                "id": number,
-                "image": {"id": row["image"], "file_name": row["image"]},
-                "centre": (centre - 1).astype(np.float32),
-                "scale": scale.astype(np.float32),
-                "score": 1.0,
-            }
-        )
+            centre[1] = float(centre[1]) + 15 * float(scale[1])
+            scale = scale * number(1.25)
+        person = {"id": place, "centre": centre - number(1), "scale": scale, "score": 1.0}
+        people.append({**person, "image": {"id": row["image"], "file_name": row["image"]}})
     return people
 
 

@@ -5,6 +5,7 @@ A recipe is what the zoo's own code does under one of its published protocols.
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 from pathlib import Path
 
@@ -33,7 +34,7 @@ HRNET = {
     "threshold": 0.2,
     "suppress": "oks",
 }
-MPII = {**HRNET, "boxes": "mpii", "score": "none", "suppress": "none"}
+MPII = {**HRNET, "boxes": "mpii", "holds": np.float64, "score": "none", "suppress": "none"}
 PADDLE = {**HRNET, "boxes": "annotated", "clean": "before"}
 GLUON = {
     **PADDLE,
@@ -61,7 +62,7 @@ RECIPES = {
     "lpn_mpii@1": {**MPII, "decode": "softargmax", "bias": 1},
     "paddle_gt_quarter@1": PADDLE,
     "paddle_gt_dark3@1": {**PADDLE, "decode": "dark"},
-    "paddle_mpii_dark3@1": {**MPII, "decode": "dark"},
+    "paddle_mpii_dark3@1": {**MPII, "decode": "dark", "holds": np.float32},
     "tinypose_gt@1": {**PADDLE, "decode": "dark", "crop": "udp"},
     "gluon_gt_flip@1": GLUON,
     "gluon_gt_noflip@1": {**GLUON, "flip": False},
@@ -83,6 +84,13 @@ RECIPES = {
         "boxes": "annotated",
         "clean": "after",
     },
+    # AlphaPose's other run, on annotated boxes, which it prints beside every number.
+    "alphapose_halpe_annotated": {
+        **ALPHAPOSE,
+        "decode": "combined",
+        "boxes": "annotated",
+        "clean": "visible",
+    },
     "demo_gt_flip@1": PADDLE,
     "demo_gt_noflip@1": {**PADDLE, "flip": False},
     "demo_det_flip@1": HRNET,
@@ -98,7 +106,7 @@ DECODERS = {
 def persons(recipe, images, annotations=(), detections=()):
     """Who is estimated: [{id, image, box or centre and scale, score}]."""
     if recipe["boxes"] == "mpii":
-        return plain_boxes.mpii(annotations)
+        return plain_boxes.mpii(annotations, recipe["holds"])
     if recipe["boxes"] == "detected":
         return plain_boxes.detected(detections, images)
     dummy = recipe.get("dummy", False)
@@ -160,15 +168,31 @@ def joint(recipe, ahead, back, *, peak):
     return tuple((a + b) / 2 for a, b in zip(one, other, strict=True))
 
 
-def undecided(ahead, back):
-    """Whether the two highest cells of the averaged map are closer than 1e-5 of the peak."""
+def undecided(recipe, ahead, back, cell):
+    """Whether rounding decides where this joint's peak is.
+
+    The two highest cells of the averaged map are closer than 1e-5 of the peak, or DARK divides by
+    so little that the last bit of a logarithm moves the joint by a thousandth of a px (``cell``
+    px wide).
+    """
     both = ahead if back is None else (ahead + back) * np.float32(0.5)
     second, first = np.sort(both.reshape(-1))[-2:]
-    return first - second < 1e-5 * abs(first)
+    if first - second < 1e-5 * abs(first):
+        return True
+    x, y, _ = plain.peak(both)
+    height, width = both.shape
+    if recipe["decode"] != "dark" or not (1 < x < width - 2 and 1 < y < height - 2):
+        return False
+    log = plain.log_blurred(both, 3).astype(np.float64)
+    gradient, hessian = plain.curvature(log, x, y)
+    least = np.linalg.svd(hessian, compute_uv=False)[-1]
+    step = np.linalg.norm(np.linalg.lstsq(hessian, gradient, rcond=None)[0])
+    last_bit = np.abs(log[y - 2 : y + 3, x - 2 : x + 3]).max() * np.finfo(np.float32).eps
+    return last_bit * (1 + step) * cell > 1e-3 * least
 
 
 def estimate(recipe, network, folder, person, size, keypoints):
-    """The person with points (K, 2), scores (K,), area and joints whose peak is a tie."""
+    """The person with points (K, 2), scores (K,), area and joints that rounding decides."""
     image = read(folder, person["image"], recipe["exif"])
     crop, area, back_to_image = place(recipe, image, person, size)
     ahead, back = heatmaps(recipe, network, crop, keypoints)
@@ -176,15 +200,21 @@ def estimate(recipe, network, folder, person, size, keypoints):
         "integral": 0,
         "combined": plain_joints.heatmap_joints(len(ahead)),
     }.get(recipe["decode"], len(ahead))
-    points, scores, ties = [], [], []
+    cell = math.sqrt(area / ahead[0].size)
+    points, scores, unsure = [], [], []
     for k in range(len(ahead)):
         mirrored = None if back is None else back[k]
         x, y, score = joint(recipe, ahead[k], mirrored, peak=k < from_peaks)
         points.append(np.asarray(back_to_image(x, y)) - recipe["bias"])
         scores.append(float(score))
-        if k < from_peaks and undecided(ahead[k], mirrored):
-            ties.append(k)
-    found = {"points": np.array(points), "scores": scores, "area": area, "ties": ties}
+        if k < from_peaks and undecided(recipe, ahead[k], mirrored, cell):
+            unsure.append(k)
+    found = {
+        "points": np.array(points),
+        "scores": scores,
+        "area": area,
+        "undecided": unsure,
+    }
     return {**person, **found}
 
 
