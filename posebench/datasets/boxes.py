@@ -181,8 +181,8 @@ def annotation_persons(dataset: Dataset, spec: InputSpec) -> Persons:
     """Return MPII's persons where their annotated centre and scale put them.
 
     The centre moves down by 15 px a unit of scale and the scale grows by a quarter, both only
-    where the centre's x is not -1; then the centre counts from 0.  Computed in doubles and held
-    as float32.
+    where the centre's x is not -1; then the centre counts from 0.  Held as float32 at
+    every step, as Paddle does, whose DARK can turn the last bit into a px; HRNet holds doubles.
 
     Args:
         dataset: Whose ground truth has centre and scale.
@@ -204,17 +204,19 @@ def annotation_persons(dataset: Dataset, spec: InputSpec) -> Persons:
             "Take --boxes gt, or evaluate on MPII.",
         )
     known = truth.centre[:, 0] != -1
-    centre = np.array(truth.centre, np.float64)
-    centre[:, 1] += np.where(known, MPII_DOWN * truth.scale, 0.0)
-    centre -= 1.0
-    grown = np.where(known, MPII_GROWTH * truth.scale, truth.scale) * (UNIT / spec.pixel_std)
+    centre, scale = np.array(truth.centre, np.float32), truth.scale.astype(np.float32)
+    down = np.where(known, MPII_DOWN * scale.astype(np.float64), 0.0)
+    centre[:, 1] = centre[:, 1].astype(np.float64) + down
+    centre -= np.float32(1.0)
+    grown = np.where(known, np.float32(MPII_GROWTH) * scale, scale)
+    grown = grown * np.float32(UNIT / spec.pixel_std)
     side = UNIT * truth.scale[:, None]
     return Persons(
         image_index=image_rows(dataset, truth.image_id),
         person_id=truth.id,
         box=np.concatenate([centre - side / 2, side, side], axis=1),
-        centre=centre.astype(np.float32),
-        scale=np.repeat(grown[:, None], 2, axis=1).astype(np.float32),
+        centre=centre,
+        scale=np.repeat(grown[:, None], 2, axis=1),
         score=np.ones(len(truth)),
         source="annotation",
     )
