@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from posebench.datasets.drawing import (
     polygon,
     shade,
 )
-from posebench.datasets.figure import Figure, make_figure
+from posebench.datasets.figure import Figure, Part, make_figure
 
 Image = NDArray[np.uint8]
 Area = tuple[slice, slice]
@@ -30,11 +32,27 @@ Detection = tuple[int, int, int, int, int]
 _SIZES = ((240, 320), (240, 320), (240, 320), (240, 320), (240, 320), (320, 240), (256, 256))
 _NOISE = 512
 # COCO calls areas below 32**2 small and annotates hardly any keypoints there.
-_SMALL_AREA = 32 * 32
+SMALL_AREA = 32 * 32
 _UNLABELLED = ((0, 0, 0),) * 17
 # A figure has fewer parts than this; the group of a crowd counts as one more person.
 _PARTS = 64
 _CROWD = 100
+
+
+class Boxed(Protocol):
+    """What the detector sees of an annotated person."""
+
+    @property
+    def box(self) -> Box:
+        """Tight box, whole px."""
+
+    @property
+    def area(self) -> int:
+        """Pixels on top."""
+
+    @property
+    def crowd(self) -> bool:
+        """Whether it is a group under one box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +145,8 @@ def _noise_tile() -> NDArray[np.int16]:
     return ((words >> np.uint64(60)).astype(np.int16)) - np.int16(8)
 
 
-def _background(canvas: Canvas, stream: Stream) -> None:
+def background(canvas: Canvas, stream: Stream) -> None:
+    """Fill the canvas with a ramp of two colours and, mostly, blocks."""
     height, width = canvas.height, canvas.width
     low, high = (np.array(stream.colour(30, 225), np.int64) for _ in range(2))
     across, down = stream.between(0, 4), stream.between(0, 4)
@@ -143,7 +162,7 @@ def _background(canvas: Canvas, stream: Stream) -> None:
     canvas.image[:] = np.clip(blend >> 8, 0, 255).astype(np.uint8)
 
 
-def _clutter(canvas: Canvas, stream: Stream, count: int, reach: int) -> None:
+def clutter(canvas: Canvas, stream: Stream, count: int, reach: int) -> None:
     """Scatter sticks, discs and boxes; ``reach`` bounds their size, px."""
     for _ in range(count):
         x, y = stream.below(canvas.width) * UNIT, stream.below(canvas.height) * UNIT
@@ -174,7 +193,7 @@ def _heights(stream: Stream, count: int) -> list[int]:
     return sorted(heights)
 
 
-def _place(canvas: Canvas, stream: Stream, height: int, taken: list[Point]) -> Point:
+def place(canvas: Canvas, stream: Stream, height: int, taken: list[Point]) -> Point:
     """Choose the pelvis: most persons fit the picture and keep some distance from the others."""
     best, best_gap = (canvas.width // 2, canvas.height // 2), -1
     for _ in range(4):
@@ -194,18 +213,28 @@ def _place(canvas: Canvas, stream: Stream, height: int, taken: list[Point]) -> P
     return best[0] * UNIT, best[1] * UNIT
 
 
-def _paint_figure(canvas: Canvas, figure: Figure, number: int, gain: int) -> NDArray[np.bool_]:
-    """Paint all parts; return (H, W) where anything of the figure was drawn."""
+def paint_figure(canvas: Canvas, parts: Sequence[Part], first: int, gain: int) -> Mask:
+    """Paint all parts of a figure.
+
+    Args:
+        canvas: Painted on.
+        parts: In painting order.
+        first: What the first part notes as owner; the others count on from it.
+        gain: Brightness, 256 for as it is.
+
+    Returns:
+        (H, W) where anything of the figure was drawn.
+    """
     drawn = np.zeros((canvas.height, canvas.width), np.bool_)
-    for index, part in enumerate(figure.parts):
+    for index, part in enumerate(parts):
         colour = shade(part.colour, gain)
-        done = canvas.paint(part.points, part.radius, colour, number * _PARTS + index)
+        done = canvas.paint(part.points, part.radius, colour, first + index)
         if done is not None:
             drawn[done[0]] |= done[1]
     return drawn
 
 
-def _bounds(mask: Mask) -> Box | None:
+def bounds(mask: Mask) -> Box | None:
     """Return the tight box (x, y, w, h) of a mask, None where it is empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if rows.size == 0:
@@ -236,19 +265,20 @@ def _keypoints(
     return tuple(triples)
 
 
-def _crowd(canvas: Canvas, stream: Stream, number: int) -> Box | None:
+def paint_crowd(canvas: Canvas, stream: Stream, first: int) -> Box | None:
     """Paint a row of tiny figures far away; return the box around the group."""
     drawn = np.zeros((canvas.height, canvas.width), np.bool_)
     x, y = stream.below(canvas.width - 60), stream.between(25, canvas.height - 25)
     for _ in range(stream.between(5, 10)):
         height = stream.between(26, 42) * UNIT
         spot = (x * UNIT, (y + stream.between(-4, 4)) * UNIT)
-        drawn |= _paint_figure(canvas, make_figure(stream, spot, height), number, 235)
+        figure = make_figure(stream, spot, height)
+        drawn |= paint_figure(canvas, figure.parts, first, 235)
         x += stream.between(7, 14)
-    return _bounds(drawn)
+    return bounds(drawn)
 
 
-def _finish(canvas: Canvas, stream: Stream) -> Image:
+def finish(canvas: Canvas, stream: Stream) -> Image:
     """Add light and pixel noise."""
     height, width = canvas.height, canvas.width
     top, left = stream.below(_NOISE - height), stream.below(_NOISE - width)
@@ -269,20 +299,21 @@ def compose(stream: Stream) -> Scene:
     """
     height, width = stream.pick(_SIZES)
     canvas = Canvas(height, width)
-    _background(canvas, stream)
-    _clutter(canvas, stream, stream.between(2, 14), 60)
+    background(canvas, stream)
+    clutter(canvas, stream, stream.between(2, 14), 60)
     nobody = stream.chance(6)
-    crowd = _crowd(canvas, stream, _CROWD) if stream.chance(7) and not nobody else None
+    crowded = stream.chance(7) and not nobody
+    crowd = paint_crowd(canvas, stream, _CROWD * _PARTS) if crowded else None
     count = 0 if nobody else stream.pick((1, 1, 2, 2, 2, 3, 3, 4, 5))
     figures: list[tuple[Figure, NDArray[np.bool_]]] = []
     taken: list[Point] = []
     for number, size in enumerate(_heights(stream, count)):
-        spot = _place(canvas, stream, size, taken)
+        spot = place(canvas, stream, size, taken)
         figure = make_figure(stream, spot, size * UNIT)
-        drawn = _paint_figure(canvas, figure, number, stream.between(225, 285))
+        drawn = paint_figure(canvas, figure.parts, number * _PARTS, stream.between(225, 285))
         figures.append((figure, drawn))
     if stream.chance(35):
-        _clutter(canvas, stream, stream.between(1, 2), 34)
+        clutter(canvas, stream, stream.between(1, 2), 34)
     persons = [
         person
         for number, (figure, drawn) in enumerate(figures)
@@ -291,20 +322,20 @@ def compose(stream: Stream) -> Scene:
     if crowd is not None:
         shown = int((canvas.owner // _PARTS == _CROWD).sum())
         persons.append(Person(_UNLABELLED, crowd, shown, crowd=True))
-    image = _finish(canvas, stream)
+    image = finish(canvas, stream)
     return Scene(image, tuple(persons), detect(stream, persons, width, height))
 
 
 def _annotate(
     canvas: Canvas, figure: Figure, drawn: NDArray[np.bool_], number: int, stream: Stream
 ) -> Person | None:
-    box = _bounds(drawn)
+    box = bounds(drawn)
     area = int((canvas.owner // _PARTS == number).sum())
     keypoints = _keypoints(canvas, figure, number, stream)
     if box is None or area < 40:
         return None
     hidden = area * 10 < int(drawn.sum()) * 3
-    tiny = area < _SMALL_AREA and stream.chance(75)
+    tiny = area < SMALL_AREA and stream.chance(75)
     if hidden or tiny or sum(v == 2 for _, _, v in keypoints) < 3:
         keypoints = _UNLABELLED
     return Person(keypoints, box, area)
@@ -321,7 +352,9 @@ def _jitter(stream: Stream, box: Box, spread: int, width: int, height: int) -> B
     return left, top, max(right - left, 8), max(bottom - top, 8)
 
 
-def detect(stream: Stream, persons: list[Person], width: int, height: int) -> tuple[Detection, ...]:
+def detect(
+    stream: Stream, persons: Sequence[Boxed], width: int, height: int
+) -> tuple[Detection, ...]:
     """Invent what a fair detector would report: jitter, misses, duplicates, false alarms.
 
     Returns:
@@ -331,7 +364,7 @@ def detect(stream: Stream, persons: list[Person], width: int, height: int) -> tu
     for person in persons:
         if person.crowd:
             continue
-        small = person.area < _SMALL_AREA
+        small = person.area < SMALL_AREA
         if stream.chance(30 if small else 6):
             continue
         spread = stream.between(4, 26 if small else 21)

@@ -12,6 +12,8 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,26 +106,69 @@ def write_synthetic(root: Path, count: int | None = None) -> Path:
     """
     number = VAL_IMAGES if count is None else count
     part = "" if count is None else f"-first{count}"
-    target = root / f"synthetic-{SYNTHETIC_SHA256[:12]}{part}"
-    if _is_whole(target, number):
+    return keep_folder(
+        root / f"synthetic-{SYNTHETIC_SHA256[:12]}{part}",
+        Contents((ANNOTATIONS, DETECTIONS), number),
+        lambda folder: _write(folder, number),
+        SYNTHETIC_SHA256 if count is None else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a finished folder holds.
+
+    Attributes:
+        files: Annotations and boxes, relative to the folder.
+        pictures: Number of files in ``val2017``.
+    """
+
+    files: tuple[Path, ...]
+    pictures: int
+
+    def missing(self, folder: Path) -> bool:
+        """Return whether a folder was never finished or something was taken out of it since."""
+        if not all((folder / path).is_file() for path in (Path(_WHOLE), *self.files)):
+            return True
+        return len(list((folder / IMAGES).glob("*.png"))) != self.pictures
+
+
+def keep_folder(
+    target: Path, contents: Contents, fill: Callable[[Path], str], expected: str | None
+) -> Path:
+    """Return a folder that is whole, filling it first where it is not.
+
+    Args:
+        target: The folder; its parent is made where it is missing.
+        contents: What must lie in it.
+        fill: Writes everything into an empty folder and returns the SHA-256 of what was drawn.
+        expected: The SHA-256 that must come out; None to take any.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        UserError: If the folder cannot be written, or if the hash is another one.
+    """
+    if not contents.missing(target):
         return target
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".synthetic-", dir=root))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".synthetic-", dir=target.parent))
         try:
-            digest = _write(draft, number)
-            if count is None and digest != SYNTHETIC_SHA256:
+            digest = fill(draft)
+            if expected not in (None, digest):
                 raise UserError(
-                    f"The synthetic dataset drawn here has SHA-256 {digest} and not "
-                    f"{SYNTHETIC_SHA256}.",
+                    f"The synthetic dataset drawn here has SHA-256 {digest} and not {expected}.",
                     "Please report this with your versions of Python and numpy.",
                 )
-            _publish(draft, target, number)
+            (draft / _WHOLE).write_text(f"{digest}\n")
+            _publish(draft, target, contents)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
         raise UserError(
-            f"The synthetic dataset cannot be written to {root}: {error}.",
+            f"The synthetic dataset cannot be written to {target.parent}: {error}.",
             "Choose a folder that is writable and has 100 MB free.",
         ) from error
     return target
@@ -196,14 +241,18 @@ def _write(folder: Path, count: int) -> str:
     for index in range(count):
         scene = draw("val", index)
         found += _digest(digest, truth, index, scene)
-        _write_png(folder / IMAGES / _file_name(index + 1), scene.image)
+        write_png(folder / IMAGES / _file_name(index + 1), scene.image)
     (folder / ANNOTATIONS).write_text(json.dumps(truth))
     (folder / DETECTIONS).write_text(json.dumps(found))
-    (folder / _WHOLE).write_text(f"{digest.hexdigest()}\n")
     return digest.hexdigest()
 
 
-def _write_png(path: Path, image: Image) -> None:
+def write_png(path: Path, image: Image) -> None:
+    """Write a picture without loss.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     import cv2
 
     # Light compression: the pictures are noisy, harder work saves little.
@@ -211,22 +260,14 @@ def _write_png(path: Path, image: Image) -> None:
         raise OSError(f"no picture could be written as {path}")
 
 
-def _is_whole(folder: Path, count: int) -> bool:
-    """Return whether a folder was finished and nothing was taken out of it since."""
-    needed = (folder / _WHOLE, folder / ANNOTATIONS, folder / DETECTIONS)
-    if not all(path.is_file() for path in needed):
-        return False
-    return len(list((folder / IMAGES).glob("*.png"))) == count
-
-
-def _publish(draft: Path, target: Path, count: int) -> None:
+def _publish(draft: Path, target: Path, contents: Contents) -> None:
     """Rename a finished folder; somebody else's equal one is as good."""
-    if target.exists() and not _is_whole(target, count):
+    if target.exists() and contents.missing(target):
         shutil.rmtree(target)
     # mkdtemp makes the folder private; what is published shall be readable as usual.
     draft.chmod(0o755)
     try:
         draft.rename(target)
     except OSError:
-        if not _is_whole(target, count):
+        if contents.missing(target):
             raise
