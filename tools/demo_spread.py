@@ -17,7 +17,7 @@ from posebench.inference.predict import Options
 from posebench.registry import load_registry
 from posebench.run import list_entries, load_model
 from posebench.run.data import Sources, open_dataset
-from posebench.run.outcome import evaluate_protocols
+from posebench.run.outcome import Job, evaluate_protocols
 from posebench.run.protocols import claim_protocols
 from posebench.types.model import PoseModel
 
@@ -60,7 +60,7 @@ def primary_ap(model: PoseModel, limit: int | None) -> float:
     sources = Sources(limit=limit)
     data = open_dataset(spec, sources, protocol.annotations)
     options = Options(threads=torch.get_num_threads())
-    (outcome,) = evaluate_protocols(model, data, spec, sources, [protocol], options)
+    (outcome,) = evaluate_protocols(Job(model, data, spec, sources, options), [protocol])
     return outcome.scores.values["AP"]
 
 

@@ -17,6 +17,7 @@ VERBS = {
     "list": "the models of the registry, with what each still needs to run",
     "show": "everything known about one model: claims, protocols, weights, licence",
     "eval": "evaluate a model on a dataset and hold the result against its claims",
+    "explain": "which choices of evaluation stand between a claim and another protocol",
     "demo": "evaluate and time the shipped models on drawn images, and write a page",
     "verify": "hold networks and file formats against what the zoos' own code computed",
     "convert": "copy published weights into a safetensors file",

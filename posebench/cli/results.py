@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from posebench.cli.common import facts, number, span, table
-from posebench.records.words import claimed, protocol_words, subset_words, verdict_words
+from posebench.records.words import (
+    claimed,
+    is_joint_metric,
+    protocol_words,
+    subset_words,
+    verdict_words,
+)
 from posebench.types.record import ClaimResult, Record
 
 
@@ -64,12 +70,19 @@ def evaluation_text(record: Record) -> str:
     parts = [_what(record)]
     if record.claims:
         parts.append(claims_table([record]))
-    scores = "  ".join(f"{name} {number(value)}" for name, value in record.scores.items())
+    scores = _scores(record.scores)
     meaning = "no claim: nothing was published under this protocol on this dataset."
     for first in record.claims[:1]:
         meaning = f"{first.verdict}. {verdict_words(first, record)}"
-    parts.append(facts([("scores", scores), ("verdict", meaning)]))
+    official = [(f"by {other.scorer}", _scores(other.scores)) for other in record.beside]
+    parts.append(facts([("scores", scores), *official, ("verdict", meaning)]))
     return "\n\n".join(parts)
+
+
+def _scores(values: Mapping[str, float | None]) -> str:
+    """Metric and value, without the single joints: those stand in the record."""
+    shown = {name: value for name, value in values.items() if not is_joint_metric(name)}
+    return "  ".join(f"{name} {number(value)}" for name, value in shown.items())
 
 
 def _what(record: Record) -> str:

@@ -12,5 +12,4 @@ IMPLEMENTED = {
     "decode": frozenset(
         {"argmax", "quarter", "softargmax", "dark", "integral_sigmoid", "combined"}
     ),
-    "nms": frozenset({"none", "oks", "soft_oks"}),
 }

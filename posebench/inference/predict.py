@@ -8,19 +8,28 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from posebench.inference.crop import apply_affine, box_pixels, inverse_matrix
+from posebench.inference.decode import Decoded
 from posebench.inference.loading import Batch, batches
 from posebench.inference.merge import decode_merged
+from posebench.inference.normalise import normalise
 from posebench.keypoints import keypoint_set
-from posebench.types.arrays import Dataset, Persons, Predictions
+from posebench.types.arrays import Dataset, Ints, Persons, Predictions
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
 
 Progress = Callable[[int, int], None]
+
+# What of a protocol moves raw predictions; the other axes pick persons, or rescore and score them.
+DECODING_AXES = (
+    *("flip", "shift", "flip_merge", "decode", "dark_kernel", "softargmax_beta"),
+    *("inverse", "coordinate_bias"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,24 +45,6 @@ class Options:
     device: str = "cpu"
     batch_size: int = 64
     threads: int = 2
-
-
-def normalise(crops: Tensor, spec: InputSpec) -> Tensor:
-    """Turn uint8 BGR crops into the network's input.
-
-    Args:
-        crops: (N, H, W, 3) uint8, BGR.
-        spec: Colour order, mean and std of the weights.
-
-    Returns:
-        (N, 3, H, W) float32: value / 255 - mean, over std.
-    """
-    channels = crops.permute(0, 3, 1, 2)
-    if spec.colour == "rgb":
-        channels = channels.flip(1)
-    mean = torch.tensor(spec.mean, device=crops.device).view(1, 3, 1, 1)
-    std = torch.tensor(spec.std, device=crops.device).view(1, 3, 1, 1)
-    return ((channels.float() / 255.0 - mean) / std).contiguous()
 
 
 def network_outputs(
@@ -102,17 +93,33 @@ def predict(
     scores = [np.zeros((len(persons), len(keypoints)), np.float32) for _ in protocols]
     network = model.network.to(options.device)
     done = 0
-    for batch in batches(dataset, persons, spec, options.batch_size, options.threads):
-        inputs = normalise(torch.from_numpy(batch.crops).to(options.device), spec)
+
+    def run(batch: Batch) -> list[Decoded]:
+        inputs = normalise(_to_device(batch.crops, options.device), spec)
         plain, flipped = network_outputs(model, inputs, mirrored=mirrored)
         _check_output(plain, len(keypoints), spec, network)
-        for protocol, xy, score in zip(protocols, coords, scores, strict=True):
-            cells, found = decode_merged(plain, flipped, protocol, keypoints)
-            xy[batch.rows] = _to_image(cells, batch, persons, spec, protocol)
-            score[batch.rows] = found[: len(batch.rows)].cpu().numpy()
-        done += len(batch.rows)
+        return [decode_merged(plain, flipped, protocol, keypoints) for protocol in protocols]
+
+    def store(batch: Batch, decoded: list[Decoded]) -> None:
+        nonlocal done
+        real = len(batch.rows)
+        for k, (cells, found) in enumerate(decoded):
+            points = cells[:real].cpu().numpy()
+            coords[k][batch.rows] = _to_image(points, batch.rows, persons, spec, protocols[k])
+            scores[k][batch.rows] = found[:real].cpu().numpy()
+        done += real
         if progress:
             progress(done, len(persons))
+
+    # One batch is kept back: an accelerator works on the next while this one's joints return.
+    waiting: tuple[Batch, list[Decoded]] | None = None
+    for batch in batches(dataset, persons, spec, options.batch_size, options.threads):
+        decoded = run(batch)
+        if waiting:
+            store(*waiting)
+        waiting = batch, decoded
+    if waiting:
+        store(*waiting)
     return [
         _predictions(xy, score, dataset, persons, spec)
         for xy, score in zip(coords, scores, strict=True)
@@ -129,15 +136,18 @@ def _check_output(heatmaps: Tensor, joints: int, spec: InputSpec, network: Any) 
         )
 
 
-def _to_image(
-    cells: Tensor, batch: Batch, persons: Persons, spec: InputSpec, protocol: Protocol
-) -> Any:
-    """Image coordinates (n, K, 2) of the batch's real rows."""
-    matrices = np.stack(
-        [inverse_matrix(persons, int(row), spec, protocol.inverse) for row in batch.rows]
-    )
-    real = cells[: len(batch.rows)].cpu().numpy()
-    return apply_affine(real, matrices) - protocol.coordinate_bias
+def _to_device(crops: NDArray[np.uint8], device: str) -> Tensor:
+    """Bring crops to where they are computed; from pinned memory the copy does not wait."""
+    tensor = torch.from_numpy(crops)
+    if device == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _to_image(cells: Any, rows: Ints, persons: Persons, spec: InputSpec, protocol: Protocol) -> Any:
+    """Image coordinates (n, K, 2) of the heatmap cells of some persons."""
+    matrices = np.stack([inverse_matrix(persons, int(row), spec, protocol.inverse) for row in rows])
+    return apply_affine(cells, matrices) - protocol.coordinate_bias
 
 
 def _predictions(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from posebench.keypoints import keypoint_set
+from posebench.inference.pose_nms import merge_persons
+from posebench.keypoints import keypoint_set, selection
 from posebench.types.arrays import Floats, Ints, Predictions, Results
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -184,11 +185,38 @@ def _keep_all(
     return predictions, score, np.ones(len(predictions), np.bool_)
 
 
+def _merge(
+    predictions: Predictions, score: Floats, protocol: Protocol
+) -> tuple[Predictions, Floats, NDArray[np.bool_]]:
+    return merge_persons(predictions, score, protocol, rows_by_image(predictions.image_id))
+
+
 SUPPRESSIONS: dict[str, Suppression] = {
     "none": _keep_all,
     "oks": _greedy(oks_nms),
     "soft_oks": _greedy(soft_oks_nms),
+    "alphapose": _merge,
 }
+
+
+def in_keypoint_set(predictions: Predictions, name: str) -> Predictions:
+    """Return predictions with the joints of another keypoint set, matched by name.
+
+    Raises:
+        UserError: The set has a joint that was not predicted.
+    """
+    if name == predictions.keypoint_set:
+        return predictions
+    columns = selection(predictions.keypoint_set, name)
+    if columns is None:
+        raise UserError(f"{predictions.keypoint_set} does not hold every joint of {name}.")
+    chosen = list(columns)
+    changes = {
+        "keypoints": predictions.keypoints[:, chosen],
+        "joint_scores": predictions.joint_scores[:, chosen],
+        "keypoint_set": name,
+    }
+    return Predictions(**(vars(predictions) | changes))
 
 
 def select(predictions: Predictions, protocol: Protocol) -> Results:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from posebench.records.verdict import TOLERANCE
 from posebench.types.entry import Claim
 from posebench.types.protocol import Protocol
@@ -28,25 +30,10 @@ _DECODE = {
 
 def protocol_words(protocol: Protocol) -> str:
     """Describe the choices of a protocol in one line."""
-    boxes = _BOXES[protocol.boxes]
-    if protocol.box_file:
-        boxes += f" ({protocol.box_file})"
-    if protocol.box_score_threshold > 0:
-        boxes += f" scored {protocol.box_score_threshold:g} or more"
     flip = "no flip"
     if protocol.flip:
         flip = "flip" if not protocol.shift else "flip shifted by one cell"
-    decode = _DECODE[protocol.decode]
-    if protocol.decode == "dark":
-        decode += f" (kernel {protocol.dark_kernel})"
-    if protocol.decode == "softargmax":
-        decode += f" (beta {protocol.softargmax_beta:g})"
-    nms = "no suppression"
-    if protocol.nms != "none":
-        nms = (
-            f"{protocol.nms.replace('_', '-').replace('oks', 'OKS')} NMS {protocol.nms_threshold:g}"
-        )
-    return ", ".join((boxes, flip, decode, nms))
+    return ", ".join((_box_words(protocol), flip, _decode_words(protocol), _nms_words(protocol)))
 
 
 def claimed(claim: Claim) -> str:
@@ -86,3 +73,68 @@ def subset_words(record: Record) -> str:
 def is_subset(record: Record) -> bool:
     """Whether less than the published split was evaluated."""
     return record.dataset is not None and not record.dataset.complete
+
+
+def is_joint_metric(name: str) -> bool:
+    """Whether a metric speaks of one keypoint, such as ``similarity/nose``."""
+    return name.startswith("similarity/")
+
+
+def axis_words(protocol: Protocol, axis: str) -> str:
+    """Describe one choice of a protocol in a few words.
+
+    Args:
+        protocol: The choices.
+        axis: ``boxes``, ``flip``, ``shift``, ``decode``, ``inverse``, ``rescoring``, ``nms`` or
+            ``scorer``; axes that belong to it are said with it.
+    """
+    return _AXIS_WORDS[axis](protocol)
+
+
+def _box_words(protocol: Protocol) -> str:
+    words = _BOXES[protocol.boxes]
+    if protocol.box_file:
+        words += f" ({protocol.box_file})"
+    if protocol.box_score_threshold > 0:
+        words += f" scored {protocol.box_score_threshold:g} or more"
+    return words
+
+
+def _decode_words(protocol: Protocol) -> str:
+    words = _DECODE[protocol.decode]
+    if protocol.decode == "dark":
+        words += f" (kernel {protocol.dark_kernel})"
+    if protocol.decode == "softargmax":
+        words += f" (beta {protocol.softargmax_beta:g})"
+    return words
+
+
+def _nms_words(protocol: Protocol) -> str:
+    if protocol.nms == "none":
+        return "no suppression"
+    name = protocol.nms.replace("_", "-").replace("oks", "OKS")
+    return f"{name} NMS {protocol.nms_threshold:g}"
+
+
+def _rescoring_words(protocol: Protocol) -> str:
+    words = protocol.rescoring.replace("_", " ")
+    if "visible" in protocol.rescoring:
+        words += f" above {protocol.visibility_threshold:g}"
+    return words
+
+
+def _inverse_words(protocol: Protocol) -> str:
+    words = protocol.inverse.replace("_", " ")
+    return f"{words}, minus {protocol.coordinate_bias:g} px" if protocol.coordinate_bias else words
+
+
+_AXIS_WORDS: dict[str, Callable[[Protocol], str]] = {
+    "boxes": _box_words,
+    "flip": lambda protocol: "flip" if protocol.flip else "no flip",
+    "shift": lambda protocol: "shifted by one cell" if protocol.shift else "no shift",
+    "decode": _decode_words,
+    "inverse": _inverse_words,
+    "rescoring": _rescoring_words,
+    "nms": _nms_words,
+    "scorer": lambda protocol: protocol.scorer.replace("_", " "),
+}

@@ -193,10 +193,10 @@ class _Collection:
                 ("rows", index, "dataset"),
                 f"Known: {', '.join(self.datasets)}.",
             )
-        for claim in entry.claims:
-            if claim.protocol is not None and claim.protocol not in self.protocols:
+        for name in (entry.protocol, *(claim.protocol for claim in entry.claims)):
+            if name is not None and name not in self.protocols:
                 raise document.error(
-                    f"row {entry.id} has a claim under the unknown protocol {claim.protocol!r}.",
+                    f"row {entry.id} names the unknown protocol {name!r}.",
                     ("rows", index),
                     "Name it with its version, as name@1; see protocols.yaml.",
                 )

@@ -52,6 +52,7 @@ def expand(
             "input": _named(document, zoo.inputs, row.input, "input", (*at, "input")),
             "checkpoint": _checkpoint(document, zoo, row, checkpoints, at),
             "claims": claims,
+            "protocol": row.protocol,
             "licence": row.licence or zoo.licence,
             "citation": _citation(document, zoo, row, at),
             "homepage": zoo.homepage,

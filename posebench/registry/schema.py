@@ -109,6 +109,7 @@ class Row(Frozen):
             neither this nor ``file`` is given.
         file: The checkpoint itself, for a file that serves this row alone.
         adapter: The zoo's if not given.
+        protocol: What to evaluate under where the row claims no accuracy.
         licence: The zoo's if not given.
         cite: Keys of the zoo's ``citations``; the zoo's ``cite`` if not given.
     """
@@ -123,6 +124,7 @@ class Row(Frozen):
     checkpoint: str | None = None
     file: CheckpointRow | None = None
     claims: tuple[ClaimRow, ...] = ()
+    protocol: str | None = None
     licence: str | None = None
     cite: tuple[str, ...] | None = None
     status: str | None = None

@@ -18,7 +18,7 @@ from posebench.run.protocols import matching_claims
 from posebench.types.arrays import Dataset, Scores
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
-from posebench.types.record import ClaimResult, DatasetInfo, Record
+from posebench.types.record import ClaimResult, DatasetInfo, ProtocolScores, Record
 
 
 def assemble(
@@ -28,6 +28,7 @@ def assemble(
     outcomes: Sequence[Outcome],
     options: Options,
     *,
+    beside: Sequence[Outcome] = (),
     limit: int | None,
     command: str,
     seconds: float,
@@ -40,6 +41,7 @@ def assemble(
         registry: Resolves the claims' protocols.
         outcomes: The first speaks for the record.
         options: How it was run.
+        beside: The same predictions under the official scorer.
         limit: Of images, if any.
         command: That was given.
         seconds: Wall time of the evaluation.
@@ -68,10 +70,11 @@ def assemble(
         scorer=primary.scores.scorer,
         verdict=verdicts[0] if verdicts else NO_CLAIM,
         claims=tuple(claim for _, claim in claims),
+        beside=tuple(_scores_of(outcome) for outcome in beside),
         coverage=model.coverage.fraction if model.coverage else None,
         checkpoint_name=model.checkpoint_name,
         checkpoint_sha256=model.checkpoint_sha256,
-        predictions_sha256=digest(primary.results.predictions),
+        predictions_sha256=digest(primary.raw),
         seconds=round(seconds, 3),
         environment=environment(
             device=options.device,
@@ -88,6 +91,16 @@ def assemble(
 def finite(scores: Scores) -> dict[str, float | None]:
     """Metric values with None where nothing was annotated."""
     return {name: v if math.isfinite(v) else None for name, v in scores.values.items()}
+
+
+def _scores_of(outcome: Outcome) -> ProtocolScores:
+    return ProtocolScores(
+        protocol=outcome.protocol,
+        protocol_hash=outcome.protocol.hash,
+        scores=finite(outcome.scores),
+        intervals=outcome.scores.intervals,
+        scorer=outcome.scores.scorer,
+    )
 
 
 def _claims(
@@ -120,7 +133,6 @@ def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     Raises:
         UserError: The folder cannot be written.
     """
-    predictions = outcome.results.predictions
-    stem = f"predictions-{outcome.protocol.name}-{digest(predictions)[:8]}"
-    save_predictions(predictions, folder / f"{stem}.npz")
+    stem = f"predictions-{outcome.protocol.name}-{digest(outcome.raw)[:8]}"
+    save_predictions(outcome.raw, folder / f"{stem}.npz")
     save_coco_results(outcome.results, folder / f"{stem}.json", dataset.category_id)

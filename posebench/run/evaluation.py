@@ -11,12 +11,14 @@ import torch
 
 from posebench.adapters import load_model as adapt
 from posebench.inference.predict import Options
+from posebench.keypoints import selection
 from posebench.registry import Registry, load_registry
 from posebench.run.assemble import assemble, save_outcome
 from posebench.run.catalogue import missing_parts
 from posebench.run.data import Sources, open_dataset
-from posebench.run.outcome import ProgressOf, evaluate_protocols
-from posebench.run.protocols import requested_protocols
+from posebench.run.outcome import Job, ProgressOf, evaluate_protocols
+from posebench.run.parts import Parts
+from posebench.run.protocols import official_beside, requested_protocols
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
@@ -43,7 +45,7 @@ def load_model(
         UserError: Unknown name, a part that is not built yet, a missing or wrong file.
     """
     known = load_registry(tuple(registry))
-    return _load(known.find(name, dataset), known, checkpoint)
+    return model_of(known.find(name, dataset), known, checkpoint)
 
 
 def evaluate(
@@ -61,6 +63,8 @@ def evaluate(
     threads: int | None = None,
     limit: int | None = None,
     save_predictions: Path | None = None,
+    parts: Path | None = None,
+    resume: bool = False,
     registry: Sequence[Path] = (),
     progress: ProgressOf | None = None,
     command: str = "",
@@ -83,6 +87,8 @@ def evaluate(
         threads: Threads that read and crop; default as many as torch uses.
         limit: Only the first images.
         save_predictions: Folder for the primary protocol's raw and COCO-format predictions.
+        parts: Folder for finished parts, emptied when the evaluation is done.
+        resume: Go on with the parts that an interrupted run of the same evaluation left there.
         registry: Folders of further rows.
         progress: Called with (what, done, all).
         command: The command line to put into the record.
@@ -94,28 +100,32 @@ def evaluate(
     start = time.monotonic()
     known = load_registry(tuple(registry))
     entry = known.find(model, dataset)
-    options = _options(device, batch_size, threads)
+    options = options_of(device, batch_size, threads)
     sources = Sources(data_root, annotations, images, _box_file(boxes), limit)
     protocols = requested_protocols(entry, known, protocol, choices | _box_axis(boxes))
-    pose_model = _load(entry, known, checkpoint)
-    spec = _dataset(known, entry, dataset)
+    pose_model = model_of(entry, known, checkpoint)
+    spec = dataset_of(known, entry, dataset)
     data = open_dataset(spec, sources, protocols[0].annotations)
-    outcomes = evaluate_protocols(pose_model, data, spec, sources, protocols, options, progress)
+    official = official_beside(spec, protocols[:1])
+    job = Job(pose_model, data, spec, sources, options, Parts(parts, resume), progress)
+    outcomes = evaluate_protocols(job, (*protocols, *official))
     if save_predictions is not None:
         save_outcome(outcomes[0], data, save_predictions)
     return assemble(
         pose_model,
         data,
         known,
-        outcomes,
+        outcomes[: len(protocols)],
         options,
+        beside=outcomes[len(protocols) :],
         limit=limit,
         command=command,
         seconds=time.monotonic() - start,
     )
 
 
-def _load(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseModel:
+def model_of(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseModel:
+    """Build an entry's network with its weights, or say what is not built."""
     missing = missing_parts(entry, registry)
     if missing:
         raise UserError(
@@ -125,9 +135,10 @@ def _load(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseMode
     return adapt(entry, checkpoint)
 
 
-def _dataset(registry: Registry, entry: Entry, name: str | None) -> DatasetSpec:
+def dataset_of(registry: Registry, entry: Entry, name: str | None) -> DatasetSpec:
+    """Return the dataset to evaluate on; every joint it annotates must be predicted."""
     spec = registry.dataset(name or entry.dataset)
-    if spec.keypoints != entry.input.keypoints:
+    if selection(entry.input.keypoints, spec.keypoints) is None:
         raise UserError(
             f"{entry.key} predicts {entry.input.keypoints}, {spec.id} annotates {spec.keypoints}.",
             f"Evaluate it on {entry.dataset}.",
@@ -146,7 +157,8 @@ def _box_axis(boxes: str | None) -> dict[str, Any]:
     return {"boxes": "gt" if boxes == "gt" else "detector"}
 
 
-def _options(device: str, batch_size: int, threads: int | None) -> Options:
+def options_of(device: str, batch_size: int, threads: int | None) -> Options:
+    """Check how to run."""
     if batch_size < 1:
         raise UserError(f"--batch-size {batch_size} is no batch.", "Give a number from 1 up.")
     if device != "cpu" and not device.startswith("cuda"):

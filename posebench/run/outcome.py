@@ -7,13 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posebench.datasets.boxes import Detections, detector_persons, ground_truth_persons
-from posebench.inference.predict import Options, predict
-from posebench.inference.select import select
+from posebench.datasets.boxes import (
+    Detections,
+    annotation_persons,
+    detector_persons,
+    ground_truth_persons,
+)
+from posebench.inference.predict import DECODING_AXES, Options
+from posebench.inference.select import in_keypoint_set, select
 from posebench.run.data import Sources, open_boxes, proven_name
-from posebench.scoring.bootstrap import intervals
-from posebench.scoring.coco import box_ap, evaluate_keypoints, persons_that_count
-from posebench.types.arrays import Dataset, Persons, Results, Scores
+from posebench.run.parts import Parts, predict_in_parts
+from posebench.scoring.coco import box_ap
+from posebench.scoring.scorers import score
+from posebench.types.arrays import Dataset, Persons, Predictions, Results, Scores
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
@@ -23,8 +29,10 @@ from posebench.types.record import BoxInfo
 
 ProgressOf = Callable[[str, int, int], None]
 
+NOTHING_KEPT = Parts()
+
 # Axes of Protocol that pick and clean the persons; the others work on their predictions.
-PERSON_AXES = ("boxes", "box_file", "sanitise", "box_score_threshold")
+PERSON_AXES = ("boxes", "box_file", "sanitise", "dummy_boxes", "box_score_threshold")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,26 +41,47 @@ class Outcome:
 
     Attributes:
         protocol: As evaluated; ``box_file`` names the boxes that were really used.
-        results: Selected predictions.
+        raw: What the network said, in the model's keypoint set.
+        results: Selected predictions, in the dataset's keypoint set.
         scores: With intervals.
         boxes: What was cropped.
     """
 
     protocol: Protocol
+    raw: Predictions
     results: Results
     scores: Scores
     boxes: BoxInfo
 
 
-def evaluate_protocols(
-    model: PoseModel,
-    dataset: Dataset,
-    spec: DatasetSpec,
-    sources: Sources,
-    protocols: Sequence[Protocol],
-    options: Options,
-    progress: ProgressOf | None = None,
-) -> list[Outcome]:
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A model on a dataset, and how to run it.
+
+    Attributes:
+        spec: What the registry knows about the dataset.
+        sources: What the user said about where data lies.
+        parts: Where finished parts are kept.
+        progress: Called with (what, done, all).
+        with_intervals: Whether scores get intervals; a grid of protocols does without.
+    """
+
+    model: PoseModel
+    dataset: Dataset
+    spec: DatasetSpec
+    sources: Sources
+    options: Options
+    parts: Parts = NOTHING_KEPT
+    progress: ProgressOf | None = None
+    with_intervals: bool = True
+
+    def report(self, what: str, done: int = 0, count: int = 0) -> None:
+        """Tell how far the work is."""
+        if self.progress:
+            self.progress(f"{self.model.entry.id}, {what}", done, count)
+
+
+def evaluate_protocols(job: Job, protocols: Sequence[Protocol]) -> list[Outcome]:
     """Evaluate protocols, those that crop the same persons from one forward pass.
 
     Returns:
@@ -63,60 +92,68 @@ def evaluate_protocols(
         groups.setdefault(tuple(getattr(protocol, a) for a in PERSON_AXES), []).append(protocol)
     found: dict[str, Outcome] = {}
     for group in groups.values():
-        for asked, outcome in zip(
-            group, _group(model, dataset, spec, sources, group, options, progress), strict=True
-        ):
+        for asked, outcome in zip(group, _group(job, group), strict=True):
             found[asked.hash] = outcome
     return [found[protocol.hash] for protocol in protocols]
 
 
-def _group(
-    model: PoseModel,
-    dataset: Dataset,
-    spec: DatasetSpec,
-    sources: Sources,
-    group: Sequence[Protocol],
-    options: Options,
-    progress: ProgressOf | None,
-) -> list[Outcome]:
+def _group(job: Job, group: Sequence[Protocol]) -> list[Outcome]:
+    """Protocols that crop the same persons."""
+    dataset = job.dataset
     detections, area, box_file = None, None, None
     if group[0].boxes == "detector":
-        detections = open_boxes(spec, sources, dataset, group[0].box_file)
+        detections = open_boxes(job.spec, job.sources, dataset, group[0].box_file)
         area = _box_ap(dataset, detections)
-        box_file = proven_name(spec, sources, dataset, detections, area)
-    persons = _persons(dataset, model.entry.input, group[0], detections)
+        box_file = proven_name(job.spec, job.sources, dataset, detections, area)
+    persons = _persons(dataset, job.model.entry.input, group[0], detections)
     if not len(persons):
         raise UserError(
             f"{dataset.annotations_file} and its boxes leave no person to estimate.",
             "Check the annotations, the box file and the box score threshold.",
         )
-    what = f"{model.entry.id}, {persons.source} boxes"
-    predictions = predict(
-        model,
-        dataset,
-        persons,
-        group,
-        options,
-        None if progress is None else lambda done, count: progress(what, done, count),
-    )
+    by_decoding = _predict_each_decoding(job, persons, group)
     outcomes = []
-    for protocol, raw in zip(group, predictions, strict=True):
-        if progress:
-            progress(f"{model.entry.id}, scoring {protocol.key}", 0, 0)
-        results = select(raw, protocol)
+    for protocol in group:
+        job.report(f"scoring {protocol.key}")
+        raw = by_decoding[_decoding(protocol)]
+        results = select(in_keypoint_set(raw, dataset.keypoint_set), protocol)
         used = protocol.model_copy(update={"box_file": box_file})
         boxes = _box_info(dataset, persons, detections, results, area)
-        outcomes.append(Outcome(used, results, score(results, dataset, protocol), boxes))
+        scores = score(results, dataset, protocol, with_intervals=job.with_intervals)
+        outcomes.append(Outcome(used, raw, results, scores, boxes))
     return outcomes
+
+
+def _predict_each_decoding(
+    job: Job, persons: Persons, group: Sequence[Protocol]
+) -> dict[tuple[object, ...], Predictions]:
+    """One forward pass; protocols that only rescore, suppress or score otherwise share rows."""
+    different = {_decoding(protocol): protocol for protocol in group}
+    found = predict_in_parts(
+        job.model,
+        job.dataset,
+        persons,
+        list(different.values()),
+        job.options,
+        job.parts,
+        lambda done, count: job.report(f"{persons.source} boxes", done, count),
+    )
+    return dict(zip(different, found, strict=True))
+
+
+def _decoding(protocol: Protocol) -> tuple[object, ...]:
+    return tuple(getattr(protocol, axis) for axis in DECODING_AXES)
 
 
 def _persons(
     dataset: Dataset, spec: InputSpec, protocol: Protocol, detections: Detections | None
 ) -> Persons:
-    if detections is None:
-        return ground_truth_persons(dataset, spec, protocol.sanitise)
-    # Sanitising belongs to annotated boxes; no zoo cleans a detector's.
-    return detector_persons(detections, dataset, spec, "none", protocol.box_score_threshold)
+    if detections is not None:
+        # Sanitising belongs to annotated boxes; no zoo cleans a detector's.
+        return detector_persons(detections, dataset, spec, "none", protocol.box_score_threshold)
+    if protocol.boxes == "annotation":
+        return annotation_persons(dataset, spec)
+    return ground_truth_persons(dataset, spec, protocol.sanitise, dummy=protocol.dummy_boxes)
 
 
 def _box_ap(dataset: Dataset, detections: Detections) -> float:
@@ -138,15 +175,4 @@ def _box_info(
         used=len(persons),
         kept=int(results.kept.sum()),
         box_ap=area if area is None or np.isfinite(area) else None,
-    )
-
-
-def score(results: Results, dataset: Dataset, protocol: Protocol) -> Scores:
-    """Score selected persons with the protocol's scorer, with intervals."""
-    evaluation = evaluate_keypoints(results, dataset, protocol.max_detections)
-    return Scores(
-        values=evaluation.values,
-        intervals=intervals(evaluation),
-        scorer=evaluation.scorer,
-        persons=persons_that_count(dataset),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from posebench.inference import IMPLEMENTED
 from posebench.registry import Registry
+from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -20,21 +21,41 @@ OWN_AXES = (
     "inverse",
     "coordinate_bias",
     "annotations",
-    "scorer",
 )
+# Boxes that belong to the dataset or are not used at all: no detector file can stand for them.
+FIXED_BOXES = ("annotation", "none")
 
 
 def claim_protocols(entry: Entry, registry: Registry) -> tuple[Protocol, ...]:
-    """Return the distinct protocols of an entry's accuracy claims, the primary one first."""
+    """Return the distinct protocols of an entry's accuracy claims, the primary one first.
+
+    Without an accuracy claim, the protocol that the row names for its evaluation.
+    """
     keys = dict.fromkeys(c.protocol for c in entry.claims if c.is_accuracy and c.protocol)
+    if not keys and entry.protocol:
+        keys = {entry.protocol: None}
     return tuple(registry.protocol(key) for key in keys)
 
 
 def common_protocol(entry: Entry, registry: Registry) -> Protocol:
-    """Return the protocol that puts every model on one footing, with the model's own decode."""
+    """Return the protocol that puts every model of a dataset on one footing.
+
+    The model keeps its own decoding, the dataset its own boxes where it has such (MPII), and the
+    scorer is the dataset's official one.
+    """
     common = registry.protocol("common")
-    own = claim_protocols(entry, registry)[:1]
-    return common.model_copy(update={axis: getattr(p, axis) for p in own for axis in OWN_AXES})
+    own = claim_protocols(entry, registry)
+    if own and own[0].boxes in FIXED_BOXES:
+        return own[0]
+    changes = {axis: getattr(own[0], axis) for axis in OWN_AXES} if own else {}
+    spec = registry.dataset(entry.dataset)
+    return common.model_copy(update=changes | {"scorer": spec.official_scorer})
+
+
+def official_beside(spec: DatasetSpec, protocols: Sequence[Protocol]) -> tuple[Protocol, ...]:
+    """Return the same evaluations with the dataset's official scorer, where a zoo uses another."""
+    official = spec.official_scorer
+    return tuple(p.with_choices(scorer=official) for p in protocols if p.scorer != official)
 
 
 def requested_protocols(

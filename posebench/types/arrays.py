@@ -6,9 +6,10 @@ Pixel coordinates are continuous image coordinates in which the centre of the to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,11 @@ def _freeze(instance: object) -> None:
             object.__setattr__(instance, field.name, value)
 
 
+def _columns(instance: object) -> dict[str, Any]:
+    values = {f.name: getattr(instance, f.name) for f in fields(instance)}  # type: ignore[arg-type]
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
     """The images of a dataset.
@@ -33,8 +39,8 @@ class Images:
     Attributes:
         id: (M,) int64 dataset ids.
         file_name: M names relative to ``root``.
-        width: (M,) int64 pixels.
-        height: (M,) int64 pixels.
+        width: (M,) int64 pixels; 0 where the annotations do not say (MPII).
+        height: (M,) int64 pixels, likewise.
         root: Folder of the files.
     """
 
@@ -65,7 +71,7 @@ class GroundTruth:
         box: (G, 4) float64 x, y, width, height, px, as annotated.
         area: (G,) float64 px^2, the annotation's own (segment) area.
         keypoints: (G, K, 3) float64 x, y px and visibility.
-        num_keypoints: (G,) int64 labelled keypoints as the file says.
+        num_keypoints: (G,) int64 labelled keypoints: as COCO's file says, else counted.
         crowd: (G,) bool.
         ignore: (G,) bool, the annotation's own ignore flag.
         centre: (G, 2) float64 px as annotated (MPII counts from 1); None where the dataset has
@@ -173,6 +179,24 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.person_id)
+
+
+Columns = TypeVar("Columns", GroundTruth, Persons, Predictions)
+
+
+def take(columns: Columns, rows: Any) -> Columns:
+    """Return some rows of a columnar type, in the order given (indices or a mask)."""
+    changes: dict[str, Any] = {name: value[rows] for name, value in _columns(columns).items()}
+    return replace(columns, **changes)
+
+
+def join(parts: Sequence[Columns]) -> Columns:
+    """Return the rows of several parts below each other; what is not a column is the first's."""
+    names = _columns(parts[0])
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in names
+    }
+    return replace(parts[0], **joined)
 
 
 @dataclass(frozen=True, eq=False)

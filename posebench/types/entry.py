@@ -164,6 +164,7 @@ class Entry(Frozen):
         input: What belongs to the weights.
         checkpoint: The published file.
         claims: Every published number; the first is the primary one.
+        protocol: Key of the protocol to evaluate under where no accuracy was published.
         status: Whether it can be run here.
         origin: File and line of the registry row.
     """
@@ -178,6 +179,7 @@ class Entry(Frozen):
     input: InputSpec
     checkpoint: Checkpoint
     claims: tuple[Claim, ...]
+    protocol: str | None = None
     licence: str
     citation: str
     homepage: str = ""

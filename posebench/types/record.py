@@ -59,6 +59,21 @@ class ClaimResult(Frozen):
     scores: dict[str, float | None] = Field(default_factory=dict)
 
 
+class ProtocolScores(Frozen):
+    """Scores of the same predictions under one more protocol.
+
+    Attributes:
+        scores: Metric -> value; percent.
+        intervals: Metric -> 95 % interval.
+    """
+
+    protocol: Protocol
+    protocol_hash: str
+    scores: dict[str, float | None]
+    intervals: dict[str, tuple[float, float]]
+    scorer: str
+
+
 class DatasetInfo(Frozen):
     """Which data a record was measured on.
 
@@ -149,6 +164,7 @@ class Record(Frozen):
         verdict: That of the primary claim.
         coverage: Share of the network's weights that came from the checkpoint.
         claims: One result for each accuracy claim of the entry.
+        beside: The dataset's official scorer, where the primary protocol uses another.
         command: The command that makes this record again, paths reduced to file names.
     """
 
@@ -164,6 +180,7 @@ class Record(Frozen):
     scorer: str | None = None
     verdict: str = "no claim"
     claims: tuple[ClaimResult, ...] = ()
+    beside: tuple[ProtocolScores, ...] = ()
     coverage: float | None = None
     checkpoint_name: str | None = None
     checkpoint_sha256: str | None = None

@@ -8,8 +8,8 @@ import make_records as make
 import pytest
 
 import posebench.run
-from posebench.cli import eval as eval_verb
 from posebench.cli import main as cli
+from posebench.cli import options
 from posebench.records import store
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -36,14 +36,14 @@ def evaluate(monkeypatch):
 @pytest.mark.light
 def test_every_axis_of_protocol_has_an_option():
     axes = set(Protocol.model_fields) - {"name", "version", "summary"} - SHARED_AXES
-    assert axes == {*eval_verb.AXES, *eval_verb.SWITCHES}
+    assert axes == {*options.AXES, *options.SWITCHES}
 
 
 @pytest.mark.light
 def test_eval_passes_on_what_was_asked_and_nothing_else(evaluate, tmp_path, capsys):
     words = ["eval", "--model", "demo_s", "--output", str(tmp_path)]
     assert cli.main(words) == 0
-    untouched = {axis: evaluate[axis] for axis in (*eval_verb.AXES, *eval_verb.SWITCHES)}
+    untouched = {axis: evaluate[axis] for axis in (*options.AXES, *options.SWITCHES)}
     assert set(untouched.values()) == {None}
     assert evaluate["protocol"] == "claim"
     assert evaluate["batch_size"] == 64

@@ -122,3 +122,8 @@ def _person(generator, number, image_id, width, height):
         "keypoints": joints.round(1).reshape(-1).tolist(),
         "num_keypoints": int((joints[:, 2] > 0).sum()),
     }
+
+
+def json_of(output: bytes) -> dict:
+    """What a command with --json printed."""
+    return json.loads(output.decode())

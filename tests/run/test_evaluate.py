@@ -144,11 +144,11 @@ def test_the_record_holds_no_path(probes, coco):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"data_root": "nowhere"}, "annotations/person_keypoints_val2017.json"),
+        ({"data_root": "nowhere"}, "no such folder"),
         ({"data_root": None}, "--data-root"),
         ({"annotations": "gone.json"}, "gone.json"),
         ({"protocol": "hrnet_det65"}, "hrnet_det65"),
-        ({"decode": "integral_sigmoid"}, "not built yet"),
+        ({"decode": "associative_embedding"}, "not built yet"),
         ({"dataset": "cocoo"}, "cocoo"),
         ({"device": "tpu"}, "tpu"),
         ({"device": "cuda:0"}, "CUDA"),
@@ -188,7 +188,8 @@ def test_status_tells_what_a_row_needs(probes):
     known = {entry.key: entry.status for entry in list_entries(registry=[probes])}
     assert known["probes/probe_annotated"] == "runnable"
     assert known["lpn/lpn_50_coco_256x192"] == "needs checkpoint"
-    assert known["lpn/lpn_50_mpii_256x256"] == "not built yet"
+    assert known["lpn/lpn_50_mpii_256x256"] == "needs checkpoint"
+    assert known["paddledetection/higherhrnet_hrnet_w32_512"] == "not built yet"
     assert known["paddledetection/tinypose_256x192"] == "needs checkpoint"
     assert find_entry("probe", registry=[probes]).status == "runnable"
 

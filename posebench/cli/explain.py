@@ -1,0 +1,78 @@
+"""``posebench explain``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+from posebench.cli.common import Parser, facts, number, print_json, table
+from posebench.cli.options import add_axes, add_data, add_running, shared_arguments
+from posebench.cli.progress import progress
+from posebench.types.explanation import Explanation
+
+EXAMPLES = (
+    "posebench explain demo_s --limit 60",
+    "posebench explain tinypose_256x192 --dataset coco --checkpoint tinypose_256x192.pdparams \\",
+    "    --data-root coco --protocol tinypose_gt --inverse udp",
+)
+SHOWN = 12  # rows of the grid on the terminal; --json has all
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add model, data, the other protocol and its overrides."""
+    data = parser.add_argument_group("model and data")
+    data.add_argument("model", metavar="MODEL", help="zoo/id, id or short name")
+    add_data(data)
+    data.add_argument("--boxes", metavar="FILE.json", type=Path, help="detector boxes")
+    data.add_argument("--metric", metavar="NAME", help="(default: the primary claim's)")
+    other = parser.add_argument_group("the other protocol", "what the claim's is held against")
+    other.add_argument(
+        "--protocol", default="common", metavar="common|NAME", help="(default: common)"
+    )
+    add_axes(other)
+    how = parser.add_argument_group("running")
+    add_running(how)
+    how.add_argument("--html", metavar="FILE", type=Path, help="write the explanation as a page")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explain, print."""
+    from posebench.run.explain import explain
+
+    with contextlib.redirect_stdout(sys.stderr), progress() as report:
+        found = explain(
+            arguments.model,
+            protocol=arguments.protocol,
+            metric=arguments.metric,
+            boxes=arguments.boxes,
+            progress=report,
+            **shared_arguments(arguments),
+        )
+    if arguments.html:
+        from posebench.report.explanation import write_explanation
+
+        write_explanation(found, arguments.html)
+    print_json(found.to_json()) if arguments.json else print(text(found))
+    return 0
+
+
+def text(found: Explanation) -> str:
+    """The sentence, the shares and the nearest combinations."""
+    shares = [
+        (share.axis, share.start, share.end, number(share.value, "+")) for share in found.shares
+    ]
+    head = (*found.grid[0].choices, found.metric, "from the claim")
+    rows = [
+        (*cell.choices.values(), number(cell.measured), number(cell.distance, "+"))
+        for cell in found.grid[:SHOWN]
+    ]
+    parts = [
+        found.sentence(),
+        facts([("not met", axis) for axis in found.unmet] + [("note", n) for n in found.notes]),
+        table(("axis", "claim's protocol", "the other", "points"), shares, right=("points",)),
+        f"{len(found.grid)} combinations, nearest to the claim first:",
+        table(head, rows, right=head[-2:]),
+    ]
+    return "\n\n".join(part for part in parts if part)
