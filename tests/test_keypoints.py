@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posebench.keypoints import COCO_SIGMAS, keypoint_set, keypoint_sets
+from posebench.keypoints import COCO_SIGMAS, keypoint_set, keypoint_sets, selection
 from posebench.types.errors import UserError
 
 pytestmark = pytest.mark.light
@@ -122,3 +122,40 @@ def test_feet_stand_in_each_zoo_s_own_order() -> None:
 def test_unknown_set_suggests_a_known_one() -> None:
     with pytest.raises(UserError, match=r"coco_71.*Did you mean coco_17"):
         keypoint_set("coco_71")
+
+
+@pytest.mark.parametrize("name", keypoint_sets())
+def test_a_set_is_a_selection_of_itself(name: str) -> None:
+    assert selection(name, name) == tuple(range(len(keypoint_set(name))))
+
+
+def test_halpe_holds_the_other_sets_by_name() -> None:
+    assert selection("halpe_136", "halpe_26") == tuple(range(26))
+    assert selection("halpe_136", "noface_68") == (*range(26), *range(94, 136))
+    found = selection("halpe_136", "wholebody_133")
+    assert found is not None
+    # body, the feet in COCO-WholeBody's order, then face and hands
+    assert found[:23] == (*range(17), 20, 22, 24, 21, 23, 25)
+    assert found[23:] == tuple(range(26, 136))
+    assert selection("wholebody_133", "coco_17") == tuple(range(17))
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("halpe_26", "halpe_136"),
+        ("wholebody_133", "halpe_26"),
+        ("coco_17", "hand_21"),
+        ("wholebody_133", "hand_21"),
+        ("mpii_16", "coco_17"),
+        ("halpe_136", "mpii_16"),
+    ],
+)
+def test_a_set_with_a_keypoint_missing_is_no_selection(source: str, target: str) -> None:
+    assert selection(source, target) is None
+
+
+def test_mpii_s_head_and_neck_are_not_halpe_s() -> None:
+    shared = {"head", "neck"}
+    assert shared <= set(keypoint_set("mpii_16").names) & set(keypoint_set("halpe_26").names)
+    assert selection("halpe_26", "mpii_16") is None

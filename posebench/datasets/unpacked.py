@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from posebench.datasets.mpii import head_files
@@ -22,23 +22,15 @@ def check_places(spec: DatasetSpec, annotations: Path, images: Path) -> None:
         UserError: One is not; the sentence says what is there, what is missing and which
             download still lies packed beside it.
     """
-    there: list[str] = []
-    missing: list[str] = []
-    (there if annotations.is_file() else missing).append(f"the annotations {annotations}")
-    count = _files_in(images)
-    if count:
-        there.append(f"{images} with {_plural(count, 'file')}")
-    elif images.is_dir():
-        missing.append(f"every image in {images}, which is empty")
-    else:
-        missing.append(f"the image folder {images}")
-    if not missing:
+    file, count = annotations.is_file(), _files_in(images)
+    if file and count:
         return
-    words = f"{spec.title} is not complete: {' and '.join(missing)} not found"
-    if there:
-        words += f", while {' and '.join(there)} {'is' if len(there) == 1 else 'are'} there"
-    packed = list(_packed(spec, [annotations.parent, images.parent]))
-    raise UserError(f"{words}.", _what_to_do(spec, packed))
+    folder = f"holds {_plural(count, 'file')}" if count else "is empty"
+    raise UserError(
+        f"{spec.title} is not complete: {annotations} {'is there' if file else 'is missing'}, "
+        f"{images} {folder if images.is_dir() else 'is missing'}.",
+        _what_to_do(spec, [annotations.parent, images]),
+    )
 
 
 def check_images(spec: DatasetSpec, dataset: Dataset) -> None:
@@ -54,11 +46,10 @@ def check_images(spec: DatasetSpec, dataset: Dataset) -> None:
         return
     count, total = len(missing), len(images)
     has = f"{total - count:,} of the {total:,} images" if count < total else "no image"
-    packed = list(_packed(spec, [images.root.parent, images.root]))
     raise UserError(
         f"{images.root} has {has} that {dataset.annotations_file} lists: "
         f"{_plural(count, 'is', 'are')} missing, the first is {missing[0]}.",
-        _what_to_do(spec, packed),
+        _what_to_do(spec, [images.root]),
     )
 
 
@@ -71,11 +62,10 @@ def check_heads(spec: DatasetSpec, dataset: Dataset, annotations: Path) -> None:
     if spec.official_scorer != NEEDS_HEADS or dataset.truth.head_size is not None:
         return
     names = dict.fromkeys(path.name for path in head_files(annotations))
-    packed = list(_packed(spec, [annotations.parent, annotations.parent.parent]))
     raise UserError(
         f"{spec.title} is not complete: {annotations} is there, but the sizes of the heads are "
         f"missing, neither {' nor '.join(names)} lies beside it.",
-        _what_to_do(spec, packed),
+        _what_to_do(spec, [annotations.parent]),
     )
 
 
@@ -98,18 +88,14 @@ def _listing(folders: Iterable[Path], root: Path) -> set[str]:
     return found
 
 
-def _packed(spec: DatasetSpec, folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield downloads of this dataset that lie in or above some folders."""
+def _what_to_do(spec: DatasetSpec, folders: Iterable[Path]) -> str:
+    """Name downloads that lie packed in or above some folders; else, where to download."""
+    places = dict.fromkeys(p for folder in folders for p in (folder, folder.parent))
+    places |= dict.fromkeys(place.parent for place in list(places))
     archives = dict.fromkeys(file.archive for file in spec.files if file.archive)
-    places = dict.fromkeys(place for folder in folders for place in (folder, folder.parent))
-    for archive in archives:
-        yield from (place / archive for place in places if (place / archive).is_file())
-
-
-def _what_to_do(spec: DatasetSpec, packed: list[Path]) -> str:
+    packed = [str(p / archive) for archive in archives for p in places if (p / archive).is_file()]
     if packed:
-        names = " and ".join(str(path) for path in packed)
-        return f"{names} still has to be unpacked. {spec.how_to_get}"
+        return f"{' and '.join(packed)} still has to be unpacked. {spec.how_to_get}"
     wanted = [f"{file.path} from {file.url}" for file in spec.files if file.url]
     return " ".join([spec.how_to_get, *([f"Files: {'; '.join(wanted)}."] if wanted else [])])
 

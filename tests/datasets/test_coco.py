@@ -1,179 +1,212 @@
-"""Reading annotations and boxes; sanitising as the references do it."""
+"""Annotations in COCO's layout: what is read, what is left out, and what is refused."""
 
 from __future__ import annotations
 
 import json
 
-import make
+import annotations as files
 import numpy as np
-import plain
 import pytest
 
-from posebench.datasets.boxes import (
-    clip_after_width,
-    clip_before_width,
-    detector_persons,
-    ground_truth_persons,
-    read_detections,
-)
+from posebench.datasets.boxes import ground_truth_persons
 from posebench.datasets.coco import load_coco, restrict
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 
-SPEC = InputSpec(size=(256, 192))
+pytestmark = pytest.mark.light
 
-
-def load(root, **changes):
-    file = root / "annotations" / "person_keypoints_val2017.json"
-    arguments = {"dataset_id": "coco", "keypoint_set": "coco_17", "joints": 17}
-    return load_coco(file, root / "val2017", **(arguments | changes))
-
-
-def edit(root, change):
-    file = root / "annotations" / "person_keypoints_val2017.json"
-    content = json.loads(file.read_text())
-    change(content)
-    file.write_text(json.dumps(content))
-    return root
+NAN, INFINITE = float("nan"), float("inf")
 
 
 @pytest.fixture
-def root(tmp_path):
-    return make.write_coco(tmp_path / "data")
+def content():
+    """Persons 40, 41 and 42 on images 5, 7 and 5; image 7 comes first."""
+    return files.coco(17)
 
 
-def test_boxes_shrink_by_a_pixel_as_in_the_references():
-    generator = np.random.default_rng(0)
-    boxes = generator.uniform([-30, -30, 0, 0], [200, 160, 150, 150], (500, 4))
-    width, height = np.full(500, 160), np.full(500, 120)
-    cleaned, usable = clip_before_width(boxes, width, height)
-    for box, ours, keep in zip(boxes, cleaned, usable, strict=True):
-        expected = plain.hrnet_box(box, 160, 120)
-        assert keep == (expected is not None)
-        if keep:
-            assert ours.tolist() == list(expected)
-    assert 0 < usable.sum() < 500
+def load(tmp_path, content, keypoints="coco_17"):
+    path = files.write(tmp_path / "persons.json", content)
+    return load_coco(path, tmp_path, dataset_id="coco", keypoint_set=keypoints)
 
 
-def test_clipping_before_or_after_the_width_differs_left_of_the_image():
-    box = np.array([[-10.0, 5.0, 50.0, 40.0]])
-    before, _ = clip_before_width(box, np.array([100]), np.array([100]))
-    after, _ = clip_after_width(box, np.array([100]), np.array([100]))
-    assert before[0].tolist() == [0, 5, 49, 39]
-    assert after[0].tolist() == [0, 5, 39, 39]
+def test_persons_come_image_by_image(tmp_path, content):
+    dataset = load(tmp_path, content)
+    assert dataset.images.id.tolist() == [7, 5]
+    assert dataset.truth.id.tolist() == [41, 40, 42]
+    assert dataset.truth.num_keypoints.tolist() == [3, 3, 3], "as the file says"
+    assert not dataset.complete
 
 
-def test_a_box_of_one_pixel_is_kept_by_one_rule_only():
-    box = np.array([[10.0, 5.0, 1.0, 1.0]])
-    assert clip_before_width(box, np.array([100]), np.array([100]))[1].all()
-    assert not clip_after_width(box, np.array([100]), np.array([100]))[1].any()
+def test_visibilities_may_be_fractions(tmp_path, content):
+    content["annotations"][1]["keypoints"] = [12.5, 30.25, 0.375] * 17
+    truth = load(tmp_path, content).truth
+    assert truth.keypoints[0].tolist() == [[12.5, 30.25, 0.375]] * 17
 
 
-def test_persons_come_image_by_image(root):
-    dataset = load(root)
-    persons = ground_truth_persons(dataset, SPEC, "clip_before_width")
-    assert (np.diff(persons.image_index) >= 0).all()
-    assert persons.score.tolist() == [1.0] * len(persons)
+def test_labelled_keypoints_are_counted_where_the_file_does_not_say(tmp_path, content):
+    row = content["annotations"][1]
+    del row["num_keypoints"]
+    assert load(tmp_path, content).truth.num_keypoints[0] == sum(
+        v > 0 for v in row["keypoints"][2::3]
+    )
 
 
-def test_a_zero_area_person_is_left_out(root):
-    edit(root, lambda c: c["annotations"][0].update(area=0))
-    persons = ground_truth_persons(load(root), SPEC, "clip_before_width")
-    assert 1 not in persons.person_id
+def test_other_categories_are_no_persons(tmp_path, content):
+    content["categories"].append({"id": 7, "name": "dog"})
+    content["annotations"][0]["category_id"] = 7
+    assert load(tmp_path, content).truth.id.tolist() == [41, 42]
 
 
-def test_other_categories_are_no_persons(root):
-    def change(content):
-        content["categories"].append({"id": 7, "name": "dog"})
-        content["annotations"][0]["category_id"] = 7
-
-    assert 1 not in load(edit(root, change)).truth.id
-
-
-def test_images_without_annotations_count(root):
-    assert len(load(root).images) == 4
+def test_a_file_without_any_person_s_category_has_no_persons(tmp_path, content):
+    content["categories"] = [{"id": 7, "name": "dog"}, {"id": 8, "name": "cat"}]
+    for row in content["annotations"]:
+        row["category_id"] = 7
+    dataset = load(tmp_path, content)
+    assert (len(dataset.images), len(dataset.truth)) == (2, 0)
 
 
-def test_restrict_keeps_the_first_images(root):
-    dataset = load(root)
-    first = restrict(dataset, 2)
-    assert first.images.id.tolist() == [10, 11]
-    assert set(first.truth.image_id) == {10}
-    assert not first.complete
-    assert restrict(dataset, 4) is dataset
+def test_persons_may_have_any_number_as_category(tmp_path, content):
+    content["categories"] = [{"id": 3, "name": "person"}]
+    for row in content["annotations"]:
+        row["category_id"] = 3
+    dataset = load(tmp_path, content)
+    assert dataset.category_id == 3
+    assert len(dataset.truth) == 3
+
+
+def test_annotations_of_images_that_are_not_listed_are_left_out(tmp_path, content):
+    content["annotations"][0]["image_id"] = 99
+    assert load(tmp_path, content).truth.id.tolist() == [41, 42]
+
+
+def test_images_without_persons_are_a_dataset(tmp_path, content):
+    dataset = load(tmp_path, content | {"annotations": []})
+    assert (len(dataset.images), len(dataset.truth)) == (2, 0)
+    assert not len(ground_truth_persons(dataset, InputSpec(size=(64, 48)), "clip_before_width"))
+    empty = load(tmp_path, content | {"annotations": [], "images": []})
+    assert (len(empty.images), len(empty.truth)) == (0, 0)
+
+
+def test_restrict_keeps_the_first_images(tmp_path, content):
+    dataset = load(tmp_path, content)
+    first = restrict(dataset, 1)
+    assert first.images.id.tolist() == [7]
+    assert first.truth.id.tolist() == [41]
+    assert restrict(dataset, 2) is dataset
     with pytest.raises(UserError, match="--limit 0"):
         restrict(dataset, 0)
+
+
+def person(**changes):
+    return lambda content: content["annotations"][1].update(changes)
+
+
+def image(**changes):
+    return lambda content: content["images"][1].update(changes)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: c.pop("images"), "no COCO annotation file: it holds no 'images'"),
-        (lambda c: c["images"].append(c["images"][0]), "image id 10 stands 2 times"),
-        (lambda c: c["annotations"].append(c["annotations"][0]), "annotation id 1 stands 2"),
-        (lambda c: c["annotations"][0].pop("bbox"), "bbox"),
-        (lambda c: c["annotations"][0].update(keypoints=[1.0] * 48), "keypoint format"),
-        (lambda c: c["annotations"][0].update(bbox="big"), "keypoint format"),
-        (lambda c: c["images"][0].update(width=None), "keypoint format"),
+        (lambda c: c["images"].append(c["images"][0]), "image id 7 stands 2 times"),
+        (lambda c: c["annotations"].append(c["annotations"][0]), "annotation id 40 stands 2"),
+        (lambda c: c["annotations"][0].pop("bbox"), "KeyError: 'bbox'"),
+        (lambda c: c["annotations"][0].pop("area"), "KeyError: 'area'"),
+        (lambda c: c["annotations"][0].pop("id"), "KeyError: 'id'"),
+        (lambda c: c["images"][0].pop("file_name"), "KeyError: 'file_name'"),
+        (lambda c: c["annotations"].append(5), "keypoint format"),
+        (lambda c: c.update(categories=[5]), "keypoint format"),
+        (person(keypoints=[1.0] * 48), "annotation 41 has 48 numbers in keypoints instead of 51"),
+        (person(keypoints="all"), "annotation 41 has 3 numbers"),
+        (person(keypoints=[NAN, 1, 1] * 17), "keypoints of annotation 41 is not finite"),
+        (person(keypoints=[1, 1, INFINITE] * 17), "keypoints of annotation 41 is not finite"),
+        (person(bbox=[1, NAN, 3, 4]), "bbox of annotation 41 is not finite"),
+        (person(bbox=[1, 2, 3, INFINITE]), "bbox of annotation 41 is not finite"),
+        (person(bbox=[1, 2, -3, 4]), "annotation 41 has a negative size"),
+        (person(bbox=[1, 2, 3]), "keypoint format"),
+        (person(bbox="big"), "keypoint format"),
+        (person(area=NAN), "area of annotation 41 is not finite"),
+        (person(area=-1), "annotation 41 has a negative size"),
+        (person(id=INFINITE), "OverflowError"),
+        (person(id=2**70), "OverflowError"),
+        (person(image_id=None), "keypoint format"),
+        (image(width=None), "keypoint format"),
+        (image(width=0), "image 5 is 0 x 100 pixels"),
+        (image(height=-100), "image 5 is 120 x -100 pixels"),
     ],
 )
-def test_a_wrong_annotation_file_is_explained(root, change, words):
-    with pytest.raises(UserError, match=words):
-        load(edit(root, change))
-
-
-@pytest.mark.parametrize("text", ["", "[1", "null", "[" * 100_000])
-def test_no_json_is_explained(root, text):
-    file = root / "annotations" / "person_keypoints_val2017.json"
-    file.write_text(text)
-    with pytest.raises(UserError, match=r"person_keypoints_val2017\.json"):
-        load(root)
-
-
-def write_boxes(root, rows):
-    file = root / "boxes.json"
-    file.write_text(json.dumps(rows))
-    return file
-
-
-def detection(**changes):
-    return {"image_id": 12, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.5} | changes
-
-
-def test_detections_of_persons_in_known_images_are_read(root):
-    rows = [
-        detection(),
-        detection(image_id=10, score=0.9),
-        detection(category_id=3),
-        detection(image_id=77),
-        detection(score=0.1, bbox=[0.5, 0.5, 0, 10]),
-    ]
-    dataset = load(root)
-    found = read_detections(write_boxes(root, rows), dataset)
-    assert (found.read, len(found)) == (5, 3)
-    assert found.position.tolist() == [1, 0, 4]
-    persons = detector_persons(found, dataset, SPEC, "none", 0.0)
-    assert persons.person_id.tolist() == [1, 0]
-    assert persons.box[1].tolist() == [1, 2, 30, 40], "a detector's box is taken as it is"
-    assert detector_persons(found, dataset, SPEC, "none", 0.5).person_id.tolist() == [1, 0]
-    assert detector_persons(found, dataset, SPEC, "none", 0.51).person_id.tolist() == [1]
+def test_a_wrong_annotation_is_named(tmp_path, content, change, words):
+    change(content)
+    with pytest.raises(UserError, match=words) as caught:
+        load(tmp_path, content)
+    assert "persons.json" in caught.value.message
+    assert "51" in caught.value.hint or "17 x 3" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("other", "words", "hint"),
     [
-        {"a": 1},
-        [3],
-        [detection(bbox=[1, 2])],
-        [detection(bbox=None)],
-        [detection(score="high")],
-        [detection(score=float("nan"))],
-        [{"image_id": 12}],
-        [detection(image_id=77)],
-        [],
+        ([], "an empty list", "JSON object"),
+        (
+            [{"image_id": 5, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}],
+            "a list of detected boxes",
+            "--boxes",
+        ),
+        (
+            [{"image_id": 5, "category_id": 1, "keypoints": [1] * 51, "score": 0.5}],
+            "a list of predicted keypoints",
+            "JSON object",
+        ),
+        (files.mpii(), "MPII's list of persons", "JSON object"),
+        ({"annotations": []}, "no 'images' and 'annotations'", "JSON object"),
+        ({"images": {}, "annotations": []}, "no 'images' and 'annotations'", "JSON object"),
+        ("persons", "a single str", "JSON object"),
+        (None, "a single NoneType", "JSON object"),
+        (files.coco(136), r"136 keypoints a person \(Halpe\), not", "this dataset"),
+        (files.coco(23), r"23 keypoints a person \(COCO layout\), not", "this dataset"),
+        (files.flat(files.wholebody()), "in one flat list", "this dataset"),
     ],
 )
-def test_a_wrong_box_file_is_explained(root, rows):
-    dataset = load(root)
-    with pytest.raises(UserError, match=r"boxes\.json"):
-        read_detections(write_boxes(root, rows), dataset)
+def test_another_kind_of_file_is_called_by_its_name(tmp_path, other, words, hint):
+    with pytest.raises(UserError, match=words) as caught:
+        load(tmp_path, other)
+    assert hint in caught.value.hint
+
+
+def test_boxes_without_keypoints_are_no_keypoint_file(tmp_path, content):
+    for row in content["annotations"]:
+        del row["keypoints"]
+    with pytest.raises(UserError, match="COCO annotations without keypoints, not"):
+        load(tmp_path, content)
+
+
+@pytest.mark.parametrize("text", ["", "[1", "{", "[" * 100_000, b"\xff\xfe\x00".decode("latin1")])
+def test_no_json_is_explained(tmp_path, text):
+    path = tmp_path / "persons.json"
+    path.write_text(text, encoding="latin1")
+    with pytest.raises(UserError, match=r"persons\.json is no valid JSON"):
+        load_coco(path, tmp_path, dataset_id="coco", keypoint_set="coco_17")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"persons\.json cannot be read: No such file"):
+        load_coco(tmp_path / "persons.json", tmp_path, dataset_id="c", keypoint_set="coco_17")
+
+
+def test_the_real_samples(shared):
+    samples = shared / "data" / "samples" / "coco"
+    mini = shared / "data" / "coco_mini"
+    names = {"dataset_id": "coco", "keypoint_set": "coco_17"}
+    few = load_coco(samples / "test_coco.json", samples, **names)
+    assert (len(few.images), len(few.truth)) == (4, 14)
+    assert few.truth.num_keypoints.tolist()[:4] == [17, 14, 15, 0]
+    file = mini / "annotations" / "person_keypoints_val2017.json"
+    more = load_coco(file, mini / "val2017", **names)
+    assert (len(more.images), len(more.truth), int(more.truth.crowd.sum())) == (79, 118, 1)
+    assert int((more.truth.num_keypoints > 0).sum()) == 68
+    rows = json.loads(file.read_text())["annotations"]
+    ids = more.truth.id.tolist()
+    for row in rows:
+        at = ids.index(row["id"])
+        assert np.array_equal(more.truth.keypoints[at].reshape(-1), row["keypoints"])
+        assert more.truth.box[at].tolist() == row["bbox"]
