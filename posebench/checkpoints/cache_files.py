@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -60,18 +59,18 @@ def safe_name(name: str) -> str:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write through a temporary file in the same folder, flushed to disk, then renamed.
+    """Write beside the file, flushed to disk, then rename; the caller holds a lock.
+
+    The name beside it is always the same, so that a process that was killed leaves no more than
+    one behind, which the next one uses.
 
     Raises:
         OSError: The folder or file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        temporary.chmod(0o644)
+        temporary.write_bytes(data)
         settle(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from posebench.checkpoints.cache_files import Cancelled, safe_name, unwritable
-from posebench.checkpoints.download import Pace, Progress
+from posebench.checkpoints.download import Progress
 from posebench.checkpoints.download_http import (
     HEAD_BYTES,
     RETRY_LATER,
@@ -30,6 +31,10 @@ PAGES = {
     FILE: "https://drive.google.com/file/d/",
     FOLDER: "https://drive.google.com/drive/folders/",
 }
+# Bytes that gdown counts at once, and how much faster than elsewhere they must come.
+GDOWN_BLOCK = 1 << 19
+FASTER = 16
+LOOK = 0.1
 EXTRA = "pip install 'posebench-zoo[fetch]'"
 
 
@@ -68,35 +73,24 @@ def drive_file(
     policy = policy or Policy()
     gdown = _gdown()
     page = f"{PAGES[FILE]}{identity}"
-    pace = Pace(policy)
-    before = 0
-
-    def watch(done: int, total: int | None) -> None:
-        nonlocal before
-        pace.add(done - before)
-        before = done
-        if done > policy.most:
-            raise Broken(f"it does not end after {policy.most} bytes")
-        if progress is not None:
-            progress(done, total)
-
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        path = Path(
-            gdown.download(
-                id=identity,
-                output=f"{folder}/",
-                quiet=True,
-                use_cookies=False,
-                timeout=(policy.timeout, policy.timeout),
-                retries=policy.retries,
-                cancel=cancel,
-                progress=watch,
+        with _Watch(policy, cancel, progress) as watch:
+            path = Path(
+                gdown.download(
+                    id=identity,
+                    output=f"{folder}/",
+                    quiet=True,
+                    use_cookies=False,
+                    timeout=(policy.timeout, policy.timeout),
+                    retries=policy.retries,
+                    cancel=watch.stop,
+                    progress=watch,
+                )
             )
-        )
     except Exception as error:
-        raise _told(error, page, folder) from error
+        raise _told(error, page, folder, cancel) from error
     with path.open("rb") as file:
         refuse_page(page, "", file.read(HEAD_BYTES))
     return path
@@ -123,7 +117,7 @@ def drive_folder(identity: str, *, policy: Policy | None = None) -> dict[str, st
             timeout=(policy.timeout, policy.timeout),
         )
     except Exception as error:
-        raise _told(error, page, None) from error
+        raise _told(error, page, None, None) from error
     return {str(file.path): str(file.id) for file in files}
 
 
@@ -168,13 +162,53 @@ def _gdown() -> Any:
     return gdown
 
 
-def _told(error: Exception, page: str, folder: Path | None) -> Exception:
+class _Watch:
+    """Stops a download when asked to, and when nothing was counted for too long.
+
+    gdown counts blocks of half a MiB, and a server that sends byte after byte is never silent.
+    """
+
+    def __init__(
+        self, policy: Policy, cancel: threading.Event | None, progress: Progress | None
+    ) -> None:
+        self.stop = threading.Event()
+        self._policy, self._cancel, self._progress = policy, cancel, progress
+        self._patience = policy.window + GDOWN_BLOCK / (FASTER * policy.slowest)
+        self._last = time.monotonic()
+        self._ended = threading.Event()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        self._last = time.monotonic()
+        if max(done, total or 0) > self._policy.most:
+            raise Broken(f"it has more than {self._policy.most} bytes")
+        if self._progress is not None:
+            self._progress(done, total)
+
+    def __enter__(self) -> _Watch:
+        threading.Thread(target=self._look, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK):
+            asked = self._cancel is not None and self._cancel.is_set()
+            if asked or time.monotonic() - self._last > self._patience:
+                self.stop.set()
+
+
+def _told(
+    error: Exception, page: str, folder: Path | None, cancel: threading.Event | None
+) -> Exception:
     """Return what a failure inside gdown means to a user."""
     kind = type(error).__name__
     if isinstance(error, UserError | Cancelled):
         return error
     if kind == "DownloadCancelled":
-        return Cancelled()
+        if cancel is not None and cancel.is_set():
+            return Cancelled()
+        return UserError(f"{page} cannot be fetched: it comes too slowly.", RETRY_LATER)
     if kind == "TypeError":
         return UserError(f"This gdown is too old ({error}).", f"{EXTRA} --upgrade.")
     if kind == "FileURLRetrievalError":
