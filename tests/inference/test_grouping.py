@@ -1,0 +1,330 @@
+"""Grouping against plain code and against persons that are known."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import plain_grouping
+import pytest
+import torch
+
+from posebench.inference import grouping
+from posebench.inference.grouping import Maps, Peaks, find_peaks, find_people, full_maps, group
+from posebench.keypoints import keypoint_set
+
+FLIP = keypoint_set("coco_17").flip_index()
+PAIRS = keypoint_set("coco_17").flip_pairs
+
+
+def field(
+    seed, people, *, joints=17, size=(48, 64), dims=2, spread=0.1, gap=1.5, missing=0.2, noise=0.0
+):
+    """Maps of persons at random cells, tags a grid with ``gap``; and where each joint was put.
+
+    Cells of one joint lie apart, so that no peak hides another.
+    """
+    generator = np.random.default_rng(seed)
+    height, width = size
+    heat = generator.uniform(-0.05, noise, (joints, height, width))
+    tags = generator.normal(0, 3, (dims, joints, height, width))
+    truth = np.full((people, joints, 2), -1)
+    for joint in range(joints):
+        lattice = list(itertools.product(range(4, height - 4, 7), range(4, width - 4, 7)))
+        cells = generator.permutation(lattice)[:people]
+        for person, (y, x) in enumerate(cells):
+            if generator.random() < missing and joint:
+                continue
+            truth[person, joint] = x, y
+            reach = np.s_[y - 3 : y + 4, x - 3 : x + 4]
+            dy, dx = np.mgrid[-3:4, -3:4]
+            peak = generator.uniform(0.15, 1.0)
+            heat[joint][reach] = np.maximum(heat[joint][reach], peak * np.exp(-(dx**2 + dy**2) / 4))
+            own = gap * np.array([person // 6, person % 6] if dims == 2 else [person])
+            for d in range(dims):
+                tags[d, joint][reach] = own[d] + generator.normal(0, spread)
+    return Maps(torch.from_numpy(heat).float(), torch.from_numpy(tags).float()), truth
+
+
+def plain_people(maps):
+    tags = maps.tags.permute(1, 2, 3, 0).numpy()
+    return plain_grouping.people(maps.heat.numpy(), tags)
+
+
+def assert_as_plain(maps):
+    found, expected = find_people(maps), plain_people(maps)
+    assert len(found) == len(expected)
+    for row, (xy, scores, score) in enumerate(expected):
+        np.testing.assert_array_equal(found.xy[row], xy)
+        np.testing.assert_array_equal(found.joint_scores[row], scores)
+        assert found.score[row] == pytest.approx(score, abs=1e-6)
+    return found
+
+
+@pytest.mark.parametrize("people", [1, 5, 25, 30])
+def test_known_people_come_back_whole(people):
+    maps, truth = field(people, people, joints=17, size=(60, 80))
+    found = find_people(maps)
+    assert len(found) == people
+    # persons are in the order of the nose's heat; a person is recognised by its nose
+    taken = {tuple(np.floor(xy[0]).astype(int)): row for row, xy in enumerate(found.xy)}
+    for person in range(people):
+        row = taken[tuple(truth[person, 0])]
+        there = truth[person, :, 0] >= 0
+        assert np.array_equal(np.floor(found.xy[row][there]), truth[person][there])
+        assert np.array_equal(found.joint_scores[row] > 0, there)
+        assert not found.xy[row][~there].any()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"people": 3},
+        {"people": 25, "size": (48, 56)},
+        {"people": 30, "size": (48, 64)},
+        {"people": 8, "dims": 1},
+        {"people": 8, "missing": 0.7},
+        {"people": 6, "gap": 0.6, "spread": 0.3},  # two persons with close tags
+        {"people": 12, "gap": 0.2, "spread": 0.5},  # tags that tell nothing
+        {"people": 4, "noise": 0.3},  # peaks of nobody, and missing joints to be found
+        {"people": 10, "noise": 0.6, "gap": 0.8, "spread": 0.4},
+    ],
+    ids=str,
+)
+def test_equal_to_plain_code(setting):
+    for seed in range(2):
+        maps, _ = field(seed, **({"joints": 6, "size": (34, 48)} | setting))
+        assert_as_plain(maps)
+
+
+def test_all_seventeen_joints_equal_plain_code():
+    maps, _ = field(5, 9, noise=0.12)
+    found = assert_as_plain(maps)
+    assert (found.joint_scores > 0).any(axis=0).all()
+
+
+def test_more_than_thirty_peaks_and_more_than_thirty_persons():
+    """The thirty highest peaks count; persons beyond thirty get no more joints by their tags."""
+    generator = np.random.default_rng(0)
+    heat = np.full((3, 60, 60), -1.0)
+    tags = np.zeros((1, 3, 60, 60))
+    for joint in range(3):
+        cells = generator.permutation(list(itertools.product(range(3, 58, 6), repeat=2)))[:40]
+        for number, (y, x) in enumerate(cells):
+            heat[joint, y, x] = 0.2 + number / 100
+            tags[0, joint, y, x] = 2 * number + (0.3 if joint == 2 else 1000 * joint)
+    maps = Maps(torch.from_numpy(heat).float(), torch.from_numpy(tags).float())
+    peaks = find_peaks(maps)
+    assert np.bincount(peaks.joint).tolist() == [30, 30, 30]
+    assert peaks.heat.min() == pytest.approx(0.3)
+    found = assert_as_plain(maps)
+    # noses start 30, eyes 30 more, the third joints join the first thirty
+    assert len(found) == 60
+    assert (found.joint_scores[:30] > 0).sum(axis=1).tolist() == [2] * 30
+
+
+def peak_set(*rows):
+    """Peaks from (joint, heat, *tags), at cells in the order given."""
+    joint, heat = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
+    tags = np.array([r[2:] for r in rows], np.float32)
+    return Peaks(joint, np.arange(len(rows)), np.arange(len(rows)), heat, tags)
+
+
+def test_equal_tags_merge_even_within_a_joint():
+    peaks = peak_set((0, 0.9, 1.5), (0, 0.8, 1.5), (0, 0.7, -1.0))
+    found = group(peaks, 2)
+    # the later peak of the same tag takes the place
+    assert found.peak.tolist() == [[1, -1], [2, -1]]
+    assert found.tag.tolist() == [[1.5], [-1.0]]
+
+
+def test_the_first_component_alone_is_a_new_persons_name():
+    peaks = peak_set((0, 0.9, 1.5, 0.0), (0, 0.8, 1.5, 7.0))
+    found = group(peaks, 1)
+    assert found.peak.tolist() == [[1]]
+    assert found.tag.tolist() == [[1.5, 3.5]]
+
+
+def test_a_peak_that_would_start_a_person_of_a_known_name_joins_it():
+    # the second joint's peak is 5 away in the other component, yet has the first one's name
+    found = group(peak_set((0, 0.9, 1.5, 0.0), (1, 0.8, 1.5, 5.0)), 2)
+    assert found.peak.tolist() == [[0, 1]]
+    assert found.tag.tolist() == [[1.5, 2.5]]
+
+
+@pytest.mark.parametrize(("tag", "persons"), [(0.99, 1), (1.0, 2), (1.01, 2)])
+def test_a_joint_joins_nearer_than_one(tag, persons):
+    assert len(group(peak_set((0, 0.9, 0.0), (1, 0.8, tag)), 2).tag) == persons
+
+
+def test_a_new_person_costs_next_to_nothing():
+    """Of two peaks for one person the other starts its own, though it is near, too.
+
+    With a cost of 1e10 for a new person a far peak would be taken rather than left alone.
+    """
+    peaks = peak_set((0, 0.9, 0.0), (1, 0.9, 0.7), (1, 0.3, 0.2))
+    # distances round to 1 and 0: the second one is matched
+    assert group(peaks, 2).peak.tolist() == [[0, 2], [-1, 1]]
+    far = peak_set((0, 0.9, 0.0), (1, 0.9, 0.8), (1, 0.3, 0.9))
+    # both distances round to 1: 100 - heat is dearer than a new person, whichever is matched
+    assert group(far, 2).peak[0].tolist() == [0, 1]
+
+
+def test_heat_decides_among_equally_near():
+    peaks = peak_set((0, 0.9, 0.0), (1, 0.3, 0.1), (1, 0.8, 0.3))
+    assert group(peaks, 2).peak[0].tolist() == [0, 2]
+
+
+def test_joints_come_in_their_order():
+    """A chain of tags: who is first decides who belongs together."""
+    chain = [(0, 0.9, 0.0), (1, 0.9, 0.8), (2, 0.9, 1.3)]
+    assert len(group(peak_set(*chain), 3).tag) == 1
+    # 1.3 is 1.3 from the first, but 0.9 from the mean of the first two
+    turned = [(0, 0.9, 0.0), (1, 0.9, 1.3), (2, 0.9, 0.8)]
+    assert len(group(peak_set(*turned), 3).tag) == 2
+
+
+def test_nobody():
+    for heat in (torch.zeros(17, 8, 8), torch.full((17, 8, 8), 0.1)):
+        found = find_people(Maps(heat, torch.zeros(2, 17, 8, 8)))
+        assert len(found) == 0
+        assert found.xy.shape == (0, 17, 2)
+        assert found.joint_scores.shape == (0, 17)
+
+
+def test_a_plateau_gives_the_quarter_to_the_left_and_up():
+    heat = torch.zeros(1, 7, 7)
+    heat[0, 3, 4] = 0.5
+    found = find_people(Maps(heat, torch.zeros(1, 1, 7, 7)))
+    assert found.xy[0, 0].tolist() == [4.25, 3.25]
+
+
+@pytest.mark.parametrize(("y", "x"), [(0, 0), (6, 6), (0, 6), (3, 3)])
+def test_steps_go_to_the_higher_neighbour_and_stop_at_the_border(y, x):
+    for dy, dx in ((1, 0), (0, 1), (-1, 0), (0, -1)):
+        heat = torch.zeros(1, 7, 7)
+        heat[0, y, x] = 0.5
+        heat[0, min(max(y + dy, 0), 6), min(max(x + dx, 0), 6)] += 0.2
+        maps = Maps(heat, torch.zeros(1, 1, 7, 7))
+        assert_as_plain(maps)
+
+
+def test_missing_joints_are_found_by_their_tags():
+    heat = torch.zeros(2, 9, 9)
+    tags = torch.zeros(1, 2, 9, 9)
+    heat[0, 2, 2] = 0.8
+    heat[0, 6, 6], tags[0, 0, 6, 6] = 0.6, 5.0
+    heat[1, 2, 3], tags[0, 1, 2, 3] = 0.05, 0.4
+    heat[1, 6, 5], tags[0, 1, 6, 5] = 0.09, 4.6
+    found = find_people(Maps(heat, tags))
+    np.testing.assert_allclose(found.joint_scores, [[0.8, 0.05], [0.6, 0.09]])
+    assert np.floor(found.xy[:, 1]).tolist() == [[3, 2], [5, 6]]
+    # the score does not know them
+    np.testing.assert_allclose(found.score, [0.4, 0.3])
+
+
+def test_a_missing_joint_may_lie_where_another_persons_is():
+    """A peak above 1 can be salvaged by a person one tag away, at a cost of 1."""
+    heat = torch.zeros(2, 9, 9)
+    tags = torch.zeros(1, 2, 9, 9)
+    heat[0, 2, 2], heat[0, 6, 6], tags[0, 0, 6, 6] = 0.8, 0.6, 1.2
+    heat[1, 6, 5], tags[0, 1, 6, 5] = 1.3, 1.2
+    found = assert_as_plain(Maps(heat, tags))
+    np.testing.assert_allclose(found.joint_scores, [[0.8, 0.3], [0.6, 1.3]], atol=1e-6)
+
+
+@pytest.mark.parametrize("level", grouping.SALVAGE_LEVELS[:3])
+def test_salvage_is_exact_at_every_level(level):
+    """The best cell may lie below a level though others lie above it."""
+    heat = torch.zeros(2, 9, 9)
+    tags = torch.full((1, 2, 9, 9), 9.0)
+    heat[0, 2, 2], tags[0, 0, 2, 2] = 0.8, 0.0
+    heat[1, 0, 0] = 0.09
+    heat[1, 5, 5], tags[0, 1, 5, 5] = level * 0.9, 0.0
+    heat[1, 7, 7], tags[0, 1, 7, 7] = level * 0.9, 0.2  # as good, but later
+    found = assert_as_plain(Maps(heat, tags))
+    assert found.joint_scores[0, 1] == pytest.approx(level * 0.9)
+    assert np.floor(found.xy[0, 1]).tolist() == [5, 5]
+
+
+def test_a_level_is_left_only_when_nothing_below_can_be_better():
+    heat = torch.zeros(2, 9, 9)
+    tags = torch.zeros(1, 2, 9, 9)
+    heat[0, 2, 2] = 0.8
+    heat[1, 5, 5] = 0.07
+    heat[1, 7, 7], tags[0, 1, 7, 7] = 1.05, 1.0  # scores 0.05
+    found = assert_as_plain(Maps(heat, tags))
+    assert found.joint_scores[0, 1] == pytest.approx(0.07)
+
+
+def test_of_equal_cells_the_first_is_taken_though_its_heat_is_the_level(monkeypatch):
+    monkeypatch.setattr(grouping, "SALVAGE_LEVELS", (0.0625, 0.0))
+    heat = torch.zeros(2, 9, 9)
+    tags = torch.zeros(1, 2, 9, 9)
+    heat[0, 2, 2] = 0.8
+    heat[1, 1, 1] = 0.0625
+    heat[1, 7, 7], tags[0, 1, 7, 7] = 1.0625, 1.0  # scores 0.0625, too
+    found = assert_as_plain(Maps(heat, tags))
+    assert np.floor(found.xy[0, 1]).tolist() == [1, 1]
+
+
+# --- flip and enlargement ---------------------------------------------------------------------
+
+
+def test_full_maps_equal_plain_enlargement_and_flip():
+    generator = torch.Generator().manual_seed(0)
+    plain, mirrored = (torch.rand(1, 34, 6, 9, generator=generator) for _ in range(2))
+    alone = full_maps(plain, None, FLIP, shift=False)
+    both = full_maps(plain, mirrored, FLIP, shift=False)
+    assert alone.heat.shape == both.heat.shape == (17, 12, 18)
+    assert alone.tags.shape == (1, 17, 12, 18)
+    assert both.tags.shape == (2, 17, 12, 18)
+    one = plain[0].numpy()
+    other = plain_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
+    for joint in range(17):
+        heat = plain_grouping.doubled((one[joint] + other[joint]) / 2)
+        np.testing.assert_allclose(both.heat[joint].numpy(), heat, atol=1e-6)
+        for row, output in enumerate((one, other)):
+            tags = plain_grouping.doubled(output[17 + joint])
+            np.testing.assert_allclose(both.tags[row, joint].numpy(), tags, atol=1e-6)
+    assert torch.equal(alone.tags[0], both.tags[0])
+
+
+def test_tags_of_the_mirror_image_need_not_agree():
+    """Two persons that the plain tags confuse are told apart by those of the mirror image."""
+    maps, truth = field(2, 2, dims=2, missing=0.0, spread=0.0)
+    both = torch.stack([torch.zeros_like(maps.tags[0]), maps.tags[1] * 3])
+    found = find_people(Maps(maps.heat, both))
+    assert len(found) == 1  # same name: the first component is the same
+    both[0] = maps.tags[1] * 0.01
+    found = find_people(Maps(maps.heat, both))
+    assert len(found) == 2
+    noses = np.floor(found.xy[:, 0]).astype(int).tolist()
+    order = [noses.index(truth[person, 0].tolist()) for person in range(2)]
+    assert np.array_equal(np.floor(found.xy[order]), truth)
+
+
+# --- speed ------------------------------------------------------------------------------------
+
+
+def test_thirty_peaks_a_joint_and_twenty_five_persons_take_milliseconds(record_property, capsys):
+    """Five milliseconds on one quiet core is the goal; the bound leaves room for a busy one."""
+    generator = np.random.default_rng(0)
+    joint = np.repeat(np.arange(17), 30)
+    person = np.tile(np.arange(30) % 25, 17)
+    tags = np.stack([person // 5, person % 5], axis=1) * 1.5 + generator.normal(0, 0.1, (510, 2))
+    cells = generator.integers(0, 512, (2, 510))
+    heat = np.sort(generator.uniform(0.1, 1, 510))[::-1]
+    peaks = Peaks(joint, *cells, heat.astype(np.float32), tags.astype(np.float32))
+    seconds = []
+    for _ in range(20):
+        start = time.perf_counter()
+        found = group(peaks, 17)
+        seconds.append(time.perf_counter() - start)
+    assert 25 <= len(found.tag) <= 40
+    best = 1000 * min(seconds)
+    record_property("milliseconds", best)
+    with capsys.disabled():
+        print(f"\ngrouping 510 peaks of 25 persons: {best:.2f} ms")
+    assert best < 25
