@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NETWORKS: dict[str, str] = {
     "demo": "posebench.networks.demo:DemoNet",
+    "demo_bottom_up": "posebench.networks.demo_bottom_up:DemoBottomUp",
     "fastpose": "posebench.networks.fastpose:FastPose",
     "fastpose_duc": "posebench.networks.fastpose:FastPoseDUC",
     "gluon_simple_pose": "posebench.networks.gluon_simple_pose:GluonSimplePose",
@@ -31,7 +32,7 @@ NETWORKS: dict[str, str] = {
     "simple_pose": "posebench.networks.resnet_pose:SimplePose",
 }
 
-STRIDES: dict[str, int] = dict.fromkeys(NETWORKS, 4) | {"higherhrnet": 2}
+STRIDES: dict[str, int] = dict.fromkeys(NETWORKS, 4) | {"demo_bottom_up": 2, "higherhrnet": 2}
 """Input pixels per heatmap cell of each network."""
 
 
