@@ -27,34 +27,42 @@ class Drawing:
 
     Attributes:
         folder: Its name in the cache.
-        images: How many pictures the whole split has.
         write: Draws it below a folder, unless it lies there whole, and returns where.
+        images: How many pictures the whole split has, None where only persons are listed.
+        persons: How many persons it lists, None where pictures are counted.
     """
 
     folder: str
-    images: int
     write: Callable[[Path], Path]
+    images: int | None = None
+    persons: int | None = None
 
 
-def _body_17() -> Drawing:
+def _figures() -> Drawing:
     from posebench.datasets.synthetic import VAL_IMAGES, write_synthetic
 
-    return Drawing("synthetic", VAL_IMAGES, write_synthetic)
+    return Drawing("synthetic", write_synthetic, images=VAL_IMAGES)
 
 
-def _whole_body() -> Drawing:
+def _bodies() -> Drawing:
     from posebench.datasets.synthetic_body import BODY_IMAGES, write_synthetic_body
 
-    return Drawing("synthetic_body", BODY_IMAGES, write_synthetic_body)
+    return Drawing("synthetic_body", write_synthetic_body, images=BODY_IMAGES)
+
+
+def _bodies_as_mpii() -> Drawing:
+    from posebench.datasets.synthetic_body import BODY_MPII_PERSONS, write_synthetic_body
+
+    return Drawing("synthetic_body", write_synthetic_body, persons=BODY_MPII_PERSONS)
 
 
 # Datasets that the package draws itself; all tasks but COCO's 17 keypoints share one folder.
 DRAWN: dict[str, Callable[[], Drawing]] = {
-    "synthetic": _body_17,
-    "synthetic_mpii": _whole_body,
-    "synthetic_halpe_26": _whole_body,
-    "synthetic_halpe_136": _whole_body,
-    "synthetic_wholebody": _whole_body,
+    "synthetic": _figures,
+    "synthetic_mpii": _bodies_as_mpii,
+    "synthetic_halpe_26": _bodies,
+    "synthetic_halpe_136": _bodies,
+    "synthetic_wholebody": _bodies,
 }
 
 
@@ -152,8 +160,8 @@ def _places(spec: DatasetSpec, sources: Sources, annotations: str) -> tuple[Path
 
 def _is_whole(spec: DatasetSpec, dataset: Dataset) -> bool:
     """Whether a dataset has as many images and persons as the published split, where known."""
-    images = DRAWN[spec.id]().images if spec.id in DRAWN else spec.images
-    pairs = ((images, len(dataset.images)), (spec.persons, len(dataset.truth)))
+    split = DRAWN[spec.id]() if spec.id in DRAWN else spec
+    pairs = ((split.images, len(dataset.images)), (split.persons, len(dataset.truth)))
     known = [expected == found for expected, found in pairs if expected is not None]
     return bool(known) and all(known)
 

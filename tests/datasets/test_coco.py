@@ -13,8 +13,6 @@ from posebench.datasets.coco import load_coco, restrict
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 
-pytestmark = pytest.mark.light
-
 NAN, INFINITE = float("nan"), float("inf")
 
 

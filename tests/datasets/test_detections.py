@@ -11,7 +11,6 @@ from posebench.datasets.detections import read_detections
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 
-pytestmark = pytest.mark.light
 SPEC = InputSpec(size=(256, 192))
 
 

@@ -9,8 +9,6 @@ import pytest
 from posebench.datasets.halpe import load_halpe
 from posebench.types.errors import UserError
 
-pytestmark = pytest.mark.light
-
 
 def load(path, keypoints="halpe_136"):
     return load_halpe(path, path.parent, dataset_id="halpe", keypoint_set=keypoints)

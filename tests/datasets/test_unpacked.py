@@ -11,8 +11,6 @@ from posebench.datasets.unpacked import check_heads, check_images, check_places
 from posebench.types.dataset import DatasetSpec
 from posebench.types.errors import UserError
 
-pytestmark = pytest.mark.light
-
 
 def dataset_spec(**changes):
     fields = {

@@ -10,8 +10,6 @@ from posebench.datasets.coco import load_coco
 from posebench.datasets.wholebody import load_hands, load_wholebody
 from posebench.types.errors import UserError
 
-pytestmark = pytest.mark.light
-
 
 def load(path):
     return load_wholebody(path, path.parent, dataset_id="wb", keypoint_set="wholebody_133")
