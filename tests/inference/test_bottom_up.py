@@ -22,7 +22,7 @@ from posebench.inference.predict import Options
 from posebench.inference.select import select
 from posebench.inference.whole_image import input_size, whole_matrix
 from posebench.keypoints import keypoint_set
-from posebench.scoring.coco import evaluate_keypoints
+from posebench.scoring.scorers import score
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
@@ -327,7 +327,7 @@ def paint(dataset, index, short, *, mirrored):
 
 def average_precision(predictions, dataset):
     results = select(predictions, protocol())
-    return evaluate_keypoints(results, dataset, protocol().max_detections).values["AP"]
+    return score(results, dataset, protocol(), with_intervals=False).values["AP"]
 
 
 def oracle(dataset, short, *, flip):
