@@ -132,14 +132,14 @@ def decode_quarter(joint):
     return (*nudge(joint, x, y), score)
 
 
-def decode_softargmax(joint, beta=160):
+def decode_softargmax(joint, beta=160, step=True):
     # float32, as LPN has it: 160 times the rounding of a heatmap shows in a thousandth of a px.
     z = torch.from_numpy(joint.reshape(-1)) * beta
     p = torch.softmax(z, 0).numpy().reshape(joint.shape)
     x = float((p.sum(axis=0) * np.arange(joint.shape[1])).sum())
     y = float((p.sum(axis=1) * np.arange(joint.shape[0])).sum())
     score = joint[int(np.round(y)), int(np.round(x))]
-    return (*nudge(joint, x, y), score)
+    return (*(nudge(joint, x, y) if step else (x, y)), score)
 
 
 def log_blurred(joint, kernel):
@@ -211,8 +211,8 @@ def similarity(a, b, area_a, area_b, sigmas=COCO_SIGMAS):
 
 
 def suppress(people, threshold=0.9, sigmas=COCO_SIGMAS):
-    """People of one image as (id, points, area, score) -> ids kept."""
-    rest = sorted(people, key=lambda person: -person[3])
+    """People of one image as (id, points, area, score) -> ids kept; of equals the later first."""
+    rest = sorted(people, key=lambda person: person[3])[::-1]
     kept = []
     while rest:
         best = rest.pop(0)

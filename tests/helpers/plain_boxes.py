@@ -18,7 +18,18 @@ def clip_after_width(bbox, image_width, image_height):
     return left, top, right - left, bottom - top
 
 
-CLEAN = {"before": plain.hrnet_box, "after": clip_after_width, "visible": clip_after_width}
+def whole_width(bbox, image_width, image_height):
+    """Nobody: HRNet's box if no pixel were taken off."""
+    x, y, w, h = bbox
+    return plain.hrnet_box((x, y, w + 1, h + 1), image_width, image_height)
+
+
+CLEAN = {
+    "before": plain.hrnet_box,
+    "after": clip_after_width,
+    "visible": clip_after_width,
+    "whole": whole_width,
+}
 
 
 def worth_a_box(row, clean):

@@ -1,6 +1,7 @@
 """The chain of every zoo, from an image and a person to joints and scores; nothing of posebench.
 
-A recipe is what the zoo's own code does under one of its published protocols.
+A recipe is what the zoo's own code does under one of its published protocols.  ``shift``,
+``merge`` and ``split`` are for what nobody does: a quirk dropped, to see that it moves the output.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ RECIPES = {
 }
 
 DECODERS = {
+    "mean": lambda joint: plain.decode_softargmax(joint, step=False),
     "quarter": plain.decode_quarter,
     "softargmax": plain.decode_softargmax,
     "dark": plain.decode_dark,
@@ -153,7 +155,8 @@ def heatmaps(recipe, network, crop, keypoints):
         if not recipe["flip"]:
             return ahead, None
         mirrored = network(torch.flip(x, [3]))[0].numpy()
-    return ahead, plain.flip_back(mirrored, plain_joints.PAIRS[keypoints])
+    shift = recipe.get("shift", True)
+    return ahead, plain.flip_back(mirrored, plain_joints.PAIRS[keypoints], shift)
 
 
 def joint(recipe, ahead, back, *, peak):
@@ -161,11 +164,20 @@ def joint(recipe, ahead, back, *, peak):
     if peak:
         both = ahead if back is None else (ahead + back) * np.float32(0.5)
         return DECODERS["quarter" if recipe["decode"] == "combined" else recipe["decode"]](both)
+    if recipe.get("merge") == "heatmaps":
+        return plain.decode_integral((ahead + back) * np.float32(0.5))
     one = plain.decode_integral(ahead)
     if back is None:
         return one
     other = plain.decode_integral(back)
     return tuple((a + b) / 2 for a, b in zip(one, other, strict=True))
+
+
+def peaks(recipe, joints):
+    """How many of the first joints are read from a peak."""
+    if recipe["decode"] == "combined":
+        return recipe.get("split", plain_joints.heatmap_joints(joints))
+    return 0 if recipe["decode"] == "integral" else joints
 
 
 def undecided(recipe, ahead, back, cell):
@@ -196,10 +208,7 @@ def estimate(recipe, network, folder, person, size, keypoints):
     image = read(folder, person["image"], recipe["exif"])
     crop, area, back_to_image = place(recipe, image, person, size)
     ahead, back = heatmaps(recipe, network, crop, keypoints)
-    from_peaks = {
-        "integral": 0,
-        "combined": plain_joints.heatmap_joints(len(ahead)),
-    }.get(recipe["decode"], len(ahead))
+    from_peaks = peaks(recipe, len(ahead))
     cell = math.sqrt(area / ahead[0].size)
     points, scores, unsure = [], [], []
     for k in range(len(ahead)):
