@@ -107,7 +107,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[st
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
     """Lay out ``name  value`` lines; empty values are left out."""
-    width = max(len(name) for name, _ in pairs)
+    width = max((len(name) for name, _ in pairs), default=0)
     return "\n".join(f"{name:{width}}  {value}" for name, value in pairs if value)
 
 

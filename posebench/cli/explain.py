@@ -63,16 +63,23 @@ def text(found: Explanation) -> str:
     shares = [
         (share.axis, share.start, share.end, number(share.value, "+")) for share in found.shares
     ]
-    head = (*found.grid[0].choices, found.metric, "from the claim")
+    first = found.grid[0].choices
+    varied = [axis for axis in first if len({cell.choices[axis] for cell in found.grid}) > 1]
+    same = ", ".join(words for axis, words in first.items() if axis not in varied)
+    head = (*varied, found.metric, "from the claim")
     rows = [
-        (*cell.choices.values(), number(cell.measured), number(cell.distance, "+"))
+        (
+            *(cell.choices[axis] for axis in varied),
+            number(cell.measured),
+            number(cell.distance, "+"),
+        )
         for cell in found.grid[:SHOWN]
     ]
     parts = [
         found.sentence(),
         facts([("not met", axis) for axis in found.unmet] + [("note", n) for n in found.notes]),
         table(("axis", "claim's protocol", "the other", "points"), shares, right=("points",)),
-        f"{len(found.grid)} combinations, nearest to the claim first:",
+        f"{len(found.grid)} combinations, nearest to the claim first (all with {same}):",
         table(head, rows, right=head[-2:]),
     ]
     return "\n\n".join(part for part in parts if part)

@@ -93,7 +93,7 @@ def explain(
     name = metric or (claim.metric if claim else "AP")
     grid = _grid(start, end)
     chain = {chosen: mixed(start, end, chosen) for chosen in subsets(differing(start, end))}
-    wanted = {p.hash: p for p in (*chain.values(), *grid)}
+    wanted = {p.hash: p for p in (*chain.values(), *grid, start, end)}
     outcomes = dict(zip(wanted, evaluate_protocols(job, list(wanted.values())), strict=True))
     measured = {key: outcome.scores.values.get(name) for key, outcome in outcomes.items()}
     for each in (start, end):
@@ -174,6 +174,8 @@ def _cells(
         value = _known(measured[protocol.hash])
         distance = None if value is None or claim is None else value - claim
         words = {player: axis_words(protocol, player) for player in PLAYERS if player != "scorer"}
+        if not protocol.flip:
+            words["shift"] = "-"
         cells.append(Cell(choices=words, measured=value, distance=distance))
 
     def order(cell: Cell) -> float:
