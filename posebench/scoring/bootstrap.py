@@ -1,143 +1,170 @@
-"""How far AP could have come out otherwise: resampling images with replacement."""
+"""How far a score could have come out otherwise: resampling images with replacement.
+
+Persons of one image are not independent, so whole images are drawn.  Matching is done once; a
+draw only counts an image's hits and misses as often as the image was drawn.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posebench.scoring.coco import AREAS, METRICS, THRESHOLDS, Evaluation
+from posebench.scoring.accumulate import METRICS, RECALLS
+from posebench.scoring.matching import AREAS, THRESHOLDS, Matches
+from posebench.types.arrays import Floats, Ints
 
-RECALLS = np.linspace(0.0, 1.0, 101)
 RESAMPLES = 1000
-
-Weights = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """Matched detections of one area range, sorted by falling score.
-
-    Attributes:
-        image: (D,) image row of each detection.
-        hit: (T, D) bool, matched at that OKS threshold to a person that counts.
-        miss: (T, D) bool, unmatched and not ignored.
-        persons: (I,) persons that count in each image.
-    """
-
-    image: NDArray[np.int64]
-    hit: NDArray[np.bool_]
-    miss: NDArray[np.bool_]
-    persons: NDArray[np.int64]
+LEVEL = 0.95
+# Cells of (detection, draw) looked at in one go.
+CELLS = 1 << 20
 
 
-def matches(engine: Any) -> list[Matches]:
-    """Take the matches of a pycocotools ``COCOeval`` after ``evaluate``: one per area range."""
-    images = len(engine.params.imgIds)
-    blocks = [engine.evalImgs[a * images : (a + 1) * images] for a in range(len(AREAS))]
-    return [_area_matches(block, engine.params.maxDets[-1]) for block in blocks]
-
-
-def _area_matches(block: list[dict[str, Any] | None], max_detections: int) -> Matches:
-    persons = np.zeros(len(block), np.int64)
-    image: list[Any] = [np.zeros(0, np.int64)]
-    score: list[Any] = [np.zeros(0)]
-    matched: list[Any] = [np.zeros((len(THRESHOLDS), 0), np.bool_)]
-    ignored: list[Any] = [np.zeros((len(THRESHOLDS), 0), np.bool_)]
-    for row, found in enumerate(block):
-        if found is None:
-            continue
-        persons[row] = int((np.asarray(found["gtIgnore"]) == 0).sum())
-        score.append(np.asarray(found["dtScores"][:max_detections]))
-        image.append(np.full(len(score[-1]), row))
-        matched.append(np.asarray(found["dtMatches"])[:, :max_detections] != 0)
-        ignored.append(np.asarray(found["dtIgnore"])[:, :max_detections] != 0)
-    order = np.argsort(-np.concatenate(score), kind="mergesort")
-    hit = np.concatenate(matched, axis=1)[:, order]
-    counts = ~np.concatenate(ignored, axis=1)[:, order]
-    return Matches(np.concatenate(image)[order], hit & counts, ~hit & counts, persons)
-
-
-def precision_recall(found: Matches, weights: Weights) -> tuple[Any, Any]:
-    """Interpolated precision and final recall with each image counted ``weights`` times.
-
-    With all weights 1 this is COCOeval's own accumulation.
-
-    Args:
-        found: Matches of one area range.
-        weights: (I,) multiplicity of each image.
-
-    Returns:
-        Precision (T, 101) at the recall points and recall (T,); NaN where nobody counts.
-    """
-    persons = float((found.persons * weights).sum())
-    if persons == 0:
-        return np.full((len(THRESHOLDS), len(RECALLS)), np.nan), np.full(len(THRESHOLDS), np.nan)
-    weight = weights[found.image]
-    hits = np.cumsum(found.hit * weight, axis=1)
-    misses = np.cumsum(found.miss * weight, axis=1)
-    recall = hits / persons
-    precision = hits / (hits + misses + np.spacing(1))
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    padded = np.concatenate([envelope, np.zeros((len(THRESHOLDS), 1))], axis=1)
-    points = np.stack([np.searchsorted(row, RECALLS, side="left") for row in recall])
-    final = recall[:, -1] if recall.shape[1] else np.zeros(len(THRESHOLDS))
-    return np.take_along_axis(padded, points, axis=1), final
-
-
-def metrics(areas: list[Matches], weights: Weights) -> NDArray[np.floating[Any]]:
-    """The ten numbers of ``METRICS``, percent, for weighted images."""
-    (precision, recall), medium, large = (precision_recall(area, weights) for area in areas)
-    values = [
-        precision.mean(),
-        precision[0].mean(),
-        precision[5].mean(),
-        medium[0].mean(),
-        large[0].mean(),
-        recall.mean(),
-        recall[0],
-        recall[5],
-        medium[1].mean(),
-        large[1].mean(),
-    ]
-    return 100.0 * np.array(values)
-
-
-def intervals(
-    evaluation: Evaluation, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
-) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap over images.
-
-    Persons of one image are not independent, so whole images are drawn.
-
-    Args:
-        evaluation: From ``evaluate_keypoints``.
-        resamples: Number of draws.
-        seed: Of the draws.
-        level: Share of the draws inside the interval.
-
-    Returns:
-        Metric -> (low, high), percent; metrics without any person are left out.
-    """
-    areas = matches(evaluation.engine)
-    count = len(areas[0].persons)
-    if count == 0:
-        return {}
+def multiplicities(images: int, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
+    """Return how often each image is in each draw: (I, B) float64, columns summing to I."""
     generator = np.random.default_rng(seed)
-    share = np.full(count, 1.0 / count)
-    draws = np.stack(
-        [
-            metrics(areas, generator.multinomial(count, share).astype(float))
-            for _ in range(resamples)
-        ]
-    )
+    share = np.full(images, 1.0 / images)
+    draws = [generator.multinomial(images, share) for _ in range(resamples)]
+    return np.ascontiguousarray(np.stack(draws, axis=1), np.float64)
+
+
+def percentiles(
+    draws: Mapping[str, Floats], values: Mapping[str, float], level: float = LEVEL
+) -> dict[str, tuple[float, float]]:
+    """Return the percentile interval of each metric.
+
+    Args:
+        draws: Metric -> (B,) values of the draws, NaN where a draw has nobody that counts.
+        values: Metric -> measured value; where it is NaN there is no interval.
+        level: Share of the draws inside the interval.
+    """
     tails = [50.0 * (1.0 - level), 50.0 * (1.0 + level)]
     found = {}
-    for name, column in zip(METRICS, draws.T, strict=True):
+    for name, column in draws.items():
         usable = column[np.isfinite(column)]
-        if len(usable) and np.isfinite(evaluation.values[name]):
+        if len(usable) and np.isfinite(values[name]):
             low, high = np.percentile(usable, tails)
             found[name] = (float(low), float(high))
     return found
+
+
+def resampled(matches: Matches, weights: Floats) -> dict[str, Floats]:
+    """Return the ten numbers for images counted several times.
+
+    With all weights 1 these are the measured values.
+
+    Args:
+        matches: Of one part.
+        weights: (I, B) multiplicity of each image in each draw.
+
+    Returns:
+        Metric -> (B,) percent; NaN where a draw has nobody that counts.
+    """
+    draws = weights.shape[1]
+    precision = np.empty((len(AREAS), len(THRESHOLDS), draws))
+    recall = np.empty_like(precision)
+    step = max(1, CELLS // max(1, len(matches.row)))
+    for area in range(len(AREAS)):
+        curves = list(_curves(matches, area))
+        for start in range(0, draws, step):
+            block = slice(start, min(start + step, draws))
+            precision[area, :, block], recall[area, :, block] = _averages(
+                matches, area, curves, weights[:, block]
+            )
+    numbers = (
+        *(precision[0].mean(axis=0), precision[0, 0], precision[0, 5]),
+        *(precision[1].mean(axis=0), precision[2].mean(axis=0)),
+        *(recall[0].mean(axis=0), recall[0, 0], recall[0, 5]),
+        *(recall[1].mean(axis=0), recall[2].mean(axis=0)),
+    )
+    return {name: 100.0 * value for name, value in zip(METRICS, numbers, strict=True)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """The places at which a precision-recall curve can rise, for one threshold.
+
+    Attributes:
+        image: (E,) image row of each event.
+        hit: (E,) 1.0 for hits.
+        extra: (E,) 1.0 for detections that count at this threshold but not at the strictest,
+            -1.0 the other way round.
+        before: (E,) detections up to each event that count at the strictest threshold.
+    """
+
+    image: Ints
+    hit: Floats
+    extra: Floats
+    before: Ints
+
+
+def _curves(matches: Matches, area: int) -> Iterator[_Curve]:
+    """One curve a threshold.
+
+    Which detections count differs little between thresholds, so that one running sum of those
+    that count at the strictest serves all, corrected where a threshold differs.
+    """
+    hit, counts = matches.hit[area], matches.hit[area] | matches.miss[area]
+    strictest = np.cumsum(counts[-1])
+    for threshold in range(len(THRESHOLDS)):
+        extra = counts[threshold].astype(np.float64) - counts[-1]
+        events = np.flatnonzero(hit[threshold] | (extra != 0))
+        yield _Curve(
+            matches.image[events],
+            hit[threshold, events].astype(np.float64),
+            extra[events],
+            strictest[events],
+        )
+
+
+def _averages(
+    matches: Matches, area: int, curves: list[_Curve], weights: Floats
+) -> tuple[Floats, Floats]:
+    """Mean precision over the recall points and final recall, (T, B) each."""
+    persons = matches.persons[area] @ weights
+    none = persons == 0
+    total = np.where(none, 1.0, persons)
+    strictest = matches.hit[area, -1] | matches.miss[area, -1]
+    last = max((int(curve.before[-1]) for curve in curves if len(curve.before)), default=0)
+    rows = np.flatnonzero(strictest)[:last]
+    counted = np.zeros((last + 1, weights.shape[1]))
+    np.cumsum(weights[matches.image[rows]], axis=0, out=counted[1:])
+    precision = np.zeros((len(curves), weights.shape[1]))
+    recall = np.zeros_like(precision)
+    for threshold, curve in enumerate(curves):
+        if len(curve.image):
+            found = _average(curve, counted, weights, total)
+            precision[threshold], recall[threshold] = found
+    precision[:, none], recall[:, none] = np.nan, np.nan
+    return precision, recall
+
+
+def _average(
+    curve: _Curve, counted: Floats, weights: Floats, persons: Floats
+) -> tuple[Floats, Floats]:
+    """The same of one curve with events, (B,) each.
+
+    A recall point reads the best precision from the first event that reaches it, so each event
+    counts as often as there are points between the recall before it and its own.
+    """
+    weight = weights[curve.image]
+    hits = np.cumsum(weight * curve.hit[:, None], axis=0)
+    looked_at = counted[curve.before]
+    if curve.extra.any():
+        looked_at = looked_at + np.cumsum(weight * curve.extra[:, None], axis=0)
+    exact = hits / (looked_at + np.spacing(1))
+    envelope = np.maximum.accumulate(exact[::-1], axis=0)[::-1]
+    reached = hits / persons
+    points = _points_up_to(reached)
+    passed = np.diff(points, axis=0, prepend=0.0)
+    return (envelope * passed).sum(axis=0) / len(RECALLS), reached[-1]
+
+
+def _points_up_to(recall: Floats) -> Floats:
+    """How many of ``RECALLS`` are at or below each recall, exactly."""
+    step = len(RECALLS) - 1
+    # A guess that is never too low; a hundredth and the recall it equals may round differently.
+    guess = np.floor(recall * step + 1e-9)
+    guess -= RECALLS[guess.astype(np.int64)] > recall
+    return guess + 1.0
