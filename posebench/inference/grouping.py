@@ -11,7 +11,7 @@ Maps have the size of the network's input here; cells are its pixels.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,8 @@ NEIGHBOURS = sorted(
 DISTANCE_COST = 100.0
 NEW_PERSON_COST = 1e-10
 # Where joints that were not found are looked for: first among few cells, then among more.
-SALVAGE_LEVELS = (HEAT_THRESHOLD, 0.02, 0.004, 0.0)
+SALVAGE_LEVELS = (HEAT_THRESHOLD, 0.05, 0.02, 0.01, 0.004, 0.0)
+MOST_SCORED = 2**20  # cells times persons at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,12 +277,8 @@ def _best_cells(
         cells = (heat >= level if level else heat > 0).nonzero()[:, 0]
         if not len(cells):
             continue
-        here, planes = heat[cells], tags[:, cells]
         left = []
-        for person in persons:
-            squared = (planes - tag[person][:, None]).square().sum(dim=0)
-            value, at = (here - squared.sqrt().round()).max(dim=0)
-            score = float(value)
+        for person, at, score in _scored(heat[cells], tags[:, cells], persons, tag):
             if score > 0 and score >= level:
                 best.append((person, joint, int(cells[at]), score))
             else:
@@ -290,3 +287,24 @@ def _best_cells(
         if not persons:
             break
     return best
+
+
+def _scored(
+    heat: Tensor, tags: Tensor, persons: list[int], tag: Tensor
+) -> Iterator[tuple[int, int, float]]:
+    """Each person's best of some cells, the first of equal ones: (person, which, score).
+
+    Args:
+        heat: (n,).
+        tags: (D, n).
+        persons: Rows of ``tag``, some at a time so that memory stays bounded.
+        tag: (P, D) mean tags.
+    """
+    some = max(MOST_SCORED // len(heat), 1)
+    for first in range(0, len(persons), some):
+        rows = persons[first : first + some]
+        squared = torch.zeros(len(rows), len(heat), device=heat.device)
+        for plane, mean in zip(tags, tag[rows].T, strict=True):
+            squared += (plane - mean[:, None]).square_()
+        scores, at = (heat - squared.sqrt_().round_()).max(dim=1)
+        yield from zip(rows, at.tolist(), scores.tolist(), strict=True)

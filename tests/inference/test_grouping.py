@@ -234,7 +234,7 @@ def test_a_missing_joint_may_lie_where_another_persons_is():
     np.testing.assert_allclose(found.joint_scores, [[0.8, 0.3], [0.6, 1.3]], atol=1e-6)
 
 
-@pytest.mark.parametrize("level", grouping.SALVAGE_LEVELS[:3])
+@pytest.mark.parametrize("level", grouping.SALVAGE_LEVELS[:-1])
 def test_salvage_is_exact_at_every_level(level):
     """The best cell may lie below a level though others lie above it."""
     heat = torch.zeros(2, 9, 9)
