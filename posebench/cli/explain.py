@@ -25,11 +25,13 @@ def add_arguments(parser: Parser) -> None:
     data = parser.add_argument_group("model and data")
     data.add_argument("model", metavar="MODEL", help="zoo/id, id or short name")
     add_data(data)
-    data.add_argument("--boxes", metavar="FILE.json", type=Path, help="detector boxes")
     data.add_argument("--metric", metavar="NAME", help="(default: the primary claim's)")
     other = parser.add_argument_group("the other protocol", "what the claim's is held against")
     other.add_argument(
         "--protocol", default="common", metavar="common|NAME", help="(default: common)"
+    )
+    other.add_argument(
+        "--boxes", metavar="gt|detector|FILE.json", help="where its persons come from"
     )
     add_axes(other)
     how = parser.add_argument_group("running")
@@ -40,16 +42,16 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Explain, print."""
     from posebench.run.explain import explain
+    from posebench.run.request import Request
 
     with contextlib.redirect_stdout(sys.stderr), progress() as report:
-        found = explain(
+        request = Request.of(
             arguments.model,
             protocol=arguments.protocol,
-            metric=arguments.metric,
             boxes=arguments.boxes,
-            progress=report,
             **shared_arguments(arguments),
         )
+        found = explain(request, metric=arguments.metric, progress=report)
     if arguments.html:
         from posebench.report.explanation import write_explanation
 

@@ -7,21 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from posebench.adapters import load_model as adapt
-from posebench.inference.predict import Options
-from posebench.keypoints import selection
-from posebench.registry import Registry, load_registry
+from posebench.registry import load_registry
 from posebench.run.assemble import assemble, save_outcome
-from posebench.run.catalogue import missing_parts
-from posebench.run.data import Sources, open_dataset
-from posebench.run.outcome import Job, ProgressOf, evaluate_protocols
+from posebench.run.outcome import ProgressOf, evaluate_protocols
 from posebench.run.parts import Parts
-from posebench.run.protocols import official_beside, requested_protocols
-from posebench.types.dataset import DatasetSpec
-from posebench.types.entry import Entry
-from posebench.types.errors import UserError
+from posebench.run.protocols import official_beside
+from posebench.run.request import Prepared, Request, load_row, prepare
 from posebench.types.model import PoseModel
 from posebench.types.record import Record
 
@@ -45,7 +36,7 @@ def load_model(
         UserError: Unknown name, a part that is not built yet, a missing or wrong file.
     """
     known = load_registry(tuple(registry))
-    return model_of(known.find(name, dataset), known, checkpoint)
+    return load_row(known.find(name, dataset), known, checkpoint)
 
 
 def evaluate(
@@ -98,71 +89,46 @@ def evaluate(
         UserError: Anything the user can mend.
     """
     start = time.monotonic()
-    known = load_registry(tuple(registry))
-    entry = known.find(model, dataset)
-    options = options_of(device, batch_size, threads)
-    sources = Sources(data_root, annotations, images, _box_file(boxes), limit)
-    protocols = requested_protocols(entry, known, protocol, choices | _box_axis(boxes))
-    pose_model = model_of(entry, known, checkpoint)
-    spec = dataset_of(known, entry, dataset)
-    data = open_dataset(spec, sources, protocols[0].annotations)
-    official = official_beside(spec, protocols[:1])
-    job = Job(pose_model, data, spec, sources, options, Parts(parts, resume), progress)
+    request = Request(
+        model, dataset, protocol, boxes, checkpoint, data_root, annotations, images,
+        device, batch_size, threads, limit, registry, choices,
+    )  # fmt: skip
+    prepared = prepare(request, parts=Parts(parts, resume), progress=progress)
+    return record_of(
+        prepared, save_predictions=save_predictions, limit=limit, command=command, start=start
+    )
+
+
+def record_of(
+    prepared: Prepared,
+    *,
+    save_predictions: Path | None = None,
+    limit: int | None = None,
+    command: str = "",
+    start: float,
+) -> Record:
+    """Evaluate what was prepared.
+
+    Args:
+        prepared: Model, data and protocols.
+        save_predictions: Folder for the primary protocol's predictions.
+        limit: Of images, as asked for.
+        command: For the record.
+        start: ``time.monotonic()`` when the work began.
+    """
+    job, protocols = prepared.job, prepared.protocols
+    official = official_beside(job.spec, protocols[:1])
     outcomes = evaluate_protocols(job, (*protocols, *official))
     if save_predictions is not None:
-        save_outcome(outcomes[0], data, save_predictions)
+        save_outcome(outcomes[0], job.dataset, save_predictions)
     return assemble(
-        pose_model,
-        data,
-        known,
+        job.model,
+        job.dataset,
+        prepared.registry,
         outcomes[: len(protocols)],
-        options,
+        job.options,
         beside=outcomes[len(protocols) :],
         limit=limit,
         command=command,
         seconds=time.monotonic() - start,
     )
-
-
-def model_of(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseModel:
-    """Build an entry's network with its weights, or say what is not built."""
-    missing = missing_parts(entry, registry)
-    if missing:
-        raise UserError(
-            f"{entry.key} cannot be run yet: {', '.join(missing)} is not built.",
-            "`posebench list --status runnable` shows what can.",
-        )
-    return adapt(entry, checkpoint)
-
-
-def dataset_of(registry: Registry, entry: Entry, name: str | None) -> DatasetSpec:
-    """Return the dataset to evaluate on; every joint it annotates must be predicted."""
-    spec = registry.dataset(name or entry.dataset)
-    if selection(entry.input.keypoints, spec.keypoints) is None:
-        raise UserError(
-            f"{entry.key} predicts {entry.input.keypoints}, {spec.id} annotates {spec.keypoints}.",
-            f"Evaluate it on {entry.dataset}.",
-        )
-    return spec
-
-
-def _box_file(boxes: str | None) -> Path | None:
-    return None if boxes in (None, "gt", "detector") else Path(str(boxes))
-
-
-def _box_axis(boxes: str | None) -> dict[str, Any]:
-    """``--boxes`` as protocol axes; ground truth keeps the protocol's sanitising."""
-    if boxes is None:
-        return {}
-    return {"boxes": "gt" if boxes == "gt" else "detector"}
-
-
-def options_of(device: str, batch_size: int, threads: int | None) -> Options:
-    """Check how to run."""
-    if batch_size < 1:
-        raise UserError(f"--batch-size {batch_size} is no batch.", "Give a number from 1 up.")
-    if device != "cpu" and not device.startswith("cuda"):
-        raise UserError(f"Unknown device {device!r}.", "Give cpu or cuda:N.")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UserError(f"Device {device} needs CUDA, which torch does not find here.", "Use cpu.")
-    return Options(device, batch_size, threads or torch.get_num_threads())

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from posebench.records.words import axis_words
 from posebench.registry import load_registry
-from posebench.run.data import Sources, open_dataset
-from posebench.run.evaluation import dataset_of, model_of, options_of
-from posebench.run.outcome import Job, ProgressOf, evaluate_protocols
-from posebench.run.protocols import claim_protocols, common_protocol, requested_protocols, unbuilt
+from posebench.run.outcome import ProgressOf, evaluate_protocols
+from posebench.run.protocols import claim_protocols, common_protocol, unbuilt
+from posebench.run.request import Request, prepare
 from posebench.run.shapley import PLAYERS, differing, mixed, shapley, subsets
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
@@ -35,60 +33,25 @@ TRIED: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def explain(
-    model: str,
-    *,
-    dataset: str | None = None,
-    protocol: str = "common",
-    metric: str | None = None,
-    boxes: Path | None = None,
-    checkpoint: Path | None = None,
-    data_root: Path | None = None,
-    annotations: Path | None = None,
-    images: Path | None = None,
-    device: str = "cpu",
-    batch_size: int = 64,
-    threads: int | None = None,
-    limit: int | None = None,
-    registry: Sequence[Path] = (),
-    progress: ProgressOf | None = None,
-    **choices: Any,
+    request: Request, *, metric: str | None = None, progress: ProgressOf | None = None
 ) -> Explanation:
     """Split the points between the claim's protocol and another one over the choices.
 
     One forward pass for each source of boxes; everything else is computed from it.
 
     Args:
-        model: Id or short name of the registry.
-        dataset: Dataset of the entry.
-        protocol: The other protocol: ``common`` or a name.
+        request: Model and data; its protocol and choices are the other protocol.
         metric: The primary claim's if not given.
-        boxes: Detector's JSON file, where it is not in the usual place.
-        checkpoint: Weights file as the zoo publishes it.
-        data_root: As for ``evaluate``, as are the arguments up to ``progress``.
-        annotations: Annotation file.
-        images: Image folder.
-        device: ``cpu`` or ``cuda:N``.
-        batch_size: Persons a forward pass.
-        threads: That read and crop.
-        limit: Only the first images.
-        registry: Folders of further rows.
         progress: Called with (what, done, all).
-        **choices: Axes of the other protocol to override.
 
     Raises:
-        UserError: As ``evaluate``; also where the claim's protocol is not built, or nothing
-            differs.
+        UserError: As ``evaluate``; also where the claim's protocol is not built.
     """
-    known = load_registry(tuple(registry))
-    entry = known.find(model, dataset)
+    known = load_registry(tuple(request.registry))
+    entry = known.find(request.model, request.dataset)
     start = _start(entry, claim_protocols(entry, known) or (common_protocol(entry, known),))
-    end = requested_protocols(entry, known, protocol, choices)[0]
-    sources = Sources(data_root, annotations, images, boxes, limit)
-    options = options_of(device, batch_size, threads)
-    pose_model = model_of(entry, known, checkpoint)
-    spec = dataset_of(known, entry, dataset)
-    data = open_dataset(spec, sources, start.annotations)
-    job = Job(pose_model, data, spec, sources, options, progress=progress, with_intervals=False)
+    prepared = prepare(request, progress=progress, with_intervals=False)
+    end, job = prepared.protocols[0], prepared.job
     claim = _claim(entry, start, metric)
     name = metric or (claim.metric if claim else "AP")
     grid = _grid(start, end)
@@ -103,7 +66,7 @@ def explain(
     met = outcomes[start.hash].protocol
     return Explanation(
         entry=entry.key,
-        dataset=data.id,
+        dataset=job.dataset.id,
         metric=name,
         claim=claim.value if claim else None,
         start=met,
@@ -117,8 +80,8 @@ def explain(
         grid=_cells(grid, measured, claim.value if claim else None),
         unmet=tuple(f"{a}: {old} -> {new}" for a, (old, new) in start.differences(met).items()),
         persons=outcomes[start.hash].scores.persons,
-        complete=data.complete,
-        notes=pose_model.notes,
+        complete=job.dataset.complete,
+        notes=job.model.notes,
     )
 
 

@@ -16,7 +16,7 @@ from posebench.datasets.boxes import (
 from posebench.inference.predict import DECODING_AXES, Options
 from posebench.inference.select import in_keypoint_set, select
 from posebench.run.data import Sources, open_boxes, proven_name
-from posebench.run.parts import Parts, predict_in_parts
+from posebench.run.parts import NOTHING_KEPT, Parts, predict_in_parts
 from posebench.scoring.coco import box_ap
 from posebench.scoring.scorers import score
 from posebench.types.arrays import Dataset, Persons, Predictions, Results, Scores
@@ -28,8 +28,6 @@ from posebench.types.protocol import Protocol
 from posebench.types.record import BoxInfo
 
 ProgressOf = Callable[[str, int, int], None]
-
-NOTHING_KEPT = Parts()
 
 # Axes of Protocol that pick and clean the persons; the others work on their predictions.
 PERSON_AXES = ("boxes", "box_file", "sanitise", "dummy_boxes", "box_score_threshold")

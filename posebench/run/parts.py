@@ -41,6 +41,9 @@ class Parts:
     resume: bool = False
 
 
+NOTHING_KEPT = Parts()
+
+
 def predict_in_parts(
     model: PoseModel,
     dataset: Dataset,

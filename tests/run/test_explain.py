@@ -8,6 +8,7 @@ import pytest
 
 from posebench.registry import load_registry
 from posebench.run.explain import explain
+from posebench.run.request import Request
 from posebench.run.shapley import PLAYERS, differing, mixed, shapley, subsets
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -46,7 +47,7 @@ def test_mixtures_reach_from_one_protocol_to_the_other():
 
 
 def test_on_the_drawn_persons(tmp_path):
-    found = explain("demo_s", limit=40, protocol="demo_gt_noflip", threads=1)
+    found = explain(Request.of("demo_s", limit=40, protocol="demo_gt_noflip", threads=1))
     (share,) = found.shares
     assert (share.axis, share.start, share.end) == ("flip", "flip", "no flip")
     assert share.value == pytest.approx(found.measured_end - found.measured_start)
@@ -59,7 +60,7 @@ def test_on_the_drawn_persons(tmp_path):
 def test_tinypose_on_real_images(shared):
     """The axes that move its AP: the way back to the image, the shift, DARK."""
     data = shared / "data"
-    found = explain(
+    request = Request.of(
         "tinypose_256x192",
         dataset="coco",
         checkpoint=data / "weights" / "tinypose_256x192.pdparams",
@@ -69,6 +70,7 @@ def test_tinypose_on_real_images(shared):
         shift=False,
         decode="quarter",
     )
+    found = explain(request)
     shares = {share.axis: share.value for share in found.shares}
     assert set(shares) == {"inverse", "shift", "decode"}
     assert found.measured_start == pytest.approx(67.22, abs=0.01)
@@ -88,6 +90,6 @@ def test_tinypose_on_real_images(shared):
 
 def test_what_cannot_be_explained_is_said():
     with pytest.raises(UserError, match="--metric"):
-        explain("demo_s", limit=3, metric="PCKh@0.5", protocol="demo_gt_noflip")
+        explain(Request.of("demo_s", limit=3, protocol="demo_gt_noflip"), metric="PCKh@0.5")
     with pytest.raises(UserError, match="whole images"):
-        explain("higherhrnet_hrnet_w32_512")
+        explain(Request.of("higherhrnet_hrnet_w32_512", protocol="common"))

@@ -1,0 +1,181 @@
+"""A request: what to evaluate, how, and where its files lie; and everything opened for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from posebench.adapters import load_model as adapt
+from posebench.inference.predict import Options
+from posebench.keypoints import selection
+from posebench.registry import Registry, load_registry
+from posebench.run.catalogue import missing_parts
+from posebench.run.data import Sources, open_dataset
+from posebench.run.outcome import Job, ProgressOf
+from posebench.run.parts import NOTHING_KEPT, Parts
+from posebench.run.protocols import requested_protocols
+from posebench.types.dataset import DatasetSpec
+from posebench.types.entry import Entry
+from posebench.types.errors import UserError
+from posebench.types.model import PoseModel
+from posebench.types.protocol import Protocol
+
+PATHS = ("checkpoint", "data_root", "annotations", "images")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one evaluation was asked to do.
+
+    Attributes:
+        model: Id or short name of the registry.
+        dataset: Dataset of the entry; tells rows of one short name apart.
+        protocol: ``claim``, ``common`` or a protocol's name.
+        boxes: ``gt``, ``detector`` or a detector's JSON file; overrides the protocol.
+        checkpoint: Weights file as the zoo publishes it.
+        data_root: Folder with annotations and images; default ``POSEBENCH_DATA``.
+        annotations: Annotation file, if not in the usual place.
+        images: Image folder, likewise.
+        device: ``cpu`` or ``cuda:N``.
+        batch_size: Persons a forward pass.
+        threads: That read and crop; default as many as torch uses.
+        limit: Only the first images.
+        registry: Folders of further rows.
+        choices: Axes of ``Protocol`` to override; None is no override.
+    """
+
+    model: str
+    dataset: str | None = None
+    protocol: str = "claim"
+    boxes: str | None = None
+    checkpoint: Path | None = None
+    data_root: Path | None = None
+    annotations: Path | None = None
+    images: Path | None = None
+    device: str = "cpu"
+    batch_size: int = 64
+    threads: int | None = None
+    limit: int | None = None
+    registry: Sequence[Path] = ()
+    choices: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: str, **asked: Any) -> Request:
+        """Sort keyword arguments into fields and choices.
+
+        Raises:
+            TypeError: A name is neither a field nor an axis of ``Protocol``.
+        """
+        own = {f.name for f in fields(cls)}
+        choices = {name: value for name, value in asked.items() if name not in own}
+        unknown = choices.keys() - Protocol.model_fields.keys()
+        if unknown:
+            raise TypeError(f"no argument and no axis of a protocol: {', '.join(sorted(unknown))}")
+        given = {name: value for name, value in asked.items() if name in own}
+        return cls(model, choices=choices, **given)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; paths stay as they were given."""
+        plain = asdict(self)
+        paths = {name: None if plain[name] is None else str(plain[name]) for name in PATHS}
+        given = {axis: value for axis, value in self.choices.items() if value is not None}
+        return plain | paths | {"registry": [str(p) for p in self.registry], "choices": given}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Request:
+        """Return what ``to_json`` wrote."""
+        paths = {name: None if plain[name] is None else Path(plain[name]) for name in PATHS}
+        folders = tuple(Path(p) for p in plain["registry"])
+        return cls(**(plain | paths | {"registry": folders}))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A request with everything opened.
+
+    Attributes:
+        protocols: Asked for; the first speaks for the record.
+    """
+
+    job: Job
+    protocols: tuple[Protocol, ...]
+    registry: Registry
+
+    @property
+    def entry(self) -> Entry:
+        """The registry's row."""
+        return self.job.model.entry
+
+
+def prepare(
+    request: Request,
+    *,
+    parts: Parts = NOTHING_KEPT,
+    progress: ProgressOf | None = None,
+    with_intervals: bool = True,
+) -> Prepared:
+    """Open model and data of a request.
+
+    Raises:
+        UserError: Anything the user can mend.
+    """
+    known = load_registry(tuple(request.registry))
+    entry = known.find(request.model, request.dataset)
+    options = _options(request)
+    boxes = None if request.boxes in (None, "gt", "detector") else Path(request.boxes)
+    sources = Sources(request.data_root, request.annotations, request.images, boxes, request.limit)
+    choices = request.choices | _box_axis(request.boxes)
+    protocols = requested_protocols(entry, known, request.protocol, choices)
+    model = load_row(entry, known, request.checkpoint)
+    spec = _dataset(known, entry, request.dataset)
+    data = open_dataset(spec, sources, protocols[0].annotations)
+    job = Job(model, data, spec, sources, options, parts, progress, with_intervals)
+    return Prepared(job, protocols, known)
+
+
+def load_row(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseModel:
+    """Build an entry's network with its weights.
+
+    Raises:
+        UserError: A part that is not built yet, a missing or wrong file.
+    """
+    missing = missing_parts(entry, registry)
+    if missing:
+        raise UserError(
+            f"{entry.key} cannot be run yet: {', '.join(missing)} is not built.",
+            "`posebench list --status runnable` shows what can.",
+        )
+    return adapt(entry, checkpoint)
+
+
+def _dataset(registry: Registry, entry: Entry, name: str | None) -> DatasetSpec:
+    """The dataset to evaluate on; every joint it annotates must be predicted."""
+    spec = registry.dataset(name or entry.dataset)
+    if selection(entry.input.keypoints, spec.keypoints) is None:
+        raise UserError(
+            f"{entry.key} predicts {entry.input.keypoints}, {spec.id} annotates {spec.keypoints}.",
+            f"Evaluate it on {entry.dataset}.",
+        )
+    return spec
+
+
+def _box_axis(boxes: str | None) -> dict[str, Any]:
+    """``--boxes`` as protocol axes; ground truth keeps the protocol's sanitising."""
+    if boxes is None:
+        return {}
+    return {"boxes": "gt" if boxes == "gt" else "detector"}
+
+
+def _options(request: Request) -> Options:
+    device, batch_size = request.device, request.batch_size
+    if batch_size < 1:
+        raise UserError(f"--batch-size {batch_size} is no batch.", "Give a number from 1 up.")
+    if device != "cpu" and not device.startswith("cuda"):
+        raise UserError(f"Unknown device {device!r}.", "Give cpu or cuda:N.")
+    if device != "cpu" and not torch.cuda.is_available():
+        raise UserError(f"Device {device} needs CUDA, which torch does not find here.", "Use cpu.")
+    return Options(device, batch_size, request.threads or torch.get_num_threads())
