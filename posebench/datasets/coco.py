@@ -17,7 +17,7 @@ from posebench.types.errors import UserError
 Row = dict[str, Any]
 
 # What a file that is not as it should be raises on the way into arrays.
-WRONG = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+WRONG = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from posebench.datasets.coco import WRONG, Row
 from posebench.datasets.files import kind_of, parse_json, read_bytes
+from posebench.datasets.matlab import Value, read_matlab
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset, Floats, GroundTruth, Images
 from posebench.types.errors import UserError
@@ -20,6 +20,7 @@ from posebench.types.errors import UserError
 # A person's height is stored in units of this many pixels (human-pose.mpi-inf.mpg.de).
 UNIT = 200.0
 JOINTS = 16
+LARGEST_SCALE = 1e6  # no picture has so many pixels; squares of it are still numbers
 # HRNet's order, as ``dataset_joints`` of the published gt_valid.mat spells it; posebench's set
 # mpii_16 has the same order (deep-high-resolution-net.pytorch lib/dataset/mpii.py).
 SPELLINGS = (
@@ -129,16 +130,13 @@ def read_heads(data: bytes, path: Path | None) -> HeadFile:
     Raises:
         UserError: It is no such file.
     """
-    from scipy.io import loadmat
-
     hint = "Give gt_valid.mat of HRNet's MPII annotations, or mmpose's mpii_gt_val.mat."
     if len(data) > LARGEST_MAT:
         raise UserError(f"{path} has {len(data):,} bytes: that is no list of head boxes.", hint)
     try:
-        content = loadmat(io.BytesIO(data), variable_names=COLUMNS)
-    except Exception as error:
-        # scipy's reader trusts the bytes and fails in as many ways as a file can be wrong.
-        raise UserError(f"{path} is no MATLAB file that can be read ({error}).", hint) from error
+        content = read_matlab(data, COLUMNS, LARGEST_MAT)
+    except WRONG as error:
+        raise UserError(f"{path} is no MATLAB file that can be read: {error}.", hint) from error
     missing = [name for name in COLUMNS if name not in content]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}.", hint)
@@ -148,8 +146,8 @@ def read_heads(data: bytes, path: Path | None) -> HeadFile:
         raise UserError(f"{path} does not hold MPII's ground truth: {error}.", hint) from error
 
 
-def _heads(content: dict[str, Any]) -> HeadFile:
-    names = [_text(cell) for cell in np.ravel(content["dataset_joints"])]
+def _heads(content: dict[str, Value]) -> HeadFile:
+    names = [str(name).strip() for name in content["dataset_joints"]]
     if sorted(names) != sorted(SPELLINGS):
         raise ValueError(f"its joints are {' '.join(names[:20])}")
     order = [names.index(name) for name in SPELLINGS]
@@ -159,7 +157,8 @@ def _heads(content: dict[str, Any]) -> HeadFile:
     counts = {len(position), len(missing), corners.shape[-1]}
     if len(counts) > 1:
         raise ValueError(f"it speaks of {', '.join(map(str, sorted(counts)))} persons at once")
-    head = np.linalg.norm(corners[1] - corners[0], axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what that makes is refused below
+        head = np.linalg.norm(corners[1] - corners[0], axis=0)
     if not (np.isfinite(head).all() and (head > 0).all()):
         raise ValueError("it has a head box without size")
     if not np.isin(missing, (0, 1)).all():
@@ -171,7 +170,7 @@ def _heads(content: dict[str, Any]) -> HeadFile:
     return HeadFile(np.nan_to_num(position, posinf=0.0, neginf=0.0), labelled, head)
 
 
-def _numbers(content: dict[str, Any], name: str, shape: tuple[int, ...]) -> Floats:
+def _numbers(content: dict[str, Value], name: str, shape: tuple[int, ...]) -> Floats:
     numbers = np.asarray(content[name], np.float64)
     # MATLAB drops a last axis of one.
     if numbers.shape == shape:
@@ -179,10 +178,6 @@ def _numbers(content: dict[str, Any], name: str, shape: tuple[int, ...]) -> Floa
     if numbers.shape[:-1] != shape:
         raise ValueError(f"{name} has the shape {numbers.shape} instead of {shape} x persons")
     return numbers
-
-
-def _text(cell: Any) -> str:
-    return "".join(str(part) for part in np.ravel(cell)).strip()
 
 
 def _images(rows: list[Row], root: Path) -> tuple[Images, np.ndarray[Any, Any]]:
@@ -199,8 +194,9 @@ def _truth(
     count = len(rows)
     centre = _column(rows, "center", 2)
     scale = _column(rows, "scale")[:, 0]
-    if (scale <= 0).any():
-        row = int((scale <= 0).argmax())
+    wrong = (scale <= 0) | (scale > LARGEST_SCALE)
+    if wrong.any():
+        row = int(wrong.argmax())
         raise ValueError(f"person {row} has the scale {scale[row]:g}")
     position = heads.position if heads else _column(rows, "joints", joints, 2)
     labelled = heads.labelled if heads else _column(rows, "joints_vis", joints) > 0

@@ -148,6 +148,7 @@ def changed(key, value):
         (changed("scale", None), "scale of person 2 is None"),
         (changed("scale", -1), "person 2 has the scale -1"),
         (changed("scale", 0), "person 2 has the scale 0"),
+        (changed("scale", 1e300), r"person 2 has the scale 1e\+300"),
         (lambda rows: rows.append("nobody"), "MPII's format"),
     ],
 )

@@ -107,6 +107,14 @@ def test_every_valid_hand_is_a_row_of_its_own(tmp_path):
     assert dataset.keypoint_set == "hand_21"
 
 
+@pytest.mark.parametrize("box", [[], [1, 2], "box", None, [1, 2, -3, 4], [1, 2, float("nan"), 4]])
+def test_a_hand_without_a_box_is_explained(tmp_path, box):
+    content = files.wholebody()
+    content["annotations"][0]["lefthand_box"] = box
+    with pytest.raises(UserError, match="keypoint format"):
+        hands(files.write(tmp_path / "wb.json", content))
+
+
 def test_a_file_of_hands_is_taken_as_it_is(tmp_path):
     content = files.coco(21)
     truth = hands(files.write(tmp_path / "hands.json", content)).truth
