@@ -11,6 +11,7 @@ from pathlib import Path
 from posebench.cli.common import Parser, print_json
 from posebench.cli.options import add_axes, add_data, add_running, shared_arguments
 from posebench.cli.progress import progress
+from posebench.types.record import Record
 
 EXAMPLES = (
     "posebench eval --model demo_s --dataset synthetic",
@@ -55,6 +56,11 @@ def add_arguments(parser: Parser) -> None:
         help="go on with an interrupted evaluation of the same command",
     )
     how.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="estimate only share I of N and leave it in DIR/parts for `posebench merge`",
+    )
+    how.add_argument(
         "--save-predictions",
         action="store_true",
         help="write the raw predictions and COCO results to DIR/predictions",
@@ -63,8 +69,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, store the record, print it."""
-    from posebench.cli.results import evaluation_text
-    from posebench.records.store import save, to_json
+    if arguments.shard:
+        return _run_shard(arguments)
+    from posebench.records.store import save
     from posebench.run import evaluate
 
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
@@ -81,14 +88,44 @@ def run(arguments: argparse.Namespace) -> int:
             command=arguments.command,
             **shared_arguments(arguments),
         )
-    path = save(record, arguments.output)
-    if arguments.json:
+    show(record, save(record, arguments.output), predictions, as_json=arguments.json)
+    return 0
+
+
+def show(record: Record, path: Path, predictions: Path | None, *, as_json: bool) -> None:
+    """Print a stored record."""
+    from posebench.cli.results import evaluation_text
+    from posebench.records.store import to_json
+
+    if as_json:
         print_json(to_json(record) | {"file": str(path)})
+        return
+    print(evaluation_text(record))
+    print(f"\nrecord  {path}")
+    if predictions:
+        print(f"predictions  {predictions}")
+
+
+def _run_shard(arguments: argparse.Namespace) -> int:
+    from posebench.run.request import Request
+    from posebench.run.shards import evaluate_shard, parse_shard
+
+    shard = parse_shard(arguments.shard)
+    request = Request.of(
+        arguments.model,
+        protocol=arguments.protocol,
+        boxes=arguments.boxes,
+        **shared_arguments(arguments),
+    )
+    folder = arguments.output / "parts"
+    with contextlib.redirect_stdout(sys.stderr), progress() as report, _kept_on_interrupt():
+        manifest = evaluate_shard(
+            request, shard, folder, command=arguments.command, progress=report
+        )
+    if arguments.json:
+        print_json({"shard": list(shard), "file": str(manifest)})
     else:
-        print(evaluation_text(record))
-        print(f"\nrecord  {path}")
-        if predictions:
-            print(f"predictions  {predictions}")
+        print(f"share {shard[0]} of {shard[1]} is done: {manifest}")
     return 0
 
 

@@ -85,41 +85,67 @@ def evaluate_protocols(job: Job, protocols: Sequence[Protocol]) -> list[Outcome]
     Returns:
         One outcome a protocol, in their order.
     """
-    groups: dict[tuple[object, ...], list[Protocol]] = {}
-    for protocol in protocols:
-        groups.setdefault(tuple(getattr(protocol, a) for a in PERSON_AXES), []).append(protocol)
     found: dict[str, Outcome] = {}
-    for group in groups.values():
-        for asked, outcome in zip(group, _group(job, group), strict=True):
-            found[asked.hash] = outcome
+    for group in _groups(protocols):
+        cropped = _cropped(job, group[0])
+        by_decoding = _predict_each_decoding(job, cropped.persons, group)
+        for protocol in group:
+            found[protocol.hash] = _outcome(
+                job, cropped, by_decoding[_decoding(protocol)], protocol
+            )
     return [found[protocol.hash] for protocol in protocols]
 
 
-def _group(job: Job, group: Sequence[Protocol]) -> list[Outcome]:
-    """Protocols that crop the same persons."""
-    dataset = job.dataset
-    detections, area, box_file = None, None, None
-    if group[0].boxes == "detector":
-        detections = open_boxes(job.spec, job.sources, dataset, group[0].box_file)
+def predict_protocols(job: Job, protocols: Sequence[Protocol]) -> None:
+    """Estimate the persons of every protocol for the parts alone, without scoring."""
+    for group in _groups(protocols):
+        _predict_each_decoding(job, _cropped(job, group[0]).persons, group)
+
+
+def _groups(protocols: Sequence[Protocol]) -> list[list[Protocol]]:
+    """Protocols that crop the same persons stand together."""
+    groups: dict[tuple[object, ...], list[Protocol]] = {}
+    for protocol in protocols:
+        groups.setdefault(tuple(getattr(protocol, a) for a in PERSON_AXES), []).append(protocol)
+    return list(groups.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Cropped:
+    """The persons to estimate, and where their boxes come from.
+
+    Attributes:
+        box_file: The detector file's proven name; None for annotated boxes.
+        box_ap: AP of the detector's boxes, percent.
+    """
+
+    persons: Persons
+    detections: Detections | None = None
+    box_file: str | None = None
+    box_ap: float | None = None
+
+
+def _cropped(job: Job, protocol: Protocol) -> Cropped:
+    dataset, detections, area, box_file = job.dataset, None, None, None
+    if protocol.boxes == "detector":
+        detections = open_boxes(job.spec, job.sources, dataset, protocol.box_file)
         area = _box_ap(dataset, detections)
         box_file = proven_name(job.spec, job.sources, dataset, detections, area)
-    persons = _persons(dataset, job.model.entry.input, group[0], detections)
+    persons = _persons(dataset, job.model.entry.input, protocol, detections)
     if not len(persons):
         raise UserError(
             f"{dataset.annotations_file} and its boxes leave no person to estimate.",
             "Check the annotations, the box file and the box score threshold.",
         )
-    by_decoding = _predict_each_decoding(job, persons, group)
-    outcomes = []
-    for protocol in group:
-        job.report(f"scoring {protocol.key}")
-        raw = by_decoding[_decoding(protocol)]
-        results = select(in_keypoint_set(raw, dataset.keypoint_set), protocol)
-        used = protocol.model_copy(update={"box_file": box_file})
-        boxes = _box_info(dataset, persons, detections, results, area)
-        scores = score(results, dataset, protocol, with_intervals=job.with_intervals)
-        outcomes.append(Outcome(used, raw, results, scores, boxes))
-    return outcomes
+    return Cropped(persons, detections, box_file, area)
+
+
+def _outcome(job: Job, cropped: Cropped, raw: Predictions, protocol: Protocol) -> Outcome:
+    job.report(f"scoring {protocol.key}")
+    results = select(in_keypoint_set(raw, job.dataset.keypoint_set), protocol)
+    used = protocol.model_copy(update={"box_file": cropped.box_file})
+    scores = score(results, job.dataset, protocol, with_intervals=job.with_intervals)
+    return Outcome(used, raw, results, scores, _box_info(job.dataset, cropped, results))
 
 
 def _predict_each_decoding(
@@ -159,13 +185,8 @@ def _box_ap(dataset: Dataset, detections: Detections) -> float:
     return box_ap(dataset, image_id, detections.box, detections.score)
 
 
-def _box_info(
-    dataset: Dataset,
-    persons: Persons,
-    detections: Detections | None,
-    results: Results,
-    area: float | None,
-) -> BoxInfo:
+def _box_info(dataset: Dataset, cropped: Cropped, results: Results) -> BoxInfo:
+    persons, detections, area = cropped.persons, cropped.detections, cropped.box_ap
     return BoxInfo(
         source=persons.source,
         sha256=detections.sha256 if detections else None,

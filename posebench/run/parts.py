@@ -35,10 +35,14 @@ class Parts:
     Attributes:
         folder: Of all evaluations; None keeps nothing.
         resume: Go on with what an interrupted run of the same evaluation left.
+        shard: (I, N) estimates only the I-th of N shares, from 1, and leaves its parts.
+        others: Folders of other shares; given, nothing is estimated and every part must be there.
     """
 
     folder: Path | None = None
     resume: bool = False
+    shard: tuple[int, int] | None = None
+    others: tuple[Path, ...] = ()
 
 
 NOTHING_KEPT = Parts()
@@ -55,34 +59,58 @@ def predict_in_parts(
 ) -> list[Predictions]:
     """Predict, keeping finished parts on disk until the whole is done.
 
-    Arguments and result as ``predict``; ``parts`` says where.
+    Arguments and result as ``predict``; ``parts`` says where.  Of a share only its own persons
+    come back, in image order.
 
     Raises:
-        UserError: As ``predict``; also a folder that cannot be written.
+        UserError: As ``predict``; also a folder that cannot be written, or a part that is
+            missing where nothing may be estimated.
     """
-    if parts.folder is None:
+    if parts.folder is None and not parts.others:
         return predict(model, dataset, persons, protocols, options, progress)
-    folder = parts.folder / evaluation_key(model, dataset, persons, protocols, options)
-    if not parts.resume:
-        shutil.rmtree(folder, ignore_errors=True)
+    key = evaluation_key(model, dataset, persons, protocols, options)
+    folders = [folder / key for folder in (parts.folder, *parts.others) if folder is not None]
+    if not parts.resume and not parts.others:
+        shutil.rmtree(folders[0], ignore_errors=True)
     order = np.argsort(persons.image_index, kind="stable")
+    start, end = share_of(len(persons), options.batch_size, parts.shard or (1, 1))
     found: list[list[Predictions]] = []
-    start, size = 0, FIRST_BATCHES * options.batch_size
-    while start < len(persons):
-        kept = _kept(folder, start, len(protocols))
+    size = FIRST_BATCHES * options.batch_size
+    done = 0
+    while start < end:
+        kept = _kept(folders, start, len(protocols))
+        if not kept and parts.others:
+            raise UserError(
+                f"The parts hold no persons from number {start} of {len(persons)}.",
+                "Evaluate the missing share with the same options, then merge again.",
+            )
         if not kept:
-            stop, began = min(start + size, len(persons)), time.monotonic()
+            stop, began = min(start + size, end), time.monotonic()
             some = take(persons, order[start:stop])
-            ahead = _ahead(progress, start, len(persons))
+            ahead = _ahead(progress, done, len(persons))
             kept = predict(model, dataset, some, protocols, options, ahead)
-            _keep(folder, start, kept)
+            _keep(folders[0], start, kept)
             size *= 2 if time.monotonic() - began < SECONDS else 1
         found.append(kept)
         start += len(kept[0])
+        done += len(kept[0])
+    if not found:  # a share of nothing
+        return predict(model, dataset, take(persons, order[:0]), protocols, options)
+    joined = [join(column) for column in zip(*found, strict=True)]
+    if parts.shard is not None:
+        return joined
+    if not parts.others:
+        shutil.rmtree(folders[0], ignore_errors=True)
     places = np.argsort(order, kind="stable")
-    whole = [take(join(column), places) for column in zip(*found, strict=True)]
-    shutil.rmtree(folder, ignore_errors=True)
-    return whole
+    return [take(each, places) for each in joined]
+
+
+def share_of(persons: int, batch_size: int, shard: tuple[int, int]) -> tuple[int, int]:
+    """Return the first person of a share and the one after its last, cut at whole batches."""
+    number, count = shard
+    batches = -(-persons // batch_size)
+    first, last = (batches * k // count * batch_size for k in (number - 1, number))
+    return first, min(last, persons)
 
 
 def evaluation_key(
@@ -118,17 +146,20 @@ def _keep(folder: Path, start: int, predictions: Sequence[Predictions]) -> None:
         save_predictions(each, _file(folder, start, number))
 
 
-def _kept(folder: Path, start: int, protocols: int) -> list[Predictions]:
+def _kept(folders: Sequence[Path], start: int, protocols: int) -> list[Predictions]:
     """Predictions of the part that begins at a person, one a protocol; empty if not whole."""
-    files = [_file(folder, start, number) for number in range(protocols)]
-    if not all(file.is_file() for file in files):
-        return []
-    try:
-        found = [load_predictions(file) for file in files]
-    except UserError:
-        return []  # damaged: estimate these persons again
-    return found if len({len(each) for each in found}) == 1 and len(found[0]) else []
+    for folder in folders:
+        files = [_file(folder, start, number) for number in range(protocols)]
+        if not all(file.is_file() for file in files):
+            continue
+        try:
+            found = [load_predictions(file) for file in files]
+        except UserError:
+            continue  # damaged: estimate these persons again
+        if len({len(each) for each in found}) == 1 and len(found[0]):
+            return found
+    return []
 
 
-def _ahead(progress: Progress | None, start: int, count: int) -> Progress | None:
-    return None if progress is None else lambda done, _: progress(start + done, count)
+def _ahead(progress: Progress | None, done: int, count: int) -> Progress | None:
+    return None if progress is None else lambda more, _: progress(done + more, count)

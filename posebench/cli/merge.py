@@ -1,0 +1,61 @@
+"""``posebench merge``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+from posebench.cli.common import Parser
+from posebench.cli.eval import show
+from posebench.cli.progress import progress
+
+EXAMPLES = (
+    "posebench eval --model demo_s --shard 1/2 --output one",
+    "posebench eval --model demo_s --shard 2/2 --output two",
+    "posebench merge one/parts two/parts",
+)
+PATHS = {
+    "checkpoint": "the published weights",
+    "data-root": "folder with annotations/ and the images",
+    "annotations": "another annotation file",
+    "images": "another image folder",
+}
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the folders, and where files lie on this machine."""
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="parts of the shares")
+    for name, words in PATHS.items():
+        words = f"{words}, where it is not where the shares had it"
+        parser.add_argument(f"--{name}", metavar="PATH", type=Path, help=words)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where the record goes (default: results)",
+    )
+    parser.add_argument("--save-predictions", action="store_true", help="write the predictions too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Merge, store, print."""
+    from posebench.records.store import save
+    from posebench.run.shards import merge
+
+    predictions = arguments.output / "predictions" if arguments.save_predictions else None
+    with contextlib.redirect_stdout(sys.stderr), progress() as report:
+        record = merge(
+            arguments.folders,
+            save_predictions=predictions,
+            command=arguments.command,
+            progress=report,
+            checkpoint=arguments.checkpoint,
+            data_root=arguments.data_root,
+            annotations=arguments.annotations,
+            images=arguments.images,
+        )
+    show(record, save(record, arguments.output), predictions, as_json=arguments.json)
+    return 0
