@@ -141,12 +141,13 @@ class Server:
         try:
             for at in range(0, min(most, len(body)), answer.piece):
                 piece = body[at : min(at + answer.piece, most)]
+                with self._mutex:
+                    # before it is sent: the test may look as soon as the client has it
+                    self.sent += len(piece)
                 if answer.chunked:
                     handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 else:
                     handler.wfile.write(piece)
-                with self._mutex:
-                    self.sent += len(piece)
                 if answer.delay:
                     handler.wfile.flush()
                     time.sleep(answer.delay)

@@ -1,0 +1,216 @@
+"""A dataset's files: fetched, unpacked and put where ``registry/datasets.yaml`` says they lie."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from posebench.checkpoints.cache_files import locked, safe_name, settle, unwritable
+from posebench.checkpoints.download import Progress, download
+from posebench.checkpoints.download_drive import (
+    FILE,
+    FOLDER,
+    drive_file,
+    drive_folder,
+    drive_page,
+    member_of,
+)
+from posebench.checkpoints.download_http import Policy
+from posebench.checkpoints.fetch_unpack import unpack_archive
+from posebench.types.dataset import BoxFile, DataFile, DatasetSpec
+from posebench.types.errors import UserError
+
+# Below the data root, so that a large archive lies on the disk that was chosen for data.
+WORKPLACE = ".posebench-fetch"
+DRIVE = re.compile(r"https://drive\.google\.com/(file/d|drive/folders)/([\w-]+)")
+ENDS = {b"{": b"}", b"[": b"]"}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Files of a dataset that come in one download.
+
+    Attributes:
+        url: Where it is published.
+        files: What is wanted of it.
+        spec: Their dataset.
+        box_file: What the registry knows about it, if it holds detector boxes.
+    """
+
+    url: str
+    files: tuple[DataFile, ...]
+    spec: DatasetSpec
+    box_file: BoxFile | None = None
+
+    @property
+    def name(self) -> str:
+        """The download's own name, for people."""
+        first = self.files[0]
+        return first.archive or unquote(Path(first.path).name)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the download, where known."""
+        return self.files[0].bytes
+
+    @property
+    def location(self) -> str:
+        """``gdrive:`` and ``gdrive-folder:`` for pages of Google Drive, else the address."""
+        found = DRIVE.match(self.url)
+        if found is None:
+            return self.url
+        return f"{FILE if found[1] == 'file/d' else FOLDER}{found[2]}"
+
+
+def is_there(spec: DatasetSpec, file: DataFile, root: Path) -> bool:
+    """Whether a file or folder of a dataset lies at its place, not empty.
+
+    The folder of images must have as many of them as the published split, where that is known.
+    """
+    path = root / file.path
+    if not file.path.endswith("/"):
+        return path.is_file() and path.stat().st_size > 0
+    if not path.is_dir():
+        return False
+    least = spec.images or 1 if file.path.rstrip("/") == spec.image_folder else 1
+    return sum(1 for _ in zip(path.iterdir(), range(least), strict=False)) >= least
+
+
+def missing_bundles(spec: DatasetSpec, root: Path) -> list[Bundle]:
+    """Return the downloads that bring what is not there yet."""
+    by_url: dict[tuple[str, str | None], list[DataFile]] = {}
+    for file in spec.files:
+        if file.url is not None and not is_there(spec, file, root):
+            # several files of one folder on Drive are several downloads
+            single = None if file.archive else file.path
+            by_url.setdefault((file.url, single), []).append(file)
+    return [
+        Bundle(url, tuple(files), spec, _boxes_of(spec, files[0]))
+        for (url, _), files in by_url.items()
+    ]
+
+
+def _boxes_of(spec: DatasetSpec, file: DataFile) -> BoxFile | None:
+    """Return what is known about a box file; what lies beside one holds the same boxes."""
+    beside = Path(file.path).parent
+    published = (box for box in spec.box_files.values() if Path(box.path).parent == beside)
+    return next(published, None) if file.path.endswith(".json") else None
+
+
+def fetch_bundle(
+    bundle: Bundle,
+    root: Path,
+    *,
+    policy: Policy | None = None,
+    progress: Progress | None = None,
+    waiting: Callable[[], None] | None = None,
+    cancel: threading.Event | None = None,
+) -> list[Path]:
+    """Fetch a download and put what is wanted of it into its place.
+
+    Args:
+        bundle: From ``missing_bundles``.
+        root: The data root.
+        policy: How patient to be.
+        progress: Called with (bytes so far, bytes in all or None).
+        waiting: Called when another process is at it already.
+        cancel: Set to stop.
+
+    Returns:
+        The places.
+
+    Raises:
+        Cancelled: ``cancel`` was set; a later call resumes.
+        UserError: It cannot be had, is not what was expected, or cannot be written.
+    """
+    key = hashlib.sha256(f"{bundle.url}\n{bundle.files[0].path}".encode()).hexdigest()[:20]
+    folder = root / WORKPLACE / key
+    with locked(folder.with_name(f"{key}.lock"), cancel=cancel, waiting=waiting):
+        places = [root / file.path for file in bundle.files]
+        if all(is_there(bundle.spec, file, root) for file in bundle.files):
+            # another process brought them while this one waited
+            return places
+        try:
+            received = _receive(bundle, folder, policy, progress, cancel)
+            try:
+                places = [_place(bundle, file, received, root, cancel) for file in bundle.files]
+            except UserError:
+                # a damaged download does not get better by being resumed
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+    with contextlib.suppress(OSError):
+        folder.with_name(f"{key}.lock").unlink()
+        folder.parent.rmdir()
+    return places
+
+
+def _receive(
+    bundle: Bundle,
+    folder: Path,
+    policy: Policy | None,
+    progress: Progress | None,
+    cancel: threading.Event | None,
+) -> Path:
+    location = bundle.location
+    if not location.startswith((FILE, FOLDER)):
+        target = folder / safe_name(unquote(urlsplit(bundle.url).path).rpartition("/")[2])
+        download(
+            bundle.url, target, policy=policy, size=bundle.size, progress=progress, cancel=cancel
+        )
+        return target
+    identity = location.removeprefix(FILE)
+    if location.startswith(FOLDER):
+        listing = drive_folder(location.removeprefix(FOLDER), policy=policy)
+        identity = member_of(listing, Path(bundle.files[0].path).name, drive_page(location))
+    return drive_file(identity, folder / "drive", policy=policy, progress=progress, cancel=cancel)
+
+
+def _place(
+    bundle: Bundle, file: DataFile, received: Path, root: Path, cancel: threading.Event | None
+) -> Path:
+    """Unpack one file or folder, or move what is no archive."""
+    if file.archive:
+        return unpack_archive(received, root, file.path.rstrip("/"), cancel=cancel)
+    if received.suffix == ".json" or file.path.endswith(".json"):
+        _check_json(bundle, received)
+    final = root / file.path
+    settle(received, final)
+    return final
+
+
+def _check_json(bundle: Bundle, received: Path) -> None:
+    """Refuse JSON that is cut short, and boxes that are not as many as were published.
+
+    Raises:
+        UserError: It is one of these.
+    """
+    with received.open("rb") as file:
+        first = file.read(64).lstrip()[:1]
+        file.seek(max(0, received.stat().st_size - 64))
+        last = file.read().rstrip()[-1:]
+    again = "Fetch it again; if it stays so, its publisher has replaced it."
+    if ENDS.get(first) != last:
+        raise UserError(f"The file from {bundle.url} is no whole JSON file.", again)
+    expected = bundle.box_file.boxes if bundle.box_file else None
+    if expected is None:
+        return
+    try:
+        content = json.loads(received.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"The file from {bundle.url} is no JSON ({error}).", again) from error
+    if not isinstance(content, list) or len(content) != expected:
+        count = f"{len(content)} boxes" if isinstance(content, list) else "no list of boxes"
+        raise UserError(
+            f"The file from {bundle.url} has {count}, the published one has {expected}.", again
+        )

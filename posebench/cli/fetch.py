@@ -1,0 +1,282 @@
+"""``posebench fetch``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from posebench.cli.common import Parser, positive, print_json, table
+from posebench.types.errors import UserError
+
+if TYPE_CHECKING:
+    from posebench.run.fetch import Item, Report, Settings
+
+EXAMPLES = (
+    "posebench fetch tinypose_256x192",
+    "posebench fetch lpn_50 --dataset coco",
+    "posebench fetch --zoo gluoncv --dry-run",
+    "posebench fetch --dataset coco --data-root data",
+    "posebench fetch --all --accept-licence --jobs 8",
+    "posebench fetch lpn_152 --from lpn_152_256x192.pth",
+)
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add what to fetch and how."""
+    parser.add_argument("models", metavar="MODEL", nargs="*", help="zoo/id, id, or a short name")
+    parser.add_argument("--zoo", help="the weights of all models of this zoo")
+    parser.add_argument(
+        "--dataset",
+        help="this dataset; with MODEL or --zoo, the weights of models for this dataset",
+    )
+    parser.add_argument("--all", action="store_true", help="the weights of every model")
+    parser.add_argument(
+        "--from",
+        dest="file",
+        metavar="FILE",
+        type=Path,
+        help="take a file that you downloaded yourself into the cache",
+    )
+    parser.add_argument(
+        "--data-root",
+        metavar="DIR",
+        type=Path,
+        help="where a dataset goes (default: POSEBENCH_DATA)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say what would be fetched, and how much"
+    )
+    parser.add_argument(
+        "--accept-licence",
+        action="store_true",
+        help="agree to the licences that are shown, also non-commercial ones",
+    )
+    parser.add_argument(
+        "--jobs", type=positive, default=4, metavar="N", help="downloads at a time (default: 4)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        default=30,
+        metavar="SECONDS",
+        help="silence after which a server is asked again (default: 30)",
+    )
+    parser.add_argument(
+        "--retries",
+        type=positive,
+        default=5,
+        metavar="N",
+        help="tries without progress before giving up (default: 5)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fetch, or say what would be fetched.
+
+    Returns:
+        1 if something that was asked for is not there afterwards.
+
+    Raises:
+        UserError: Nothing to fetch was named, a licence was not agreed to, or the only file that
+            was asked for cannot be had.
+    """
+    from posebench.run import fetch
+
+    settings = _settings(arguments)
+    if arguments.file is not None:
+        return _take(arguments, settings)
+    items = _plan(arguments, settings)
+    if arguments.dry_run:
+        items = fetch.with_sizes(items, settings)
+        _show(arguments, items, _total(items))
+        return 0
+    _agree(items, accepted=arguments.accept_licence)
+    say = _say if sys.stderr.isatty() else None
+    with contextlib.redirect_stdout(sys.stderr), _bars() as report:
+        items = fetch.fetch_items(items, settings, report=report, say=say)
+    lacking = [item for item in items if item.state in (fetch.FAILED, fetch.BY_HAND)]
+    if len(items) == 1 and lacking:
+        (item,) = lacking
+        raise UserError(item.message or f"{item.name} cannot be fetched.", item.hint)
+    _show(arguments, items, _summary(items))
+    return int(bool(lacking))
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from posebench.checkpoints.download_http import Policy
+    from posebench.run.fetch import Settings
+
+    return Settings(
+        registry=tuple(arguments.registry),
+        data_root=arguments.data_root,
+        jobs=arguments.jobs,
+        policy=Policy(timeout=float(arguments.timeout), retries=arguments.retries),
+    )
+
+
+def _plan(arguments: argparse.Namespace, settings: Settings) -> list[Item]:
+    from posebench.registry import load_registry
+    from posebench.run import fetch
+
+    named = bool(arguments.models) + bool(arguments.zoo) + arguments.all
+    if named > 1 or not (named or arguments.dataset):
+        raise UserError(
+            "Say what to fetch: MODEL, --zoo, --dataset or --all, one of them.",
+            "`posebench list` names models and zoos.",
+        )
+    registry = tuple(arguments.registry)
+    if not named:
+        spec = load_registry(registry).dataset(arguments.dataset)
+        return fetch.plan_dataset(spec, settings)
+    entries = fetch.entries_to_fetch(
+        arguments.models, zoo=arguments.zoo, dataset=arguments.dataset, registry=registry
+    )
+    return fetch.plan_entries(entries, settings)
+
+
+def _take(arguments: argparse.Namespace, settings: Settings) -> int:
+    from posebench.run import fetch
+
+    if len(arguments.models) != 1:
+        raise UserError("--from needs the one model that the file belongs to.", "Name it.")
+    (entry,) = fetch.entries_to_fetch(
+        arguments.models, dataset=arguments.dataset, registry=settings.registry
+    )
+    item = fetch.take_file(entry, arguments.file, settings)
+    _show(arguments, [item], f"{item.name} is in the cache now.")
+    return 0
+
+
+def _agree(items: list[Item], *, accepted: bool) -> None:
+    """Show the licences of what will be fetched; some need a yes.
+
+    Raises:
+        UserError: Nobody said yes.
+    """
+    from posebench.run.fetch import TO_FETCH
+
+    licences: dict[str, list[Item]] = {}
+    for item in items:
+        if item.state == TO_FETCH:
+            licences.setdefault(item.licence or "not stated", []).append(item)
+    for licence, under in licences.items():
+        names = ", ".join(item.name for item in under[:3])
+        more = f" and {len(under) - 3} more" if len(under) > 3 else ""
+        print(f"licence of {names}{more}: {licence}", file=sys.stderr)
+    restricted = [licence for licence, under in licences.items() if under[0].restricted]
+    if not restricted or accepted:
+        return
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        print("Do you agree to " + " and to ".join(restricted) + "? [y/N] ", end="",
+              file=sys.stderr, flush=True)  # fmt: skip
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+    raise UserError(
+        f"Nobody agreed to the licence '{restricted[0]}'.",
+        "Give --accept-licence if you agree to it, or fetch other models.",
+    )
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Report | None]:
+    """Show a bar for each download, with bytes and rate; nothing without a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    tasks: dict[str, Any] = {}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def report(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done, total=total)
+            if total is not None and done >= total:
+                bars.update(tasks[name], visible=False)
+
+        yield report
+
+
+def _show(arguments: argparse.Namespace, items: list[Item], last: str) -> None:
+    if arguments.json:
+        print_json(
+            {
+                "files": [item.to_json() for item in items],
+                "bytes_to_fetch": sum(_open(items)),
+                "sizes_unknown": sum(item.size is None for item in items if _to_fetch(item)),
+            }
+        )
+        return
+    head = ("file", "state", "size", "licence", "used by")
+    rows = [
+        (item.name, item.state, size_words(item.size), item.licence or "-", _short(item.what))
+        for item in items
+    ]
+    print(table(head, rows, right=("size",)))
+    for item in items:
+        if item.message or item.hint:
+            print(f"\n{item.name}: {' '.join(filter(None, (item.message, item.hint)))}")
+    print(f"\n{last}")
+
+
+def _to_fetch(item: Item) -> bool:
+    from posebench.run.fetch import TO_FETCH
+
+    return item.state == TO_FETCH
+
+
+def _open(items: list[Item]) -> list[int]:
+    return [item.size for item in items if _to_fetch(item) and item.size is not None]
+
+
+def _total(items: list[Item]) -> str:
+    known, count = _open(items), sum(map(_to_fetch, items))
+    unknown = f", and {count - len(known)} files of unknown size" if len(known) < count else ""
+    return f"{count} files to fetch: {sum(known):,} bytes ({size_words(sum(known))}){unknown}."
+
+
+def _summary(items: list[Item]) -> str:
+    counts: dict[str, int] = {}
+    for item in items:
+        counts[item.state] = counts.get(item.state, 0) + 1
+    return ", ".join(f"{count} {state}" for state, count in counts.items()) + "."
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def size_words(size: float | None) -> str:
+    """Return bytes as people say them, in powers of a thousand."""
+    if size is None:
+        return "-"
+    for unit in UNITS:
+        if size < 1000 or unit == UNITS[-1]:
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

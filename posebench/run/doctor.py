@@ -1,0 +1,283 @@
+"""``doctor``: what works on this machine, what does not, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from posebench import __version__
+from posebench.registry import Registry, load_registry
+from posebench.types.errors import UserError
+
+DISTRIBUTION = "posebench-zoo"
+DATA_ROOT = "POSEBENCH_DATA"
+# Where a distribution's module is called otherwise.
+MODULES = {
+    "opencv-python-headless": "cv2",
+    "pyyaml": "yaml",
+    "mmcv-lite": "mmcv",
+}
+INSTEAD = {"opencv-python-headless": ("opencv-python", "opencv-contrib-python")}
+EXTRAS = {
+    "fetch": "files on Google Drive",
+    "openmmlab": "the models of MMPose",
+    "ray": "evaluations spread over machines",
+}
+# Of OpenCV 4.x wheels on x86-64, which crop as those did that made the published numbers.
+CROP_SELF_TEST = "1e352eb2959e4eb9"
+LITTLE_ROOM = 2_000_000_000
+Status = Literal["ok", "missing", "broken", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        area: ``environment``, ``devices``, ``optional parts``, ``datasets`` or ``checkpoints``.
+        name: What.
+        status: ``ok``; ``missing``, which only some uses need; ``broken``, which all need;
+            ``note`` for what may matter.
+        detail: What was found.
+        mend: A command or sentence that mends it, empty where nothing has to be done.
+    """
+
+    area: str
+    name: str
+    status: Status
+    detail: str
+    mend: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as JSON's types."""
+        return asdict(self)
+
+
+def examine(registry: Sequence[Path] = (), data_root: Path | None = None) -> list[Finding]:
+    """Look at everything, and change nothing.
+
+    A part that cannot be looked at because another one is broken is a finding itself.
+
+    Args:
+        registry: Folders of further rows.
+        data_root: Where datasets lie; None means ``POSEBENCH_DATA``.
+    """
+    named = os.environ.get(DATA_ROOT)
+    root = data_root or (Path(named) if named else None)
+    looks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("environment", _environment),
+        ("devices", _devices),
+        ("optional parts", _optional),
+        ("datasets", lambda: _datasets(load_registry(tuple(registry)), root)),
+        ("checkpoints", lambda: _checkpoints(load_registry(tuple(registry)), tuple(registry))),
+    ]
+    found: list[Finding] = []
+    for area, look in looks:
+        try:
+            found += look()
+        except UserError as error:
+            found.append(Finding(area, area, "broken", error.message, error.hint))
+        except Exception as error:
+            # the doctor does not fall ill: a broken torch fails in many ways
+            said = f"cannot be looked at: {type(error).__name__}: {_line(error)}"
+            found.append(Finding(area, area, "broken", said, "Mend what is broken above first."))
+    return found
+
+
+def _environment() -> Iterator[Finding]:
+    area = "environment"
+    where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores"
+    yield Finding(area, "posebench", "ok", f"{__version__}, {where}")
+    version = platform.python_version()
+    old = sys.version_info < (3, 10)
+    yield Finding(area, "python", "broken" if old else "ok", version,
+                  "Use Python 3.10 or newer." if old else "")  # fmt: skip
+    for name, wanted, extra in _requirements():
+        if not extra:
+            yield _package(area, name, wanted, "broken", f"pip install '{name}{wanted}'")
+    yield from _crops(area)
+
+
+def _requirements() -> Iterator[tuple[str, str, str]]:
+    """Yield (distribution, versions, extra) of what this package declares."""
+    try:
+        declared = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        declared = []
+    for line in declared:
+        found = re.match(r"([\w.-]+)(?:\[[^]]*\])?\s*([^;]*)(?:;.*extra == ['\"](\w+)['\"])?", line)
+        if found:
+            yield found[1].lower(), found[2].strip(), found[3] or ""
+
+
+def _package(area: str, name: str, wanted: str, absent: Status, mend: str) -> Finding:
+    version = None
+    for distribution in (name, *INSTEAD.get(name, ())):
+        try:
+            version = metadata.version(distribution)
+            break
+        except metadata.PackageNotFoundError:
+            continue
+    if version is None:
+        return Finding(area, name, absent, "not installed", mend)
+    try:
+        import_module(MODULES.get(name, name.replace("-", "_")))
+    except Exception as error:
+        said = f"{version}, but it cannot be imported: {_line(error)}"
+        return Finding(area, name, "broken", said, mend)
+    if not _satisfies(version, wanted):
+        return Finding(area, name, "broken", f"{version}, but {wanted} is needed", mend)
+    return Finding(area, name, "ok", version)
+
+
+def _satisfies(version: str, wanted: str) -> bool:
+    """Whether a version lies between the declared bounds; only ``>=`` and ``<`` are declared."""
+    for bound in filter(None, wanted.split(",")):
+        found = re.fullmatch(r"\s*(>=|<)\s*([\d.]+)\s*", bound)
+        if found:
+            below = _numbers(version) < _numbers(found[2])
+            if below != (found[1] == "<"):
+                return False
+    return True
+
+
+def _numbers(version: str) -> list[int]:
+    plain = re.match(r"[\d.]*", version)
+    numbers = [int(part) for part in (plain[0] if plain else "").split(".") if part]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return numbers
+
+
+def _crops(area: str) -> Iterator[Finding]:
+    from posebench.inference.crop import self_test
+
+    found = self_test()
+    if found == CROP_SELF_TEST:
+        yield Finding(area, "crops", "ok", f"as the published numbers' ({found})")
+    else:
+        yield Finding(
+            area, "crops", "note",
+            f"other pixels than the published numbers' ({found}, not {CROP_SELF_TEST})",
+            "Use opencv-python-headless 4.x on x86-64 where the last digits matter.",
+        )  # fmt: skip
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    area = "devices"
+    yield Finding(area, "cpu", "ok", f"{torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            room = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+            yield Finding(
+                area, f"cuda:{index}", "ok", f"{torch.cuda.get_device_name(index)}, {room}"
+            )
+    elif shutil.which("nvidia-smi"):
+        built = torch.version.cuda
+        what = f"built for CUDA {built}" if built else "built for the CPU alone"
+        yield Finding(
+            area, "cuda", "missing", f"there is an NVIDIA driver, but torch {what} finds no device",
+            "Install the torch build that https://pytorch.org/get-started names for this driver.",
+        )  # fmt: skip
+    else:
+        yield Finding(area, "cuda", "note", "no NVIDIA driver; everything runs on the CPU")
+
+
+def _optional() -> Iterator[Finding]:
+    for name, wanted, extra in _requirements():
+        if extra in EXTRAS:
+            mend = f"pip install '{DISTRIBUTION}[{extra}]'"
+            found = _package("optional parts", name, wanted, "missing", mend)
+            use = f"{found.detail} (for {EXTRAS[extra]})"
+            yield Finding(found.area, found.name, found.status, use, found.mend)
+    found = _package("optional parts", "mmpose", "", "missing", "pip install --no-deps mmpose")
+    use = f"{found.detail} (for {EXTRAS['openmmlab']})"
+    yield Finding(found.area, found.name, found.status, use, found.mend)
+
+
+def _datasets(known: Registry, root: Path | None) -> Iterator[Finding]:
+    from posebench.checkpoints.fetch_data import is_there
+
+    area = "datasets"
+    if root is None:
+        yield Finding(
+            area, "data root", "missing", f"neither --data-root nor {DATA_ROOT} is given",
+            f"export {DATA_ROOT}=DIR",
+        )  # fmt: skip
+    elif not root.is_dir():
+        yield Finding(area, "data root", "missing", f"{root} is no folder", f"mkdir -p {root}")
+    else:
+        yield Finding(area, "data root", "ok", f"{root}, {_room(root)}")
+    for spec in known.datasets.values():
+        if not spec.files:
+            yield Finding(area, spec.id, "ok", "posebench draws it on first use")
+            continue
+        place = f"--data-root {root or 'DIR'}"
+        absent = [f.path for f in spec.files if root is None or not is_there(spec, f, root)]
+        if not absent:
+            yield Finding(area, spec.id, "ok", "complete")
+            continue
+        there = len(spec.files) - len(absent)
+        detail = f"{there} of {len(spec.files)} parts; missing {', '.join(absent)}"
+        mend = f"posebench fetch --dataset {spec.id} {place}"
+        yield Finding(area, spec.id, "missing", detail, mend)
+
+
+def _checkpoints(known: Registry, folders: tuple[Path, ...]) -> Iterator[Finding]:
+    from posebench.checkpoints.cache import Cache
+    from posebench.checkpoints.fetch_lock import Locks
+    from posebench.run.fetch import SHIPPED, THERE, Settings, plan_entries
+
+    area, cache = "checkpoints", Cache()
+    yield _cache_folder(area, cache.root)
+    locks = Locks(cache, folders)
+    recorded = sum(locks.find(checkpoint) is not None for checkpoint in known.checkpoints.values())
+    total = len(known.checkpoints)
+    yield Finding(area, "lock", "ok", f"{recorded} of {total} files were fetched before")
+    items = plan_entries(known.entries, Settings(registry=folders))
+    for zoo in known.zoos:
+        own = {e.checkpoint.id for e in known.entries if e.zoo == zoo}
+        states = [item.state for item in items if item.name in own]
+        here = sum(state in (SHIPPED, THERE) for state in states)
+        enough = here == len(states)
+        yield Finding(
+            area, zoo, "ok" if enough else "missing",
+            f"{here} of {len(states)} weights files are here",
+            "" if enough else f"posebench fetch --zoo {zoo}",
+        )  # fmt: skip
+    left = len(list(cache.partial.glob("*")))
+    if left:
+        yield Finding(
+            area, "begun", "note", f"{left} downloads were begun and not ended",
+            "Fetch them again to go on, or `posebench cache prune`.",
+        )  # fmt: skip
+
+
+def _cache_folder(area: str, folder: Path) -> Finding:
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        said = f"{folder} cannot be written"
+        return Finding(area, "cache", "broken", said, "export POSEBENCH_CACHE=DIR")
+    free = shutil.disk_usage(existing).free
+    status: Status = "ok" if free > LITTLE_ROOM else "note"
+    mend = "" if status == "ok" else "Free some space, or set POSEBENCH_CACHE to another disk."
+    return Finding(area, "cache", status, f"{folder}, {_room(existing)}", mend)
+
+
+def _room(folder: Path) -> str:
+    return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
