@@ -246,3 +246,35 @@ def test_mpii_has_no_detector_file(bodies):
     dataset = open_dataset(spec, Sources(bodies), "valid")
     with pytest.raises(UserError, match="No detector file is known"):
         open_boxes(spec, Sources(bodies), dataset, "det56")
+
+
+# --- what the registry knows of the files ------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_registry_lists_every_file_that_is_looked_for(name):
+    spec = REGISTRY.dataset(name)
+    listed = [file.path for file in spec.files]
+    assert spec.annotation_file.format(annotations=STEMS[name]) in listed
+    assert f"{spec.image_folder}/" in listed
+    assert {box.path for box in spec.box_files.values()} <= set(listed)
+    assert all(file.url and file.what for file in spec.files)
+
+
+def test_downloads_are_those_whose_size_is_published():
+    sizes = {file.archive: file.bytes for spec in REGISTRY.datasets.values() for file in spec.files}
+    assert sizes["val2017.zip"] == 815_585_330
+    assert sizes["annotations_trainval2017.zip"] == 252_907_541
+
+
+def test_official_scorers():
+    scorers = {name: REGISTRY.dataset(name).official_scorer for name in PUBLISHED}
+    assert scorers == {
+        "coco": "coco_oks",
+        "mpii": "mpii_pckh",
+        "halpe_26": "coco_oks",
+        "halpe_136": "halpe_oks",
+        "noface_68": "coco_oks",
+        "single_hand": "coco_oks",
+        "coco_wholebody": "wholebody_oks",
+    }
