@@ -7,11 +7,19 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from posebench.cli.common import Parser, print_json
+from posebench.cli.launcher import add_launcher, board, launcher
 from posebench.cli.options import add_axes, add_data, add_running, shared_arguments
 from posebench.cli.progress import progress
+from posebench.types.errors import UserError
 from posebench.types.record import Record
+
+if TYPE_CHECKING:
+    from posebench.run.request import Request
+
+SHARES = 4
 
 EXAMPLES = (
     "posebench eval --model demo_s --dataset synthetic",
@@ -43,6 +51,7 @@ def add_arguments(parser: Parser) -> None:
     add_axes(protocol)
     how = parser.add_argument_group("running")
     add_running(how)
+    add_launcher(how)
     how.add_argument(
         "--output",
         type=Path,
@@ -71,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, store the record, print it."""
     if arguments.shard:
         return _run_shard(arguments)
+    if arguments.launcher != "local":
+        return _run_elsewhere(arguments)
     from posebench.records.store import save
     from posebench.run import evaluate
 
@@ -106,21 +117,50 @@ def show(record: Record, path: Path, predictions: Path | None, *, as_json: bool)
         print(f"predictions  {predictions}")
 
 
-def _run_shard(arguments: argparse.Namespace) -> int:
-    from posebench.run.request import Request
-    from posebench.run.shards import evaluate_shard, parse_shard
+def _run_elsewhere(arguments: argparse.Namespace) -> int:
+    from posebench.launch.many import Failure, evaluate_all
+    from posebench.records.store import save
 
-    shard = parse_shard(arguments.shard)
-    request = Request.of(
+    if arguments.save_predictions:
+        raise UserError(
+            "--save-predictions belongs to a run in this process.",
+            "`posebench merge --save-predictions` on the folder of parts writes them.",
+        )
+    with contextlib.redirect_stdout(sys.stderr), board() as report:
+        (found,) = evaluate_all(
+            [_request(arguments)],
+            launcher(arguments),
+            arguments.output / "parts",
+            shares=arguments.shares or SHARES,
+            report=report,
+            board_file=arguments.output / "progress.json",
+            command=arguments.command,
+        )
+    if isinstance(found, Failure):
+        raise UserError(f"{found.model} could not be evaluated: {found.error}")
+    show(found, save(found, arguments.output), None, as_json=arguments.json)
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    from posebench.run.request import Request
+
+    return Request.of(
         arguments.model,
         protocol=arguments.protocol,
         boxes=arguments.boxes,
         **shared_arguments(arguments),
     )
+
+
+def _run_shard(arguments: argparse.Namespace) -> int:
+    from posebench.run.shards import evaluate_shard, parse_shard
+
+    shard = parse_shard(arguments.shard)
     folder = arguments.output / "parts"
     with contextlib.redirect_stdout(sys.stderr), progress() as report, _kept_on_interrupt():
         manifest = evaluate_shard(
-            request, shard, folder, command=arguments.command, progress=report
+            _request(arguments), shard, folder, command=arguments.command, progress=report
         )
     if arguments.json:
         print_json({"shard": list(shard), "file": str(manifest)})

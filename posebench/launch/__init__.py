@@ -1,0 +1,1 @@
+"""Where evaluations run: this process, or the workers of a Ray cluster."""
