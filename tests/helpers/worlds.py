@@ -28,6 +28,9 @@ def made_up(folder):
     """Four small drawn images with persons over their edges."""
     folder = make.write_coco(folder)
     content = _load(folder / "annotations" / "person_keypoints_val2017.json")
+    # Wider than 100 px, which GluonCV's alpha_pose treats otherwise.
+    wide = {**content["annotations"][0], "id": 600, "bbox": [17.25, 12.5, 121.75, 88.5]}
+    content["annotations"].append(wide)
     generator = np.random.default_rng(5)
     people = [row for row in content["annotations"] if not row["iscrowd"]]
     detections = []
