@@ -113,6 +113,54 @@ def test_five_joints_in_reach_are_one_person():
         assert len(pose_nms(points, scores, side, box).rows) == left
 
 
+def test_a_person_whose_merged_joints_are_too_weak_is_dropped():
+    """Its best joint has 0.31, but 0.274 after merging."""
+    points, scores, side, box = copies(scores=(0.25, 0.24))
+    scores[:, 0] = 0.31, 0.05
+    assert pose_nms(points[:1], scores[:1], side[:1], box[:1]).rows.tolist() == [0]
+    assert len(pose_nms(points, scores, side, box).rows) == 0
+
+
+def full_body_pair(joints, near, apart, side, scores=0.9):
+    """Two persons, the joints ``near`` so far apart, all others a thousand px."""
+    points, _, _, box = copies(joints, apart=(1000.0, 0.0))
+    points[1, near] = points[0, near] + [apart, 0.0]
+    values = np.broadcast_to(np.asarray(scores), (2, joints)) * np.array([[1.0], [0.99]])
+    return points, values, np.full(2, side), box
+
+
+# In these the reach is 0.15 px, so that no joint matches and similarity decides alone.
+@pytest.mark.parametrize(
+    ("near", "one_person"),
+    [
+        (np.r_[:94], False),  # body and face: 1.65 (0.939 + 0.968) = 3.15, below 3.6
+        (np.r_[26:136], True),  # face and hands: 1.65 (0.968 + 1.5 * 0.893) = 3.81
+        (np.r_[:26, 94:136], True),  # body and hands: 3.76
+    ],
+)
+def test_similarity_of_the_full_body_weighs_its_parts(near, one_person):
+    """Sure joints compare their distances alone; hands count one and a half times."""
+    people = full_body_pair(136, near, 0.5, side=1.0)
+    found = pose_nms(*people, INTEGRAL_FULL_BODY, full_body=True)
+    assert (len(found.rows) == 1) == one_person
+    expected = plain.pose_nms(plain_people(*people), plain.INTEGRAL, True)
+    assert len(expected) == len(found.rows)
+
+
+@pytest.mark.parametrize(
+    ("places", "one_person"), [((23, 24), False), ((26, 27), True), ((91, 92), True)]
+)
+def test_faces_of_133_joints_are_matched_where_halpes_face_is(places, one_person):
+    """A face may be 1.9 times the reach apart, from the 27th joint on as among 136 joints."""
+    scores = np.full(133, 0.001)
+    scores[list(places)] = scores[:9] = 0.9
+    people = full_body_pair(133, list(places), 1.5 * 3.0, side=20.0, scores=scores)
+    found = pose_nms(*people, INTEGRAL_FULL_BODY, full_body=True)
+    assert (len(found.rows) == 1) == one_person
+    expected = plain.pose_nms(plain_people(*people), plain.INTEGRAL, True)
+    assert len(expected) == len(found.rows)
+
+
 def test_the_arguments_stay_as_they_were():
     people = crowd(3, 17)
     before = [each.copy() for each in people]
