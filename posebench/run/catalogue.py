@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from posebench.adapters import ADAPTERS
-from posebench.inference import CROPS
 from posebench.networks import NETWORKS
 from posebench.registry import Registry, load_registry
-from posebench.run.protocols import claim_protocols, unbuilt
 from posebench.types.entry import Entry
 
 PACKAGE = "package:"
@@ -76,10 +74,6 @@ def missing_parts(entry: Entry, registry: Registry) -> list[str]:
         missing.append(f"network {entry.network.name}")
     if entry.adapter not in ADAPTERS:
         missing.append(f"adapter {entry.adapter}")
-    if entry.input.crop not in CROPS:
-        missing.append(f"crop {entry.input.crop}")
     if entry.dataset not in registry.datasets:
         missing.append(f"dataset {entry.dataset}")
-    for protocol in claim_protocols(entry, registry):
-        missing += [choice for choice in unbuilt(protocol) if choice not in missing]
     return missing

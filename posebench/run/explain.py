@@ -10,7 +10,7 @@ from typing import Any
 from posebench.records.words import axis_words
 from posebench.registry import load_registry
 from posebench.run.outcome import ProgressOf, evaluate_protocols
-from posebench.run.protocols import claim_protocols, common_protocol, unbuilt
+from posebench.run.protocols import claim_protocols, common_protocol
 from posebench.run.request import Request, prepare
 from posebench.run.shapley import PLAYERS, differing, mixed, shapley, subsets
 from posebench.types.entry import Claim, Entry
@@ -45,7 +45,7 @@ def explain(
         progress: Called with (what, done, all).
 
     Raises:
-        UserError: As ``evaluate``; also where the claim's protocol is not built.
+        UserError: As ``evaluate``; also for a model of whole images.
     """
     known = load_registry(tuple(request.registry))
     entry = known.find(request.model, request.dataset)
@@ -86,16 +86,13 @@ def explain(
 
 
 def _start(entry: Entry, protocols: Sequence[Protocol]) -> Protocol:
-    """The primary claim's protocol, if it is one of boxes and built."""
+    """The primary claim's protocol, if it is one of boxes."""
     start = protocols[0]
     if start.boxes == "none":
         raise UserError(
             f"{entry.key} groups joints of whole images; explain compares choices of boxes.",
             "Take a top-down model.",
         )
-    missing = unbuilt(start)
-    if missing:
-        raise UserError(f"Protocol {start.key} needs {', '.join(missing)}, which is not built yet.")
     return start
 
 

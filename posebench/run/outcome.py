@@ -115,11 +115,12 @@ class Cropped:
     """The persons to estimate, and where their boxes come from.
 
     Attributes:
+        persons: None where the model finds them in whole images.
         box_file: The detector file's proven name; None for annotated boxes.
         box_ap: AP of the detector's boxes, percent.
     """
 
-    persons: Persons
+    persons: Persons | None
     detections: Detections | None = None
     box_file: str | None = None
     box_ap: float | None = None
@@ -127,6 +128,8 @@ class Cropped:
 
 def _cropped(job: Job, protocol: Protocol) -> Cropped:
     dataset, detections, area, box_file = job.dataset, None, None, None
+    if protocol.boxes == "none":
+        return Cropped(None)
     if protocol.boxes == "detector":
         detections = open_boxes(job.spec, job.sources, dataset, protocol.box_file)
         area = _box_ap(dataset, detections)
@@ -149,9 +152,10 @@ def _outcome(job: Job, cropped: Cropped, raw: Predictions, protocol: Protocol) -
 
 
 def _predict_each_decoding(
-    job: Job, persons: Persons, group: Sequence[Protocol]
+    job: Job, persons: Persons | None, group: Sequence[Protocol]
 ) -> dict[tuple[object, ...], Predictions]:
     """One forward pass; protocols that only rescore, suppress or score otherwise share rows."""
+    what = "whole images" if persons is None else f"{persons.source} boxes"
     different = {_decoding(protocol): protocol for protocol in group}
     found = predict_in_parts(
         job.model,
@@ -160,7 +164,7 @@ def _predict_each_decoding(
         list(different.values()),
         job.options,
         job.parts,
-        lambda done, count: job.report(f"{persons.source} boxes", done, count),
+        lambda done, count: job.report(what, done, count),
     )
     return dict(zip(different, found, strict=True))
 
@@ -187,6 +191,9 @@ def _box_ap(dataset: Dataset, detections: Detections) -> float:
 
 def _box_info(dataset: Dataset, cropped: Cropped, results: Results) -> BoxInfo:
     persons, detections, area = cropped.persons, cropped.detections, cropped.box_ap
+    if persons is None:
+        found = len(results.kept)
+        return BoxInfo(source="none", read=0, used=found, kept=int(results.kept.sum()))
     return BoxInfo(
         source=persons.source,
         sha256=detections.sha256 if detections else None,

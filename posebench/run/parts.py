@@ -10,13 +10,14 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from posebench.inference.bottom_up import predict_images
 from posebench.inference.predict import DECODING_AXES, Options, Progress, predict
 from posebench.records.predictions import load_predictions, save_predictions
 from posebench.types.arrays import Dataset, Persons, Predictions, join, take
@@ -51,7 +52,7 @@ NOTHING_KEPT = Parts()
 def predict_in_parts(
     model: PoseModel,
     dataset: Dataset,
-    persons: Persons,
+    persons: Persons | None,
     protocols: Sequence[Protocol],
     options: Options,
     parts: Parts,
@@ -59,64 +60,108 @@ def predict_in_parts(
 ) -> list[Predictions]:
     """Predict, keeping finished parts on disk until the whole is done.
 
-    Arguments and result as ``predict``; ``parts`` says where.  Of a share only its own persons
-    come back, in image order.
+    Args:
+        model: Network with weights.
+        dataset: Its images.
+        persons: Where to crop; None for a model that finds persons in whole images.
+        protocols: Their decoding axes are used.
+        options: How to run.
+        parts: Where parts lie.
+        progress: Called with (done, all), of persons or of images.
+
+    Returns:
+        One ``Predictions`` a protocol, rows as in ``persons``; of a share only its own persons
+        come back, in image order.
 
     Raises:
         UserError: As ``predict``; also a folder that cannot be written, or a part that is
             missing where nothing may be estimated.
     """
-    if parts.folder is None and not parts.others:
-        return predict(model, dataset, persons, protocols, options, progress)
     key = evaluation_key(model, dataset, persons, protocols, options)
-    folders = [folder / key for folder in (parts.folder, *parts.others) if folder is not None]
-    if not parts.resume and not parts.others:
-        shutil.rmtree(folders[0], ignore_errors=True)
+    if persons is None:
+
+        def images(start: int, stop: int, report: Progress | None) -> list[Predictions]:
+            rows = np.arange(start, stop)
+            return predict_images(model, dataset, protocols, options, report, images=rows)
+
+        work = Work(len(dataset.images), options.batch_size, len(protocols), key, images)
+        return _in_parts(work, parts, progress)
+
     order = np.argsort(persons.image_index, kind="stable")
-    start, end = share_of(len(persons), options.batch_size, parts.shard or (1, 1))
-    found: list[list[Predictions]] = []
-    size = FIRST_BATCHES * options.batch_size
-    done = 0
-    while start < end:
-        kept = _kept(folders, start, len(protocols))
-        if not kept and parts.others:
-            raise UserError(
-                f"The parts hold no persons from number {start} of {len(persons)}.",
-                "Evaluate the missing share with the same options, then merge again.",
-            )
-        if not kept:
-            stop, began = min(start + size, end), time.monotonic()
-            some = take(persons, order[start:stop])
-            ahead = _ahead(progress, done, len(persons))
-            kept = predict(model, dataset, some, protocols, options, ahead)
-            _keep(folders[0], start, kept)
-            size *= 2 if time.monotonic() - began < SECONDS else 1
-        found.append(kept)
-        start += len(kept[0])
-        done += len(kept[0])
-    if not found:  # a share of nothing
-        return predict(model, dataset, take(persons, order[:0]), protocols, options)
-    joined = [join(column) for column in zip(*found, strict=True)]
+
+    def crops(start: int, stop: int, report: Progress | None) -> list[Predictions]:
+        some = take(persons, order[start:stop])
+        return predict(model, dataset, some, protocols, options, report)
+
+    work = Work(len(persons), options.batch_size, len(protocols), key, crops)
+    joined = _in_parts(work, parts, progress)
     if parts.shard is not None:
         return joined
-    if not parts.others:
-        shutil.rmtree(folders[0], ignore_errors=True)
     places = np.argsort(order, kind="stable")
     return [take(each, places) for each in joined]
 
 
-def share_of(persons: int, batch_size: int, shard: tuple[int, int]) -> tuple[int, int]:
-    """Return the first person of a share and the one after its last, cut at whole batches."""
-    number, count = shard
-    batches = -(-persons // batch_size)
-    first, last = (batches * k // count * batch_size for k in (number - 1, number))
-    return first, min(last, persons)
+@dataclass(frozen=True)
+class Work:
+    """Something that can be done piece by piece.
+
+    Attributes:
+        count: Persons or images in all.
+        batch: How many belong together.
+        protocols: Predictions that a piece gives.
+        key: Name of the folder of its parts.
+        run: (start, stop, progress) -> one ``Predictions`` a protocol.
+    """
+
+    count: int
+    batch: int
+    protocols: int
+    key: str
+    run: Callable[[int, int, Progress | None], list[Predictions]]
+
+
+def _in_parts(work: Work, parts: Parts, progress: Progress | None) -> list[Predictions]:
+    if parts.folder is None and not parts.others:
+        return work.run(0, work.count, progress)
+    folders = [folder / work.key for folder in (parts.folder, *parts.others) if folder is not None]
+    if not parts.resume and not parts.others:
+        shutil.rmtree(folders[0], ignore_errors=True)
+    start, end = share_of(work.count, work.batch, parts.shard or (1, 1))
+    found: list[list[Predictions]] = []
+    size, done = FIRST_BATCHES * work.batch, 0
+    while start < end:
+        stop, kept = _kept(folders, start, work.protocols)
+        if not kept and parts.others:
+            raise UserError(
+                f"The parts hold nothing from number {start} of {work.count}.",
+                "Evaluate the missing share with the same options, then merge again.",
+            )
+        if not kept:
+            stop, began = min(start + size, end), time.monotonic()
+            kept = work.run(start, stop, _ahead(progress, done, work.count))
+            _keep(folders[0], start, stop, kept)
+            size *= 2 if time.monotonic() - began < SECONDS else 1
+        found.append(kept)
+        done, start = done + stop - start, stop
+    if not found:  # a share of nothing
+        return work.run(0, 0, None)
+    if parts.shard is None and not parts.others:
+        shutil.rmtree(folders[0], ignore_errors=True)
+    return [join(column) for column in zip(*found, strict=True)]
+
+
+def share_of(count: int, batch_size: int, shard: tuple[int, int]) -> tuple[int, int]:
+    """Return where a share starts and ends, cut at whole batches."""
+    number, shares = shard
+    batches = -(-count // batch_size)
+    first, last = (batches * k // shares * batch_size for k in (number - 1, number))
+    return first, min(last, count)
 
 
 def evaluation_key(
     model: PoseModel,
     dataset: Dataset,
-    persons: Persons,
+    persons: Persons | None,
     protocols: Sequence[Protocol],
     options: Options,
 ) -> str:
@@ -132,33 +177,29 @@ def evaluation_key(
         "torch": torch.__version__,
     }
     state.update(json.dumps(words, sort_keys=True).encode())
-    for column in (persons.image_index, persons.person_id, persons.box, persons.centre):
-        state.update(np.ascontiguousarray(column).tobytes())
+    state.update(np.ascontiguousarray(dataset.images.id).tobytes())
+    if persons is not None:
+        for column in (persons.image_index, persons.person_id, persons.box, persons.centre):
+            state.update(np.ascontiguousarray(column).tobytes())
     return f"{model.entry.id}-{state.hexdigest()[:16]}"
 
 
-def _file(folder: Path, start: int, protocol: int) -> Path:
-    return folder / f"{start:09d}-{protocol:02d}.npz"
-
-
-def _keep(folder: Path, start: int, predictions: Sequence[Predictions]) -> None:
+def _keep(folder: Path, start: int, stop: int, predictions: Sequence[Predictions]) -> None:
     for number, each in enumerate(predictions):
-        save_predictions(each, _file(folder, start, number))
+        save_predictions(each, folder / f"{start:09d}-{stop:09d}-{number:02d}.npz")
 
 
-def _kept(folders: Sequence[Path], start: int, protocols: int) -> list[Predictions]:
-    """Predictions of the part that begins at a person, one a protocol; empty if not whole."""
+def _kept(folders: Sequence[Path], start: int, protocols: int) -> tuple[int, list[Predictions]]:
+    """Where the part that begins at ``start`` stops, and its predictions; empty if not whole."""
     for folder in folders:
-        files = [_file(folder, start, number) for number in range(protocols)]
-        if not all(file.is_file() for file in files):
-            continue
-        try:
-            found = [load_predictions(file) for file in files]
-        except UserError:
-            continue  # damaged: estimate these persons again
-        if len({len(each) for each in found}) == 1 and len(found[0]):
-            return found
-    return []
+        for first in sorted(folder.glob(f"{start:09d}-*-00.npz")):
+            stop = int(first.name.split("-")[1])
+            files = [folder / f"{start:09d}-{stop:09d}-{k:02d}.npz" for k in range(protocols)]
+            try:
+                return stop, [load_predictions(file) for file in files]
+            except UserError:
+                continue  # damaged, or killed between two files: estimate it again
+    return start, []
 
 
 def _ahead(progress: Progress | None, done: int, count: int) -> Progress | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from posebench.inference import IMPLEMENTED
 from posebench.registry import Registry
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Claim, Entry
@@ -74,7 +73,7 @@ def requested_protocols(
         override that is the changed primary protocol alone.
 
     Raises:
-        UserError: The name is unknown, or a choice is not built yet.
+        UserError: The name is unknown, or a choice does not fit the model.
     """
     if name == "claim":
         protocols = claim_protocols(entry, registry) or (common_protocol(entry, registry),)
@@ -85,13 +84,35 @@ def requested_protocols(
     if _given(changes):
         protocols = (_overridden(protocols[0], changes),)
     for protocol in protocols:
-        missing = unbuilt(protocol)
-        if missing:
-            raise UserError(
-                f"Protocol {protocol.key} needs {', '.join(missing)}, which is not built yet.",
-                "Override that choice, or take --protocol common.",
-            )
+        _check(entry, protocol)
     return protocols
+
+
+def _check(entry: Entry, protocol: Protocol) -> None:
+    """Raise where a protocol speaks of something this model does not take."""
+    whole = entry.input.crop == "whole_image"
+    if whole and protocol.boxes != "none":
+        raise UserError(
+            f"{entry.key} finds its persons in whole images; it takes no {protocol.boxes} boxes.",
+            "Leave --boxes out.",
+        )
+    if not whole and protocol.boxes == "none":
+        raise UserError(f"{entry.key} needs boxes, {protocol.key} has none.", "Give --boxes gt.")
+    for axis, value, fits in (
+        ("decode", "associative_embedding", whole),
+        ("inverse", "alpha_pose", entry.input.crop == "alpha_pose_box"),
+    ):
+        if getattr(protocol, axis) == value and not fits:
+            raise UserError(
+                f"{entry.key} crops by {entry.input.crop}, which {axis} {value} does not fit.",
+                f"Choose another --{axis}.",
+            )
+    if whole and protocol.decode != "associative_embedding":
+        raise UserError(
+            f"{entry.key} gives heatmaps and tags of whole images, which decode "
+            f"{protocol.decode} cannot group.",
+            "Leave --decode out.",
+        )
 
 
 def _overridden(base: Protocol, changes: dict[str, Any]) -> Protocol:
@@ -106,15 +127,6 @@ def _overridden(base: Protocol, changes: dict[str, Any]) -> Protocol:
 
 def _given(changes: dict[str, Any]) -> dict[str, Any]:
     return {axis: value for axis, value in changes.items() if value is not None}
-
-
-def unbuilt(protocol: Protocol) -> list[str]:
-    """Return the choices of a protocol that this version cannot do, as ``axis value``."""
-    return [
-        f"{axis} {getattr(protocol, axis)}"
-        for axis, known in IMPLEMENTED.items()
-        if getattr(protocol, axis) not in known
-    ]
 
 
 def matching_claims(

@@ -43,6 +43,8 @@ class Protocol(Frozen):
         sanitise: How ground-truth boxes are cleaned. ``clip_before_width``: x and y are clipped
             to the image first, then width and height shrink by one pixel and are clipped.
             ``clip_after_width``: the width shrinks first, then both corners are clipped.
+            ``clip_after_width_visible``: the same, for persons with a joint of visibility 0.35
+            or more, whatever their area says (AlphaPose's whole-body evaluations).
         dummy_boxes: A box at the image origin for every image without persons (GluonCV's
             alpha_pose evaluation).
         box_score_threshold: Detector boxes below this score are dropped.

@@ -148,7 +148,9 @@ def test_the_record_holds_no_path(probes, coco):
         ({"data_root": None}, "--data-root"),
         ({"annotations": "gone.json"}, "gone.json"),
         ({"protocol": "hrnet_det65"}, "hrnet_det65"),
-        ({"decode": "associative_embedding"}, "not built yet"),
+        ({"decode": "associative_embedding"}, "does not fit"),
+        ({"inverse": "alpha_pose"}, "does not fit"),
+        ({"protocol": "paddle_higherhrnet"}, "needs boxes"),
         ({"dataset": "cocoo"}, "cocoo"),
         ({"device": "tpu"}, "tpu"),
         ({"device": "cuda:0"}, "CUDA"),
@@ -189,7 +191,7 @@ def test_status_tells_what_a_row_needs(probes):
     assert known["probes/probe_annotated"] == "runnable"
     assert known["lpn/lpn_50_coco_256x192"] == "needs checkpoint"
     assert known["lpn/lpn_50_mpii_256x256"] == "needs checkpoint"
-    assert known["paddledetection/higherhrnet_hrnet_w32_512"] == "not built yet"
+    assert known["paddledetection/higherhrnet_hrnet_w32_512"] == "needs checkpoint"
     assert known["paddledetection/tinypose_256x192"] == "needs checkpoint"
     assert find_entry("probe", registry=[probes]).status == "runnable"
 

@@ -79,7 +79,7 @@ def test_a_lost_part_is_named(halves, tmp_path):
     shutil.copytree(halves[1], folder)
     for file in folder.rglob("*.npz"):
         file.unlink()
-    with pytest.raises(UserError, match="hold no persons from number"):
+    with pytest.raises(UserError, match="hold nothing from number"):
         merge([halves[0], folder])
 
 
