@@ -8,7 +8,7 @@ from posebench.keypoints import keypoint_set
 from posebench.scoring.accumulate import Evaluation, evaluate
 from posebench.scoring.dialects import Dialect, Part
 from posebench.scoring.oks import People, joint_errors
-from posebench.types.arrays import Dataset, Floats, Predictions, Results
+from posebench.types.arrays import Dataset, Floats, Predictions, Results, take
 
 # Matches at this OKS and of all sizes say which detection belongs to whom.
 LOOSEST = 0
@@ -41,7 +41,8 @@ def evaluate_parts(
     """
     keypoints = keypoint_set(dataset.keypoint_set)
     sigmas = dialect.sigmas(keypoints)
-    areas = AREA_OF[result_area](results.predictions, dialect)
+    areas = np.zeros(len(results.predictions))
+    areas[results.kept] = AREA_OF[result_area](take(results.predictions, results.kept), dialect)
     return {
         part.name: evaluate(_people(results, dataset, dialect, part, sigmas, areas), max_detections)
         for part in dialect.parts(keypoints)

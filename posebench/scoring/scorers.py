@@ -66,7 +66,7 @@ def check(results: Results, dataset: Dataset) -> None:
         "keypoint": predictions.keypoints,
     }
     for what, column in numbers.items():
-        finite = np.isfinite(column).reshape(len(column), -1).all(axis=1)
+        finite = np.isfinite(column).all(axis=tuple(range(1, column.ndim)))
         wrong = np.flatnonzero(results.kept & ~finite)
         if len(wrong):
             row = int(wrong[0])

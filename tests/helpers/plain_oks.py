@@ -28,7 +28,9 @@ def evaluate(world, part, sigmas, ignored, dropped, unmatchable, body, dtype=np.
     recall = -np.ones((len(THRESHOLDS), len(RANGES)))
     sides = []
     for image in images:
-        people = [_person(r, part, ignored, dtype) for r in world["annotations"] if r["image_id"] == image]
+        people = [
+            _person(r, part, ignored, dtype) for r in world["annotations"] if r["image_id"] == image
+        ]
         found = [_found(r, part, body, dtype) for r in world["results"] if r["image_id"] == image]
         found = [each for each in found if not dropped(each["all_scores"], each["scores"])]
         found = sorted(found, key=lambda each: -each["score"])[:20]

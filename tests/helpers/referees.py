@@ -16,6 +16,7 @@ import sys
 import tempfile
 import types
 import warnings
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def _split(row):
     joints = [row["keypoints"][3 * k : 3 * k + 3] for k in range(sum(SIZES))]
     parts, start = {}, 0
     for name, size in zip(LISTS.values(), SIZES, strict=True):
-        parts[name] = sum(joints[start : start + size], [])
+        parts[name] = list(chain.from_iterable(joints[start : start + size]))
         start += size
     return row | parts
 

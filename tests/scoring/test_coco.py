@@ -63,6 +63,4 @@ def test_results_are_cocos_rows_of_the_kept_persons():
     ]
     kept = np.arange(len(results.score)) % 2 == 0
     some = Results(results.predictions, results.score, kept)
-    assert coco_results(some, 7) == [
-        row | {"category_id": 7} for row in coco_results(results)[::2]
-    ]
+    assert coco_results(some, 7) == [row | {"category_id": 7} for row in coco_results(results)[::2]]

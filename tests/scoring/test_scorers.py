@@ -1,0 +1,232 @@
+"""The one entry point: names, intervals, persons that count, and inputs that break."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import random_people
+from random_heads import mpii
+
+from posebench.keypoints import keypoint_set
+from posebench.scoring.scorers import SCORERS, score
+from posebench.types.arrays import Results
+from posebench.types.errors import UserError
+from posebench.types.protocol import Protocol, Scorer
+
+TEN = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+PARTS = {
+    "coco_oks": ("",),
+    "wholebody_oks": ("body/", "foot/", "face/", "lefthand/", "righthand/", "wholebody/"),
+    "halpe_oks": ("body/", "foot/", "face/", "hand/", "fullbody/"),
+}
+SETS = [
+    ("coco_oks", "coco_17"),
+    ("coco_oks", "halpe_26"),
+    ("wholebody_oks", "wholebody_133"),
+    ("halpe_oks", "wholebody_133"),
+    ("halpe_oks", "halpe_136"),
+]
+
+
+def protocol(scorer, **choices):
+    fields = {
+        "name": "test",
+        "boxes": "gt",
+        "flip": False,
+        "shift": False,
+        "decode": "quarter",
+        "rescoring": "none",
+        "nms": "none",
+        "scorer": scorer,
+    }
+    return Protocol.model_validate(fields | choices)
+
+
+def scored(world, scorer, **options):
+    results, dataset = random_people.results(world), random_people.dataset(world)
+    return score(results, dataset, protocol(scorer), **options)
+
+
+@pytest.mark.parametrize(("scorer", "name"), SETS)
+def test_oks_scorers_name_every_part_joint_and_interval(scorer, name):
+    found = scored(random_people.world(name, 0, images=12), scorer)
+    metrics = [part + metric for part in PARTS[scorer] for metric in TEN]
+    joints = [f"similarity/{joint}" for joint in keypoint_set(name).names]
+    assert list(found.values) == metrics + joints
+    assert set(found.intervals) == set(metrics)
+    for metric, (low, high) in found.intervals.items():
+        assert low <= found.values[metric] <= high, metric
+    assert all(0 <= found.values[joint] <= 100 for joint in joints)
+    assert re.fullmatch(rf"{scorer} 1 \(rules of \w+cocotools [\d.]+\)", found.scorer) or (
+        found.scorer == "coco_oks 1 (rules of pycocotools 2.0.11)"
+    )
+
+
+def test_pckh_names_every_mean_group_and_joint():
+    dataset, results = mpii()
+    found = score(results, dataset, protocol("mpii_pckh"))
+    groups = ("head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    names = {"PCKh@0.5", "PCKh@0.11", "PCKh@0.10"}
+    names |= {f"PCKh@0.5/{name}" for name in (*groups, *keypoint_set("mpii_16").names)}
+    assert set(found.values) == set(found.intervals) == names
+    for metric, (low, high) in found.intervals.items():
+        assert low < found.values[metric] < high, metric
+    assert (found.scorer, found.persons) == ("mpii_pckh 1 (rules of HRNet)", 80)
+
+
+def test_every_published_metric_is_one_that_a_scorer_gives():
+    """The names that registry rows claim numbers under."""
+    registry = Path(__file__).resolve().parents[2] / "registry" / "zoos"
+    text = "".join(file.read_text(encoding="utf-8") for file in registry.glob("*.yaml"))
+    claimed = set(re.findall(r"metric: ([\w@./]+)", text))
+    dataset, results = mpii()
+    given = set(score(results, dataset, protocol("mpii_pckh"), with_intervals=False).values)
+    for scorer, name in SETS:
+        given |= set(scored(random_people.world(name, 0), scorer, with_intervals=False).values)
+    assert {name for name in claimed if name.startswith("PCKh")} <= given
+    assert any(name.startswith("PCKh") for name in claimed)
+
+
+def test_persons_that_count_are_those_of_the_whole_body():
+    world = random_people.world("wholebody_133", 1)
+    rows = world["annotations"]
+    labelled = [any(row["keypoints"][2::3]) for row in rows]
+    expected = {
+        "coco_oks": sum(r["num_keypoints"] > 0 and not r["iscrowd"] for r in rows),
+        "wholebody_oks": sum(
+            seen and not row["iscrowd"] for seen, row in zip(labelled, rows, strict=True)
+        ),
+        "halpe_oks": sum(
+            seen and not row["ignore"] for seen, row in zip(labelled, rows, strict=True)
+        ),
+    }
+    assert len(set(expected.values())) == 3
+    for scorer, count in expected.items():
+        assert scored(world, scorer, with_intervals=False).persons == count
+
+
+def test_the_protocol_says_how_many_detections_and_which_area():
+    world = random_people.world("coco_17", 0)
+    results, dataset = random_people.results(world), random_people.dataset(world)
+
+    def values(**choices):
+        return score(results, dataset, protocol("coco_oks", **choices), with_intervals=False).values
+
+    assert values(max_detections=2)["AR"] < values()["AR"]
+    box, extent = values(result_area="box"), values()
+    assert [box[name] for name in ("AP", "AP50", "AP75")] == [
+        extent[name] for name in ("AP", "AP50", "AP75")
+    ]
+    assert box["APM"] != extent["APM"]
+
+
+def test_intervals_can_be_left_out_and_are_the_same_every_time():
+    world = random_people.world("coco_17", 0, images=12)
+    without, first = scored(world, "coco_oks", with_intervals=False), scored(world, "coco_oks")
+    assert without.intervals == {} and without.values == pytest.approx(first.values, nan_ok=True)
+    assert first.intervals == scored(world, "coco_oks").intervals
+
+
+def test_intervals_of_six_parts_are_quick():
+    world = random_people.world("wholebody_133", 0, images=150)
+    start = time.process_time()
+    scored(world, "wholebody_oks")
+    assert time.process_time() - start < 8  # about 2 s on the slowest machine seen
+
+
+# --- inputs that break --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scorer", "name"), SETS)
+def test_no_prediction_scores_zero(scorer, name):
+    found = scored(random_people.world(name, 0) | {"results": []}, scorer)
+    metrics = [part + metric for part in PARTS[scorer] for metric in TEN]
+    assert {found.values[metric] for metric in metrics} == {0.0}
+    assert found.intervals[metrics[0]] == (0.0, 0.0)
+    assert all(np.isnan(found.values[f"similarity/{j}"]) for j in keypoint_set(name).names)
+
+
+@pytest.mark.parametrize(("scorer", "name"), SETS)
+def test_images_without_persons_score_nothing(scorer, name):
+    found = scored(random_people.world(name, 0) | {"annotations": []}, scorer)
+    assert all(np.isnan(value) for value in found.values.values())
+    assert (found.intervals, found.persons) == ({}, 0)
+
+
+def test_no_images_score_nothing():
+    empty = {"set": "coco_17", "images": [], "annotations": [], "results": []}
+    found = scored(empty, "coco_oks")
+    assert np.isnan(found.values["AP"]) and found.intervals == {}
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("column", ["instance score", "joint score", "keypoint"])
+def test_a_number_that_is_none_is_refused_by_row(column, number):
+    """pycocotools takes a joint at NaN for a perfect match."""
+    world = random_people.world("coco_17", 0)
+    results, dataset = random_people.results(world), random_people.dataset(world)
+    columns = {
+        "instance score": results.score.copy(),
+        "joint score": results.predictions.joint_scores.copy(),
+        "keypoint": results.predictions.keypoints.copy(),
+    }
+    columns[column][[3, 6]] = number
+    predictions = replace(
+        results.predictions, joint_scores=columns["joint score"], keypoints=columns["keypoint"]
+    )
+    broken = Results(predictions, columns["instance score"], results.kept)
+    with pytest.raises(UserError, match=rf"Row 3 .*person 3\) has a {column} that is not"):
+        score(broken, dataset, protocol("coco_oks"))
+    kept = np.ones(len(results.score), np.bool_)
+    kept[[3, 6]] = False
+    dropped = Results(predictions, columns["instance score"], kept)
+    assert np.isfinite(score(dropped, dataset, protocol("coco_oks")).values["AP"])
+
+
+def test_another_images_results_and_other_joints_are_refused():
+    world = random_people.world("coco_17", 0)
+    results, dataset = random_people.results(world), random_people.dataset(world)
+    ids = results.predictions.image_id.copy()
+    ids[4] = 12345
+    stray = replace(results, predictions=replace(results.predictions, image_id=ids))
+    with pytest.raises(UserError, match=r"Row 4 .* image 12345, which random.json does not have"):
+        score(stray, dataset, protocol("coco_oks"))
+    other = replace(results, predictions=replace(results.predictions, keypoint_set="hand_21"))
+    with pytest.raises(UserError, match="The results are hand_21, the annotations coco_17"):
+        score(other, dataset, protocol("coco_oks"))
+
+
+def test_persons_and_detections_of_no_area_are_scored():
+    world = random_people.world("coco_17", 0)
+    flat = [10.0, 10.0, 1.0] * 17
+    image = world["images"][1]["id"]
+    point = {"id": 900, "image_id": image, "bbox": [10.0, 10.0, 0.0, 0.0], "area": 0.0}
+    person = point | {"iscrowd": 0, "ignore": 0, "keypoints": flat, "num_keypoints": 17}
+    found = {"image_id": image, "category_id": 1, "keypoints": flat, "score": 2.0}
+    before = scored(world, "coco_oks", with_intervals=False)
+    world = world | {"annotations": [*world["annotations"], person]}
+    missed = scored(world, "coco_oks", with_intervals=False)
+    assert missed.values["AR"] < before.values["AR"]
+    hit = scored(world | {"results": [*world["results"], found]}, "coco_oks", with_intervals=False)
+    assert hit.values["AR"] > missed.values["AR"]
+
+
+def test_the_protocols_scorers_are_all_there():
+    from typing import get_args
+
+    assert set(SCORERS) == set(get_args(Scorer))
+    named = protocol("coco_oks").model_copy(update={"scorer": "nobody"})
+    world = random_people.world("coco_17", 0)
+    with pytest.raises(UserError, match="Unknown scorer 'nobody'"):
+        score(random_people.results(world), random_people.dataset(world), named)
+
+
+def test_scores_are_plain_numbers():
+    found = scored(random_people.world("halpe_136", 0), "halpe_oks")
+    assert json.loads(json.dumps([found.values, found.intervals]))
