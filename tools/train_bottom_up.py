@@ -5,7 +5,8 @@
 Draws its pictures once (16,000 of the split ``train``, 4 GB, a few minutes), trains for a fixed
 time and writes ``posebench/assets/demo/demo_bottom_up.safetensors``.  What a fixed time reaches
 depends on the machine, so the committed file is the reference: it was trained with the minutes
-above on one core.  ``--resume`` goes on from the state that is kept every two minutes.
+above on one busy core (3,028 steps).  ``--resume`` goes on from the state that is kept every two
+minutes.
 
 Two losses: heatmaps against Gaussians as a penalty-reduced focal loss (Zhou et al., "Objects as
 points", arXiv:1904.07850), and tags that shall be equal within a person and ``MARGIN`` apart

@@ -54,8 +54,10 @@ def peaks(grid, most=30, threshold=0.1):
     found = []
     for y in range(height):
         for x in range(width):
+            if grid[y, x] <= f32(threshold):
+                continue
             window = grid[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
-            if grid[y, x] > f32(threshold) and grid[y, x] == window.max():
+            if grid[y, x] == window.max():
                 found.append((grid[y, x], y, x))
     found.sort(key=lambda peak: -peak[0])
     return found[:most]
