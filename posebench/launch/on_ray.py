@@ -49,6 +49,8 @@ class RayLauncher:
                 task = waiting.pop(reference)
                 try:
                     yield Done(task, ray.get(reference))
+                except ray.exceptions.RayTaskError as error:
+                    yield Done(task, f"It could not be run on the worker ({error.cause}).")
                 except ray.exceptions.RayError as error:
                     yield Done(task, _lost(error))
 
