@@ -86,7 +86,8 @@ def test_a_cut_object_is_replaced_by_a_whole_one(cache):
     ],
 )  # fmt: skip
 def test_an_index_that_was_tampered_with_finds_nothing(cache, change):
-    put(cache, checkpoint(), b"weights")
+    held = put(cache, checkpoint(), b"weights")
+    (held.path.parent.parent / "x").write_bytes(b"weights")
     (file,) = cache.index.glob("*.json")
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     assert cache.find(checkpoint()) is None

@@ -60,7 +60,10 @@ def test_a_file_arrives_whole_and_its_progress_is_told(server, target):
     assert not pieced
     assert told[-1] == (len(BODY), len(BODY))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert "Range" not in server.asked("/a.bin")[0]
+    asked = server.asked("/a.bin")[0]
+    assert "Range" not in asked
+    assert asked["Accept-Encoding"] == "identity"
+    assert asked["User-Agent"].startswith("posebench/")
 
 
 def test_dropped_connections_are_resumed_where_they_broke(server, target):

@@ -6,6 +6,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,7 +30,7 @@ def running():
 
 
 @pytest.fixture
-def drive(running, monkeypatch) -> Server:
+def drive(running, monkeypatch, tmp_path) -> Iterator[Server]:
     """Drive, as gdown sees it: every request to Google goes to the local server."""
     pytest.importorskip("gdown")
     import requests
@@ -45,8 +46,13 @@ def drive(running, monkeypatch) -> Server:
         return original(self, f"{running.address}{parts.path}{query}", **options)
 
     monkeypatch.setattr(requests.Session, "get", local)
-    monkeypatch.setattr(sys.modules["gdown.download"].random, "uniform", lambda *_: 0.0)
-    return running
+    inside = sys.modules["gdown.download"]
+    monkeypatch.setattr(inside.random, "uniform", lambda *_: 0.0)
+    cookies = tmp_path / "cookies.txt"
+    monkeypatch.setattr(inside, "DEFAULT_COOKIES_FILE", str(cookies))
+    yield running
+    # nothing of one fetch is remembered for the next, nor read from somebody's browser
+    assert not cookies.exists()
 
 
 def attachment(body: bytes, **how) -> Answer:

@@ -148,6 +148,8 @@ def test_some_licences_need_a_yes(server, folder, capsys, monkeypatch):
         assert "licence of probe.one: AlphaPose non-commercial" in err.getvalue()
         assert "Do you agree to AlphaPose non-commercial? [y/N]" in err.getvalue()
         monkeypatch.setenv("POSEBENCH_CACHE", str(folder.parent / "cache"))
+    # what is there needs no second yes
+    assert run(capsys, *words)[0] == 0
     assert len(server.requests) == 1
     run(capsys, "cache", "prune", "--all")
     assert run(capsys, *words, "--accept-licence")[0] == 0
