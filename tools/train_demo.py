@@ -17,7 +17,6 @@ demo protocols and writes ``registry/zoos/demo.yaml``; the numbers there are pos
 from __future__ import annotations
 
 import argparse
-import hashlib
 import multiprocessing
 import queue
 import tempfile
@@ -28,6 +27,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from demo_rows import ASSETS, ROWS, register
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -37,18 +37,12 @@ from posebench.inference.crop import hrnet_affine
 from posebench.keypoints import keypoint_set
 from posebench.networks.demo import GAUSSIAN_SIGMA, SIZES, DemoNet
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-ASSETS = REPOSITORY / "posebench" / "assets" / "demo"
-ZOO = REPOSITORY / "registry" / "zoos" / "demo.yaml"
 WORK = Path(tempfile.gettempdir()) / "posebench_demo"
 
 SIZE, STRIDE, PADDING = (128, 96), 4, 1.25
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCENES, BYTES_PER_SCENE = 16_000, 240 * 320 * 3
 BATCH, CHECKPOINT_SECONDS, HELD_OUT = 64, 300, 512
-PROTOCOLS = {"gt_flip": "demo_gt_flip@1", "gt_noflip": "demo_gt_noflip@1",
-             "det_flip": "demo_det_flip@1"}  # fmt: skip
-METRICS = ("AP", "AP50", "AR")
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -279,82 +273,12 @@ def train(name: str, minutes: float, work: Path, *, peak: float, seed: int, resu
     print(f"{name} finds {found_share(mean, data):.1f} % of held-out joints; weights saved")
 
 
-# --- registry ---------------------------------------------------------------------------------
-
-HEAD = """\
-# The models that posebench ships: trained on pictures it draws itself, for the demo and for CI.
-# Written by `python tools/train_demo.py register`; the claims are what posebench measured.
-
-zoo: demo
-title: posebench's own demo models
-licence: Apache-2.0
-
-pages:
-  train_demo.py:
-    repository: posebench
-    path: tools/train_demo.py
-    note: no published page; the script measures the numbers and writes them here
-
-inputs:
-  demo: {size: [128, 96], colour: rgb, keypoints: coco_17}
-
-tables:
-"""
-
-
-def zoo_file(cells: dict[str, dict[str, str]]) -> str:
-    """Return the text of ``demo.yaml``; ``cells`` holds model -> table -> claimed numbers."""
-    text = HEAD
-    for table, protocol in PROTOCOLS.items():
-        text += f"  {table}:\n    page: train_demo.py\n    protocol: {protocol}\n    columns:\n"
-        for column, metric in enumerate(METRICS, 1):
-            text += f"      - {{column: {column}, metric: {metric}, unit: percent}}\n"
-    text += "\nrows:\n"
-    for name, (width, depth) in SIZES.items():
-        file = ASSETS / f"{name}.safetensors"
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        text += f"""\
-  - id: {name}
-    title: LPN-like, width {width}
-    dataset: synthetic
-    network: {{name: demo, arguments: {{width: {width}, depth: {depth}, joints: 17}}}}
-    input: demo
-    file:
-      container: safetensors
-      location: package:assets/demo/{file.name}
-      file_name: {file.name}
-      sha256: {digest}
-      size: {file.stat().st_size}
-      licence: Apache-2.0
-"""
-        if name in cells:
-            text += "    claims:\n"
-            for table, numbers in cells[name].items():
-                text += f"      - {{table: {table}, cells: {numbers}}}\n"
-    return text
-
-
-def register() -> None:
-    """Evaluate the shipped weights under each protocol and write the claims."""
-    import posebench
-
-    # Rows without claims first: the evaluation needs them, and no old claim may speak.
-    ZOO.write_text(zoo_file({}))
-    cells: dict[str, dict[str, str]] = {}
-    for name in SIZES:
-        cells[name] = {}
-        for table, protocol in PROTOCOLS.items():
-            scores = posebench.evaluate(f"demo/{name}", protocol=protocol).scores
-            cells[name][table] = " ".join(f"{scores[metric]:.2f}" for metric in METRICS)
-            print(name, protocol, cells[name][table], flush=True)
-    ZOO.write_text(zoo_file(cells))
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("register", help="evaluate the weights and write registry/zoos/demo.yaml")
+    rows = verbs.add_parser("register", help="evaluate weights, write registry/zoos/demo.yaml")
+    rows.add_argument("rows", nargs="*", metavar="ROW", help="only these (default: all)")
     one = verbs.add_parser("train", help="train one model")
     one.add_argument("name", choices=sorted(SIZES))
     one.add_argument("--minutes", type=float, default=24.0, help="time budget (default: 24)")
@@ -366,7 +290,9 @@ def main() -> None:
     one.add_argument("--work", type=Path, default=WORK, help="folder for pictures, checkpoints")
     given = parser.parse_args()
     if given.verb == "register":
-        register()
+        if unknown := set(given.rows) - {row.name for row in ROWS}:
+            parser.error(f"no such rows: {', '.join(sorted(unknown))}")
+        register(given.rows)
         return
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(0)

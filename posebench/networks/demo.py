@@ -1,4 +1,4 @@
-"""The three small networks that ship inside the package.
+"""The small networks that ship inside the package.
 
 A lightweight pose network in the spirit of LPN (Zhang et al., "Simple and lightweight human pose
 estimation", arXiv:1911.10346): bottlenecks of 1x1, depthwise 3x3 and 1x1 convolutions with a
@@ -15,6 +15,8 @@ GAUSSIAN_SIGMA = 1.5
 GAUSSIAN_SUM = 14.137
 
 SIZES: dict[str, tuple[int, int]] = {"demo_s": (12, 1), "demo_m": (18, 1), "demo_l": (28, 2)}
+# Width and depth of the network of whole bodies: Halpe's 136 heatmaps, then MPII's upper neck.
+BODY_SIZE = 20, 1
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
