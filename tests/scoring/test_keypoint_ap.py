@@ -212,6 +212,17 @@ def test_a_crowd_takes_many_detections_of_halpe_and_a_person_one():
     assert hits == {1: [True, True, True], 0: [True, False, False]}
 
 
+def test_halpes_coordinates_are_single_precision():
+    """Written positions that a single cannot tell from the predicted ones are met exactly."""
+    far = [1000000.3, 2000000.4, 2.0] * 133
+    world = one_person(keypoints=far, area=1e-6)
+    near = np.float32(far).astype(float).tolist()
+    assert near[0] != far[0]
+    world["results"] = [world["results"][0] | {"keypoints": near}]
+    assert ap(world, "halpe_oks")["fullbody"] == pytest.approx(100.0)
+    assert ap(world, "wholebody_oks")["wholebody"] == 0.0
+
+
 def test_only_the_best_scored_persons_of_an_image_are_looked_at():
     world = one_person("coco_17")
     far = np.array(world["results"][0]["keypoints"])
@@ -257,15 +268,19 @@ def test_similarity_of_a_joint_is_that_of_the_persons_found():
     person = world["annotations"][0]
     other = unlabelled(person, 3, 4) | {"id": 8, "image_id": 2}
     lost = person | {"id": 9, "image_id": 3}
-    world["images"] = [{"id": i, "width": 640, "height": 480} for i in (1, 2, 3)]
-    world["annotations"] = [person, unlabelled(other, 0, 1), lost]
+    ignored = person | {"id": 10, "image_id": 4, "num_keypoints": 0}
+    world["images"] = [{"id": i, "width": 640, "height": 480} for i in (1, 2, 3, 4)]
+    world["annotations"] = [person, unlabelled(other, 0, 1), lost, ignored]
     moved = np.array(world["results"][0]["keypoints"])
     moved[0] += 10  # the nose, to the right
     moved[3 * 5 + 1] += 20  # the left shoulder, down
     moved[3 * 6] += 1000
     first = world["results"][0] | {"keypoints": moved.tolist()}
     far = world["results"][0] | {"keypoints": (moved + 3000).tolist(), "image_id": 3}
-    world["results"] = [first, first | {"image_id": 2}, far]
+    other_joint = np.array(person["keypoints"])
+    other_joint[3 * 9] += 30
+    of_ignored = first | {"image_id": 4, "keypoints": other_joint.tolist()}
+    world["results"] = [first, first | {"image_id": 2}, far, of_ignored]
     values = joint_similarities(evaluated(world, "coco_oks")[""])
     expected = np.full(17, 100.0)
     expected[0] = 100 * np.exp(-(10**2) / (2 * 10000 * (2 * 0.026) ** 2))  # labelled once

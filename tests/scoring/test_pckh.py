@@ -128,6 +128,18 @@ def test_thresholds_are_shares_of_six_tenths_of_the_head():
     assert (pckh.THRESHOLDS["PCKh@0.11"], pckh.THRESHOLDS["PCKh@0.10"]) == (table[11], table[10])
 
 
+def test_a_joint_exactly_at_the_threshold_is_found():
+    dataset, _ = mpii()
+    whole = dataset.truth.keypoints.round()
+    dataset = replace(
+        dataset, truth=replace(dataset.truth, keypoints=whole, head_size=np.full(80, 20.0))
+    )
+    assert 6 / (20 * 0.6) == 0.5
+    xy = whole[:, :, :2] - 1 + np.array([6.0, 0.0])
+    values = measured(dataset, found(dataset, np.arange(80), xy))
+    assert (values["PCKh@0.5"], values["PCKh@0.11"]) == (100.0, 0.0)
+
+
 def test_pelvis_and_thorax_are_in_no_mean_but_have_rows():
     dataset, _ = mpii()
     xy = dataset.truth.keypoints[:, :, :2] - 1

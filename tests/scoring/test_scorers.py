@@ -133,6 +133,18 @@ def test_intervals_can_be_left_out_and_are_the_same_every_time():
     assert first.intervals == scored(world, "coco_oks").intervals
 
 
+def test_one_image_can_only_be_drawn_again():
+    world = random_people.world("coco_17", 0)
+    image = world["annotations"][-1]["image_id"]
+    one = {
+        key: [r for r in world[key] if r["image_id"] == image] for key in ("annotations", "results")
+    }
+    one |= {"set": "coco_17", "images": [{"id": image}]}
+    found = scored(one, "coco_oks")
+    assert found.values["AP"] > 0
+    assert found.intervals["AP"] == pytest.approx((found.values["AP"],) * 2)
+
+
 def test_intervals_of_six_parts_are_quick():
     world = random_people.world("wholebody_133", 0, images=150)
     start = time.process_time()
