@@ -12,11 +12,14 @@ import pytest
 import torch
 
 import posebench
+from posebench.datasets.body_files import MPII_POINTS
 from posebench.datasets.synthetic import draw
+from posebench.datasets.synthetic_body import draw_body
 from posebench.keypoints import keypoint_set
 from posebench.networks.demo import GAUSSIAN_SIGMA, GAUSSIAN_SUM, SIZES, DemoNet
 
 NAMES = ("demo_s", "demo_m", "demo_l")
+BODY_ROWS = ("demo_body_halpe_136", "demo_body_halpe_26", "demo_body_wholebody_133")
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 PICTURES = 40
 
@@ -61,18 +64,21 @@ def _peaks(maps: torch.Tensor) -> np.ndarray:
 
 
 def test_there_are_three_runnable_models_of_rising_size(entries) -> None:
-    assert tuple(entries) == NAMES == tuple(SIZES)
+    assert tuple(entries)[:3] == NAMES == tuple(SIZES)
     assert all(entry.status == "runnable" for entry in entries.values())
     sizes = [entries[name].checkpoint.size for name in NAMES]
     assert sizes == sorted(sizes)
     assert sizes[-1] < 1_500_000
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_file_is_the_one_the_registry_names(entries, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [(name, name) for name in (*NAMES, "demo_mpii")] + [(row, "demo_body") for row in BODY_ROWS],
+)
+def test_file_is_the_one_the_registry_names(entries, name: str, file: str) -> None:
     checkpoint = entries[name].checkpoint
-    assert checkpoint.location == f"package:assets/demo/{name}.safetensors"
-    data = Path(str(files("posebench") / "assets" / "demo" / f"{name}.safetensors")).read_bytes()
+    assert checkpoint.location == f"package:assets/demo/{file}.safetensors"
+    data = Path(str(files("posebench") / "assets" / "demo" / f"{file}.safetensors")).read_bytes()
     assert hashlib.sha256(data).hexdigest() == checkpoint.sha256
     assert len(data) == checkpoint.size
 
@@ -142,3 +148,61 @@ def test_each_map_sums_to_an_ideal_gaussian() -> None:
     ideal = np.exp(-(x**2 + y**2) / (2 * GAUSSIAN_SIGMA**2)).sum()
     assert pytest.approx(ideal, rel=1e-3) == GAUSSIAN_SUM
     assert torch.allclose(maps.sum((2, 3)), torch.tensor(GAUSSIAN_SUM), rtol=1e-5)
+
+
+# --- whole bodies -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bodies() -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """Crops (N, 3, 192, 144), 137 points in heatmap cells (N, 137, 2), labels (N, 137)."""
+    crops, points, labels = [], [], []
+    for index in range(24):
+        scene = draw_body("val", index)
+        for person in scene.persons:
+            if not person.labelled:
+                continue
+            x, y, w, h = person.box
+            zoom = 144 / (max(w - 1, (h - 1) * 0.75) * 1.25)
+            centre = x + (w - 1) / 2, y + (h - 1) / 2
+            matrix = np.array([[zoom, 0, 72 - zoom * centre[0]], [0, zoom, 96 - zoom * centre[1]]])
+            crops.append(cv2.warpAffine(scene.image, matrix, (144, 192))[:, :, ::-1] / 255.0)
+            own = np.array(person.points, float)
+            points.append((own[:, :2] / 8 * zoom + matrix[:, 2]) / 4)
+            labels.append(own[:, 2])
+    images = (torch.from_numpy(np.stack(crops)).float() - MEAN) / STD
+    return images.permute(0, 3, 1, 2), np.stack(points), np.stack(labels)
+
+
+def test_body_network_finds_every_part(bodies) -> None:
+    images, points, labels = bodies
+    with torch.no_grad():
+        peaks = _peaks(posebench.load_model("demo/demo_body_halpe_136").network(images))
+    far = np.linalg.norm(peaks - points[:, :136], axis=2)
+    near = (far < 1.5) & (labels[:, :136] == 2)
+    least = {"body": (0, 26, 0.75), "face": (26, 94, 0.8), "hands": (94, 136, 0.5)}
+    for start, stop, share in least.values():
+        assert near[:, start:stop].sum() / (labels[:, start:stop] == 2).sum() > share
+
+
+def test_mpii_network_is_the_body_network_but_for_its_last_layer(bodies) -> None:
+    """The same maps where both have them: right ankle first, head top tenth."""
+    body = posebench.load_model("demo/demo_body_halpe_136").network
+    mpii = posebench.load_model("demo/demo_mpii").network
+    with torch.no_grad():
+        maps, own = body(bodies[0][:4]), mpii(bodies[0][:4])
+    shared = [k for k in range(16) if MPII_POINTS[k] < 136]
+    assert len(shared) == 15
+    assert torch.allclose(maps[:, [MPII_POINTS[k] for k in shared]], own[:, shared], atol=1e-5)
+    far = np.linalg.norm(_peaks(own)[:, 8] - bodies[1][:4, 136], axis=1)
+    assert (far[bodies[2][:4, 136] == 2] < 2.5).all()
+
+
+def test_body_rows_share_one_small_file(entries) -> None:
+    assert {entries[row].checkpoint.sha256 for row in BODY_ROWS} == {
+        entries[BODY_ROWS[0]].checkpoint.sha256
+    }
+    for name in ("demo_mpii", BODY_ROWS[0]):
+        assert entries[name].checkpoint.size < 600_000
+    sets = [keypoint_set(entries[row].input.keypoints).name for row in (*BODY_ROWS, "demo_mpii")]
+    assert sets == ["halpe_136"] * 3 + ["mpii_16"]

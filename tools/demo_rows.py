@@ -66,8 +66,7 @@ class DemoRow:
         name: Its id.
         title: Shown in listings.
         dataset: That it is evaluated on.
-        size: Width and depth of the network.
-        joints: Number of heatmaps.
+        network: Its name and arguments, as YAML.
         tables: What is claimed; the first is primary.
         input: Name of its input.
         checkpoint: Name of the shipped file, where other rows share it.
@@ -76,11 +75,15 @@ class DemoRow:
     name: str
     title: str
     dataset: str
-    size: tuple[int, int]
-    joints: int
+    network: str
     tables: tuple[str, ...]
     input: str
     checkpoint: str | None = None
+
+
+def _demo(size: tuple[int, int], joints: int) -> str:
+    width, depth = size
+    return f"{{name: demo, arguments: {{width: {width}, depth: {depth}, joints: {joints}}}}}"
 
 
 _PARTS = ("body/AP", "foot/AP", "face/AP")
@@ -98,18 +101,18 @@ TABLES = {
 _BODY = f"drawn whole bodies, width {BODY_SIZE[0]}"
 ROWS = (
     *(
-        DemoRow(name, f"LPN-like, width {size[0]}", "synthetic", size, 17,
+        DemoRow(name, f"LPN-like, width {size[0]}", "synthetic", _demo(size, 17),
                 ("gt_flip", "gt_noflip", "det_flip"), "demo")
         for name, size in SIZES.items()
     ),
-    DemoRow("demo_mpii", f"{_BODY}, MPII's joints", "synthetic_mpii", BODY_SIZE, 16,
-            ("mpii",), "demo_mpii"),
+    DemoRow("demo_mpii", f"{_BODY}, MPII's joints", "synthetic_mpii",
+            _demo(BODY_SIZE, 16), ("mpii",), "demo_mpii"),
     DemoRow("demo_body_halpe_136", f"{_BODY}, Halpe's 136 keypoints", "synthetic_halpe_136",
-            BODY_SIZE, 136, ("halpe_136",), "demo_body", "demo_body"),
+            _demo(BODY_SIZE, 136), ("halpe_136",), "demo_body", "demo_body"),
     DemoRow("demo_body_halpe_26", f"{_BODY}, Halpe's first 26 keypoints", "synthetic_halpe_26",
-            BODY_SIZE, 136, ("halpe_26",), "demo_body", "demo_body"),
+            _demo(BODY_SIZE, 136), ("halpe_26",), "demo_body", "demo_body"),
     DemoRow("demo_body_wholebody_133", f"{_BODY}, COCO-WholeBody's keypoints",
-            "synthetic_wholebody", BODY_SIZE, 136, ("wholebody",), "demo_body", "demo_body"),
+            "synthetic_wholebody", _demo(BODY_SIZE, 136), ("wholebody",), "demo_body", "demo_body"),
 )  # fmt: skip
 
 
@@ -169,10 +172,8 @@ def zoo_file(cells: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _row(row: DemoRow, cells: Mapping[str, str]) -> Iterator[str]:
-    width, depth = row.size
-    arguments = f"{{width: {width}, depth: {depth}, joints: {row.joints}}}"
     yield f"  - id: {row.name}\n    title: {row.title}\n    dataset: {row.dataset}\n"
-    yield f"    network: {{name: demo, arguments: {arguments}}}\n    input: {row.input}\n"
+    yield f"    network: {row.network}\n    input: {row.input}\n"
     if row.checkpoint:
         yield f"    checkpoint: {row.checkpoint}\n"
     else:
