@@ -20,6 +20,7 @@ VERBS = {
     "merge": "join the shares of `eval --shard` into one record",
     "explain": "which choices of evaluation stand between a claim and another protocol",
     "demo": "evaluate and time the shipped models on drawn images, and write a page",
+    "speed": "time models, the network alone and from image file to keypoints",
     "verify": "hold networks and file formats against what the zoos' own code computed",
     "fetch": "download weights and datasets, checked and resumable",
     "cache": "the fetched weights: list, verify, prune",

@@ -60,7 +60,7 @@ def _positions(offset: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     tap = torch.arange(KERNEL).to(offset) - PADDING
     y = torch.arange(rows).to(offset) * stride
     x = torch.arange(columns).to(offset) * stride
-    shifts = offset.view(n, KERNEL, KERNEL, 2, rows, columns)
+    shifts = offset.reshape(n, KERNEL, KERNEL, 2, rows, columns)
     at_y = shifts[:, :, :, 0] + tap.view(-1, 1, 1, 1) + y.view(-1, 1)
     at_x = shifts[:, :, :, 1] + tap.view(-1, 1, 1) + x
     return at_y.reshape(n, KERNEL * KERNEL, -1), at_x.reshape(n, KERNEL * KERNEL, -1)

@@ -18,8 +18,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from posebench.records.files import write_whole
+from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import SCHEMA_VERSION, Record
+from posebench.types.timing import SpeedCell
 
 KINDS = ("eval", "speed")
 
@@ -68,11 +70,21 @@ def from_json(content: Any, *, source: str = "The record") -> Record:
 
 def file_name(record: Record) -> Path:
     """Return where ``save`` puts a record, relative to the output folder."""
+    if record.cell:
+        return speed_file_name(record.entry, record.cell)
     device = record.timings.device if record.timings else record.environment.device
     protocol = record.protocol.key if record.protocol else "none"
     name = f"{record.kind}-{_slug(protocol)}-{_slug(device)}-{_identity(record)[:8]}.json"
     dataset = record.dataset.id if record.dataset else record.entry.dataset
     return Path(record.entry.zoo, record.entry.id, _slug(dataset), name)
+
+
+def speed_file_name(entry: Entry, cell: SpeedCell) -> Path:
+    """Return where the record of a timing goes, which is known before anything is timed."""
+    parts = json.dumps([entry.key, cell.model_dump(mode="json")], sort_keys=True)
+    name = hashlib.sha256(parts.encode()).hexdigest()[:8]
+    device = _slug(cell.device)
+    return Path(entry.zoo, entry.id, _slug(entry.dataset), f"speed-{device}-{name}.json")
 
 
 def save(record: Record, output: Path) -> Path:

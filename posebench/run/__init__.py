@@ -11,6 +11,7 @@ _HOMES = {
     "load_model": "posebench.run.evaluation",
     "evaluate": "posebench.run.evaluation",
     "demo": "posebench.run.demonstration",
+    "measure_speed": "posebench.run.speed",
 }
 __all__ = list(_HOMES)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from posebench.run.catalogue import list_entries
 from posebench.run.evaluation import evaluate, load_model
 from posebench.run.outcome import ProgressOf
-from posebench.speed.timing import measure_forward
+from posebench.speed.forward import measure_forward
 from posebench.types.record import Record
 
 ZOO = "demo"

@@ -11,6 +11,7 @@ from pydantic import Field
 from posebench.types.base import Frozen
 from posebench.types.entry import Claim, Entry
 from posebench.types.protocol import Protocol
+from posebench.types.timing import Machine, SpeedCell, Timings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,28 +115,6 @@ class BoxInfo(Frozen):
     box_ap: float | None = None
 
 
-class Timings(Frozen):
-    """How long it took.
-
-    Attributes:
-        batch_size: Persons a forward pass.
-        scope: What was inside the clock.
-        seconds: Raw samples: one per timed iteration.
-        persons_per_second: Batch size over the median sample.
-        relative_iqr: Interquartile range over the median.
-    """
-
-    scope: Literal["forward", "end to end"]
-    batch_size: int
-    seconds: tuple[float, ...]
-    persons_per_second: float
-    relative_iqr: float
-    device: str
-    threads: int
-    parameters: int
-    gmacs: float | None = None
-
-
 class Environment(Frozen):
     """What ran it; no host names and no paths.
 
@@ -165,6 +144,11 @@ class Record(Frozen):
         coverage: Share of the network's weights that came from the checkpoint.
         claims: One result for each accuracy claim of the entry.
         beside: The dataset's official scorer, where the primary protocol uses another.
+        timings: Of the network alone.
+        end_to_end: From image file to keypoints; None where that was not timed.
+        cell: What a timing was asked to do; two records with the same one measure the same.
+        machine: What was timed on.
+        failure: Why a timing gave no figure (out of memory, a crash, wrong outputs).
         command: The command that makes this record again, paths reduced to file names.
     """
 
@@ -186,6 +170,10 @@ class Record(Frozen):
     checkpoint_sha256: str | None = None
     predictions_sha256: str | None = None
     timings: Timings | None = None
+    end_to_end: Timings | None = None
+    cell: SpeedCell | None = None
+    machine: Machine | None = None
+    failure: str | None = None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
     environment: Environment
@@ -210,12 +198,18 @@ class Record(Frozen):
         }
         if self.claims:
             found = [_claim_row(result) for result in self.claims]
-        elif self.timings:
-            found = [_row("persons/s", self.timings.persons_per_second, None)]
+        elif self.kind == "speed":
+            found = self._speed_rows()
         else:
             found = [_row(n, value, self.intervals.get(n)) for n, value in self.scores.items()]
         rows = [shared | {k: v for k, v in row.items() if v is not None} for row in found]
         return [{column: row.get(column) for column in FRAME_COLUMNS} for row in rows]
+
+    def _speed_rows(self) -> list[dict[str, Any]]:
+        if self.failure:
+            return [_row("persons/s", None, None) | {"verdict": f"failed: {self.failure}"}]
+        timed = (("persons/s", self.timings), ("persons/s end to end", self.end_to_end))
+        return [_row(name, t.persons_per_second, None) for name, t in timed if t]
 
     def to_frame(self) -> pd.DataFrame:
         """Return ``rows`` as a pandas table."""

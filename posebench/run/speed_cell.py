@@ -1,0 +1,245 @@
+"""One model timed in one way, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from posebench.adapters import load_model
+from posebench.inference.crop import self_test
+from posebench.records.environment import environment
+from posebench.records.store import save
+from posebench.registry import Registry, load_registry
+from posebench.run import fill
+from posebench.run.protocols import claim_protocols, common_protocol
+from posebench.speed.accelerator import Meter
+from posebench.speed.complexity import Complexity, complexity
+from posebench.speed.end_to_end import time_end_to_end
+from posebench.speed.forward import Prepared, WrongOutputs, prepare, time_forward
+from posebench.speed.machine import (
+    FOREIGN,
+    Usage,
+    cores,
+    governor,
+    load_average,
+    processor_name,
+)
+from posebench.speed.samples import draw_images, given_images
+from posebench.types.entry import Entry
+from posebench.types.errors import UserError
+from posebench.types.model import PoseModel
+from posebench.types.record import Record
+from posebench.types.timing import AcceleratorState, Machine, SpeedCell, Timings
+
+GAIN = 0.8  # of the recomputable weights: activations neither vanish nor overflow
+RANDOM = "random weights: the outputs mean nothing, the speed does not depend on them"
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+
+
+@dataclass(frozen=True)
+class SpeedJob:
+    """What a process is asked to time.
+
+    Attributes:
+        model: ``zoo/id``.
+        cell: How.
+        registry: Folders of further rows.
+        images: Folder of image files; None for drawn ones.
+        command: For the record.
+    """
+
+    model: str
+    cell: SpeedCell
+    registry: Sequence[Path] = ()
+    images: Path | None = None
+    command: str = ""
+
+
+@dataclass(eq=False)
+class Findings:
+    """What has been found so far: a failure keeps what came before it."""
+
+    forward: Timings | None = None
+    end_to_end: Timings | None = None
+    failure: str | None = None
+    notes: list[str] = field(default_factory=list)
+    states: tuple[AcceleratorState, ...] = ()
+    coverage: float | None = None
+    checkpoint: tuple[str | None, str | None] = (None, None)
+
+
+def in_child(job: SpeedJob, output: Path) -> None:
+    """Time, and write the record; whatever is printed goes to stderr."""
+    os.dup2(2, 1)
+    save(measure_cell(job), output)
+
+
+def measure_cell(job: SpeedJob) -> Record:
+    """Time a model in this process.
+
+    What goes wrong with the model (too little memory, wrong outputs, something torch cannot do)
+    becomes the record's failure.
+    """
+    registry = load_registry(tuple(job.registry))
+    entry, cell = registry.find(job.model), job.cell
+    torch.set_num_threads(cell.threads)
+    torch.backends.cudnn.benchmark = True
+    meter = _meter(cell)
+    load, before = load_average(), Usage.now()
+    found = Findings()
+    try:
+        _measure(job, entry, registry, meter, found)
+    except WrongOutputs as error:
+        found.failure = str(error)
+    except (RuntimeError, MemoryError, NotImplementedError, UserError) as error:
+        found.failure = failure_words(error, cell)
+    foreign = before.foreign(Usage.now())
+    machine = _machine(cell, meter, load, foreign, found.states)
+    return record_of(job, entry, found, machine)
+
+
+def _measure(
+    job: SpeedJob, entry: Entry, registry: Registry, meter: Meter, found: Findings
+) -> None:
+    cell = job.cell
+    model = weighted(load_model(entry, allow_random=True))
+    found.notes += model.notes
+    found.coverage = model.coverage.fraction if model.coverage else None
+    found.checkpoint = (model.checkpoint_name, model.checkpoint_sha256)
+    cost = complexity(entry)
+    prepared = prepare(model, cell)
+    found.notes += prepared.model.notes[len(model.notes) :]
+    del model
+    found.forward, found.states = time_forward(prepared, cell, cost, meter)
+    if cell.method == "gluoncv":
+        return
+    if entry.input.crop == "whole_image":
+        found.notes.append("takes whole images, one at a time: not timed end to end")
+        return
+    with tempfile.TemporaryDirectory(prefix="posebench-") as folder:
+        found.end_to_end = _end_to_end(job, entry, registry, prepared, cost, found, Path(folder))
+
+
+def _end_to_end(
+    job: SpeedJob,
+    entry: Entry,
+    registry: Registry,
+    prepared: Prepared,
+    cost: Complexity,
+    found: Findings,
+    folder: Path,
+) -> Timings:
+    own = claim_protocols(entry, registry) or (common_protocol(entry, registry),)
+    protocol = own[0].model_copy(update={"flip": job.cell.flip})
+    paths = given_images(job.images) if job.images else draw_images(folder)
+    assert found.forward is not None
+    forward = found.forward.percentiles["p50"]
+    return time_end_to_end(prepared, protocol, job.cell, cost, paths, forward)
+
+
+def weighted(model: PoseModel) -> PoseModel:
+    """Give a network without a file weights under which its outputs stay finite, and say so."""
+    if model.coverage is not None:
+        return model
+    with torch.no_grad():
+        for name, tensor in model.network.state_dict().items():
+            values = np.asarray(fill.parameter(name, tuple(tensor.shape), GAIN))
+            tensor.copy_(torch.from_numpy(values))
+    return replace(model, notes=(*model.notes, RANDOM))
+
+
+def failure_words(error: Exception, cell: SpeedCell) -> str:
+    """Say in one line why nothing was timed."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    if short or any(words in first.lower() for words in NO_MEMORY):
+        return f"out of memory at a batch of {cell.batch_size}"
+    return f"{type(error).__name__}: {first}" if not isinstance(error, UserError) else first
+
+
+def _meter(cell: SpeedCell) -> Meter:
+    if cell.device == "cpu":
+        return Meter.of("")
+    return Meter.of(str(torch.cuda.get_device_properties(cell.device).uuid))
+
+
+def _machine(
+    cell: SpeedCell,
+    meter: Meter,
+    load: float | None,
+    foreign: float | None,
+    states: tuple[AcceleratorState, ...],
+) -> Machine:
+    on_gpu = cell.device != "cpu"
+    driver = meter.driver() if on_gpu else None
+    software = [f"driver {driver}"] * bool(driver) + [f"CUDA {torch.version.cuda}"] * on_gpu
+    return Machine(
+        processor=processor_name(),
+        cores=cores(),
+        governor=governor(),
+        load_average=load,
+        foreign_cores=foreign,
+        threads=torch.get_num_threads(),
+        interop_threads=torch.get_num_interop_threads(),
+        accelerator=f"{cell.hardware} ({', '.join(software)})" if on_gpu else None,
+        cudnn_benchmark=torch.backends.cudnn.benchmark if on_gpu else None,
+        tf32=cell.form.precision == "tf32" if on_gpu else None,
+        states=states if on_gpu else (),
+    )
+
+
+def machine_flags(machine: Machine) -> tuple[str, ...]:
+    """Say what else the machine did meanwhile."""
+    found = []
+    foreign = machine.foreign_cores
+    if foreign is not None and foreign > FOREIGN * machine.cores:
+        found.append(f"other processes kept {foreign:.1f} of {machine.cores} cores busy")
+    reasons = dict.fromkeys(reason for state in machine.states for reason in state.throttled)
+    if reasons:
+        found.append(f"the accelerator was slowed down: {', '.join(reasons)}")
+    guests = max((state.foreign_processes or 0 for state in machine.states), default=0)
+    if guests:
+        found.append(f"{guests} other processes held memory on the accelerator")
+    return tuple(found)
+
+
+def record_of(
+    job: SpeedJob, entry: Entry, found: Findings, machine: Machine | None = None
+) -> Record:
+    """Put a cell's findings into a record."""
+    flags = machine_flags(machine) if machine else ()
+
+    def flagged(timings: Timings | None) -> Timings | None:
+        if timings is None or not flags:
+            return timings
+        return timings.model_copy(update={"flags": (*timings.flags, *flags)})
+
+    cell = job.cell
+    return Record(
+        kind="speed",
+        entry=entry,
+        timings=flagged(found.forward),
+        end_to_end=flagged(found.end_to_end),
+        cell=cell,
+        machine=machine,
+        failure=found.failure,
+        coverage=found.coverage,
+        checkpoint_name=found.checkpoint[0],
+        checkpoint_sha256=found.checkpoint[1],
+        notes=tuple(found.notes),
+        environment=environment(
+            device=cell.device,
+            threads=cell.threads,
+            batch_size=cell.batch_size,
+            crop_self_test=self_test(),
+        ),
+        command=job.command,
+        created=datetime.now(timezone.utc),
+    )
