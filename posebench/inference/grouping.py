@@ -272,39 +272,40 @@ def _best_cells(
     below that level can be better, and the search need not go there.
     """
     heat, tags = maps.heat[joint].flatten(), maps.tags[:, joint].flatten(1)
-    best: list[tuple[int, int, int, float]] = []
+    best = dict.fromkeys(persons, (0.0, -1))
+    above = torch.inf
     for level in SALVAGE_LEVELS:
-        cells = (heat >= level if level else heat > 0).nonzero()[:, 0]
-        if not len(cells):
-            continue
-        left = []
-        for person, at, score in _scored(heat[cells], tags[:, cells], persons, tag):
-            if score > 0 and score >= level:
-                best.append((person, joint, int(cells[at]), score))
-            else:
-                left.append(person)
-        persons = left
+        cells = ((heat < above) & (heat >= level if level else heat > 0)).nonzero()[:, 0]
+        for person, score, cell in _scored(heat, tags, cells, persons, tag):
+            known, place = best[person]
+            if score > known or (score == known and cell < place):
+                best[person] = score, cell
+        persons, above = [person for person in persons if best[person][0] < level], level
         if not persons:
             break
-    return best
+    return [(person, joint, cell, score) for person, (score, cell) in best.items() if score > 0]
 
 
 def _scored(
-    heat: Tensor, tags: Tensor, persons: list[int], tag: Tensor
-) -> Iterator[tuple[int, int, float]]:
-    """Each person's best of some cells, the first of equal ones: (person, which, score).
+    heat: Tensor, tags: Tensor, cells: Tensor, persons: list[int], tag: Tensor
+) -> Iterator[tuple[int, float, int]]:
+    """Each person's best of some cells, the first of equal ones: (person, score, cell).
 
     Args:
-        heat: (n,).
-        tags: (D, n).
+        heat: (H W,).
+        tags: (D, H W).
+        cells: (n,), rising.
         persons: Rows of ``tag``, some at a time so that memory stays bounded.
         tag: (P, D) mean tags.
     """
-    some = max(MOST_SCORED // len(heat), 1)
+    if not len(cells):
+        return
+    here, planes = heat[cells], tags[:, cells]
+    some = max(MOST_SCORED // len(cells), 1)
     for first in range(0, len(persons), some):
         rows = persons[first : first + some]
-        squared = torch.zeros(len(rows), len(heat), device=heat.device)
-        for plane, mean in zip(tags, tag[rows].T, strict=True):
+        squared = torch.zeros(len(rows), len(cells), device=heat.device)
+        for plane, mean in zip(planes, tag[rows].T, strict=True):
             squared += (plane - mean[:, None]).square_()
-        scores, at = (heat - squared.sqrt_().round_()).max(dim=1)
-        yield from zip(rows, at.tolist(), scores.tolist(), strict=True)
+        scores, at = (here - squared.sqrt_().round_()).max(dim=1)
+        yield from zip(rows, scores.tolist(), cells[at].tolist(), strict=True)

@@ -258,8 +258,9 @@ def test_a_level_is_left_only_when_nothing_below_can_be_better():
     assert found.joint_scores[0, 1] == pytest.approx(0.07)
 
 
-def test_of_equal_cells_the_first_is_taken_though_its_heat_is_the_level(monkeypatch):
-    monkeypatch.setattr(grouping, "SALVAGE_LEVELS", (0.0625, 0.0))
+@pytest.mark.parametrize("levels", [(0.0625, 0.0), (0.1, 0.05, 0.0), (0.0,)])
+def test_of_equal_cells_the_first_is_taken_wherever_the_levels_lie(monkeypatch, levels):
+    monkeypatch.setattr(grouping, "SALVAGE_LEVELS", levels)
     heat = torch.zeros(2, 9, 9)
     tags = torch.zeros(1, 2, 9, 9)
     heat[0, 2, 2] = 0.8
