@@ -38,6 +38,8 @@ pages:
 
 inputs:
   demo: {size: [128, 96], colour: rgb, keypoints: coco_17}
+  # Whole images, the shorter side at 192 px.
+  demo_whole: {size: [192, 192], crop: whole_image, padding: 1.0, exif: apply, stride: 2}
   demo_body: {size: [192, 144], colour: rgb, keypoints: halpe_136}
   # MPII's scale is the larger side of a person: the crop is square.
   demo_mpii: {size: [192, 192], colour: rgb, keypoints: mpii_16}
@@ -91,6 +93,8 @@ TABLES = {
     "gt_flip": Table("demo_gt_flip@1"),
     "gt_noflip": Table("demo_gt_noflip@1"),
     "det_flip": Table("demo_det_flip@1"),
+    "whole_flip": Table("demo_whole_flip@1"),
+    "whole_noflip": Table("demo_whole_noflip@1"),
     "mpii": Table("demo_mpii@1", ("PCKh@0.5", "PCKh@0.11")),
     "halpe_136": Table("demo_halpe_gt_flip@1", ("fullbody/AP", *_PARTS, "hand/AP")),
     "halpe_26": Table("demo_halpe_26_gt_flip@1"),
@@ -105,6 +109,8 @@ ROWS = (
                 ("gt_flip", "gt_noflip", "det_flip"), "demo")
         for name, size in SIZES.items()
     ),
+    DemoRow("demo_bottom_up", "bottom-up, grouped by tags", "synthetic",
+            "{name: demo_bottom_up, arguments: {}}", ("whole_flip", "whole_noflip"), "demo_whole"),
     DemoRow("demo_mpii", f"{_BODY}, MPII's joints", "synthetic_mpii",
             _demo(BODY_SIZE, 16), ("mpii",), "demo_mpii"),
     DemoRow("demo_body_halpe_136", f"{_BODY}, Halpe's 136 keypoints", "synthetic_halpe_136",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from posebench.adapters.catalogue import find_adapter
 from posebench.adapters.copies import Origin, origin_of
+from posebench.checkpoints.cache import Cache
+from posebench.checkpoints.download_drive import drive_page
 from posebench.networks import STRIDES, build_network
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
@@ -18,11 +20,6 @@ if TYPE_CHECKING:
 PACKAGE = "package:"
 NATIVE = "native"
 RANDOM_SEED = 0
-# What a location's scheme stands for on the web.
-PAGES = {
-    "gdrive:": "https://drive.google.com/file/d/",
-    "gdrive-folder:": "https://drive.google.com/drive/folders/",
-}
 
 
 def load_model(
@@ -36,7 +33,7 @@ def load_model(
     Args:
         entry: The registry row.
         checkpoint: The file, in the format its zoo publishes; None for weights that posebench
-            ships, or for entries that need none.
+            ships, that ``posebench fetch`` brought into the cache, or for entries that need none.
         allow_random: Give random weights (always the same) where no file is at hand, for
             timing.
 
@@ -48,11 +45,12 @@ def load_model(
         UserError: No file, a wrong or damaged one, or one that does not fit the network.
     """
     network = _build(entry)
-    path = checkpoint if checkpoint is not None else _shipped(entry.checkpoint)
+    held = Cache().find(entry.checkpoint) if checkpoint is None else None
+    path = checkpoint or _shipped(entry.checkpoint) or (held.path if held else None)
     if path is None:
         if allow_random or entry.checkpoint.container == "none":
             return PoseModel(network=network, entry=entry)
-        raise UserError(f"{entry.key} needs its weights file.", _where(entry.checkpoint))
+        raise UserError(f"{entry.key} needs its weights file.", _where(entry))
 
     # not above: building and refusing work without the readers' libraries
     from posebench.adapters.repair import repaired
@@ -62,7 +60,8 @@ def load_model(
     known = entry.checkpoint
     origin = _origin(path)
     if origin is None:
-        verify_file(path, sha256=known.sha256, size=known.size, sha1=known.sha1)
+        sha256 = known.sha256 or (held.sha256 if held else None)
+        verify_file(path, sha256=sha256, size=known.size, sha1=known.sha1)
     else:
         origin.check(known, path)
     # a copy of ours has the network's own names already
@@ -134,13 +133,14 @@ def _shipped(checkpoint: Checkpoint) -> Path | None:
     return path
 
 
-def _where(checkpoint: Checkpoint) -> str:
+def _where(entry: Entry) -> str:
     """Say where the file is published and how to hand it over."""
-    location = checkpoint.location
-    if location is None:
+    checkpoint = entry.checkpoint
+    if checkpoint.location is None:
         return "Nobody published it where posebench knows; pass yours with --checkpoint FILE."
-    for scheme, page in PAGES.items():
-        if location.startswith(scheme):
-            location = page + location.removeprefix(scheme)
+    location = drive_page(checkpoint.location)
     file = f" ({checkpoint.file_name})" if checkpoint.file_name else ""
-    return f"Download it from {location}{file} and pass it with --checkpoint FILE."
+    return (
+        f"`posebench fetch {entry.key}` gets it, or download it from {location}{file} and pass it "
+        "with --checkpoint FILE."
+    )

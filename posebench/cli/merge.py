@@ -11,11 +11,7 @@ from posebench.cli.common import Parser
 from posebench.cli.eval import show
 from posebench.cli.progress import progress
 
-EXAMPLES = (
-    "posebench eval --model demo_s --shard 1/2 --output one",
-    "posebench eval --model demo_s --shard 2/2 --output two",
-    "posebench merge one/parts two/parts",
-)
+EXAMPLES = ("posebench merge one/parts two/parts --output results",)
 PATHS = {
     "checkpoint": "the published weights",
     "data-root": "folder with annotations/ and the images",

@@ -70,19 +70,35 @@ def evaluation_text(record: Record) -> str:
     parts = [_what(record)]
     if record.claims:
         parts.append(claims_table([record]))
-    scores = _scores(record.scores)
+    parts.append(scores_text(record.scorer or "", record.scores))
+    parts += [scores_text(f"{o.scorer}, the official one", o.scores) for o in record.beside]
     meaning = "no claim: nothing was published under this protocol on this dataset."
     for first in record.claims[:1]:
         meaning = f"{first.verdict}. {verdict_words(first, record)}"
-    official = [(f"by {other.scorer}", _scores(other.scores)) for other in record.beside]
-    parts.append(facts([("scores", scores), *official, ("verdict", meaning)]))
+    parts.append(facts([("verdict", meaning)]))
     return "\n\n".join(parts)
 
 
-def _scores(values: Mapping[str, float | None]) -> str:
-    """Metric and value, without the single joints: those stand in the record."""
-    shown = {name: value for name, value in values.items() if not is_joint_metric(name)}
-    return "  ".join(f"{name} {number(value)}" for name, value in shown.items())
+def scores_text(scorer: str, values: Mapping[str, float | None]) -> str:
+    """A line a part of the body, a column a metric; single joints stand in the record."""
+    rows: dict[str, dict[str, str]] = {}
+    for name, value in values.items():
+        if not is_joint_metric(name):
+            part, metric = _part_and_metric(name)
+            rows.setdefault(part, {})[metric] = number(value)
+    columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    cells = [(part, *(row.get(column, "") for column in columns)) for part, row in rows.items()]
+    if list(rows) == [""]:  # nothing but the whole person: no column for parts
+        return f"scored by {scorer}\n" + table(columns, [row[1:] for row in cells], right=columns)
+    return f"scored by {scorer}\n" + table(("part", *columns), cells, right=columns)
+
+
+def _part_and_metric(name: str) -> tuple[str, str]:
+    """``body/AP`` -> body, AP; ``PCKh@0.5/head`` -> PCKh@0.5, head; ``AP`` -> nothing, AP."""
+    first, _, second = name.partition("/")
+    if first.startswith("PCKh"):
+        return first, second or "mean"
+    return (first, second) if second else ("", first)
 
 
 def _what(record: Record) -> str:

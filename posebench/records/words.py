@@ -75,9 +75,14 @@ def is_subset(record: Record) -> bool:
     return record.dataset is not None and not record.dataset.complete
 
 
+# The joints and pairs of joints that MPII's tables have a column for.
+PCKH_GROUPS = ("head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+
 def is_joint_metric(name: str) -> bool:
-    """Whether a metric speaks of one keypoint, such as ``similarity/nose``."""
-    return name.startswith("similarity/")
+    """Whether a metric speaks of one keypoint that no table publishes: ``similarity/nose``."""
+    metric, _, what = name.partition("/")
+    return metric == "similarity" or (metric.startswith("PCKh") and what not in ("", *PCKH_GROUPS))
 
 
 def axis_words(protocol: Protocol, axis: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from posebench.adapters import ADAPTERS
+from posebench.checkpoints.cache import Cache
 from posebench.networks import NETWORKS
 from posebench.registry import Registry, load_registry
 from posebench.types.entry import Entry
@@ -63,8 +64,8 @@ def status_of(entry: Entry, registry: Registry) -> str:
     if missing_parts(entry, registry):
         return "not built yet"
     location = entry.checkpoint.location or ""
-    shipped = location.startswith(PACKAGE) or entry.checkpoint.container == "none"
-    return "runnable" if shipped else "needs checkpoint"
+    here = location.startswith(PACKAGE) or entry.checkpoint.container == "none"
+    return "runnable" if here or Cache().find(entry.checkpoint) else "needs checkpoint"
 
 
 def missing_parts(entry: Entry, registry: Registry) -> list[str]:

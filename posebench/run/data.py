@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import platformdirs
-
+from posebench.checkpoints.cache import cache_folder
 from posebench.datasets.coco import restrict
 from posebench.datasets.detections import Detections, read_detections
 from posebench.datasets.readers import READERS
@@ -18,7 +17,6 @@ from posebench.types.dataset import DatasetSpec
 from posebench.types.errors import UserError
 
 DATA_ROOT = "POSEBENCH_DATA"
-CACHE = "POSEBENCH_CACHE"
 
 
 @dataclass(frozen=True)
@@ -103,12 +101,6 @@ class Sources:
                 f"Check --data-root and {DATA_ROOT}.",
             )
         return root.joinpath(*parts)
-
-
-def cache_folder() -> Path:
-    """Folder for what posebench draws or fetches: ``POSEBENCH_CACHE`` or the user's cache."""
-    named = os.environ.get(CACHE)
-    return Path(named) if named else Path(platformdirs.user_cache_dir("posebench"))
 
 
 def data_root(spec: DatasetSpec, given: Path | None) -> Path | None:

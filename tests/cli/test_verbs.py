@@ -97,7 +97,9 @@ def test_eval_prints_claim_measurement_and_meaning(evaluate, tmp_path, capsys):
     assert "A subset: 20 images with 68 persons that count" in text
     assert "100 % from x.safetensors" in text
     assert "1100 read, 1040 used, 1000 kept" in text
-    assert "AR -" in text
+    scores = text[text.index("scored by") :].splitlines()
+    assert scores[1].split()[-1] == "AR"
+    assert scores[2].split()[-1] == "-"
     assert "nan" not in text.casefold()
     (path,) = tmp_path.rglob("eval-*.json")
     assert text.rstrip().endswith(f"record  {path}")
