@@ -107,8 +107,7 @@ def _what(record: Record) -> str:
     if record.dataset:
         pairs.append(("data", subset_words(record)))
     if protocol:
-        name = protocol.summary if protocol.name == "custom" else protocol.key
-        pairs.append(("protocol", f"{name}: {protocol_words(protocol)}"))
+        pairs.append(("protocol", f"{protocol.label}: {protocol_words(protocol)}"))
     if boxes:
         proof = "" if boxes.box_ap is None else f", box AP {boxes.box_ap:.2f}"
         counts = f"{boxes.read} read, {boxes.used} used, {boxes.kept} kept"

@@ -82,7 +82,7 @@ class Explanation(Frozen):
             if abs(share.value) >= SMALLEST
         ]
         given = f"measured {self.measured_start:.1f} under the claim's protocol"
-        other = f"{self.measured_end:.1f} under {self.end.key}"
+        other = f"{self.measured_end:.1f} under {self.end.label}"
         worth = f": {', '.join(parts)}" if parts else ""
         return f"{claim}{self.metric} {given} and {other}{worth}."
 

@@ -99,6 +99,11 @@ class Protocol(Frozen):
         """``name@version``, the way claims and users name a protocol."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def label(self) -> str:
+        """``key``, or of a protocol made on the spot what it was made from."""
+        return self.summary if self.name == "custom" else self.key
+
     def choices(self) -> dict[str, Any]:
         """Return the axes that differ from the defaults, without names and words.
 
@@ -119,7 +124,7 @@ class Protocol(Frozen):
         if not changed:
             return self
         fields = self.model_dump() | changed
-        base = self.key if self.name != "custom" else self.summary
+        base = self.label
         return Protocol.model_validate(
             fields | {"name": "custom", "version": 1, "summary": f"{base} with {_words(changed)}"}
         )

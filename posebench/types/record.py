@@ -206,10 +206,11 @@ class Record(Frozen):
         return [{column: row.get(column) for column in FRAME_COLUMNS} for row in rows]
 
     def _speed_rows(self) -> list[dict[str, Any]]:
-        if self.failure:
-            return [_row("persons/s", None, None) | {"verdict": f"failed: {self.failure}"}]
         timed = (("persons/s", self.timings), ("persons/s end to end", self.end_to_end))
-        return [_row(name, t.persons_per_second, None) for name, t in timed if t]
+        found = [_row(name, t.persons_per_second, None) for name, t in timed if t]
+        if self.failure:
+            found.append(_row("persons/s", None, None) | {"verdict": f"failed: {self.failure}"})
+        return found
 
     def to_frame(self) -> pd.DataFrame:
         """Return ``rows`` as a pandas table."""
