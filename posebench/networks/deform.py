@@ -42,11 +42,11 @@ def sampled_conv2d(x: Tensor, offset: Tensor, weight: Tensor, stride: int = 1) -
     down, right = (y - top).unsqueeze(1), (x_at - left).unsqueeze(1)
     # a frame of zeros: top and left are -1 at least, bottom and right one more than the size
     framed = F.pad(x, (1, 2, 1, 2)).flatten(2)
-    corner = ((top + 1) * (width + 3) + left + 1).long().view(n, 1, -1)
+    corner = ((top + 1) * (width + 3) + left + 1).long().reshape(n, 1, -1)
 
     def read(shift: int) -> Tensor:
         index = (corner + shift).expand(n, channels, -1)
-        return framed.gather(2, index).view(n, channels, KERNEL * KERNEL, -1)
+        return framed.gather(2, index).reshape(n, channels, KERNEL * KERNEL, -1)
 
     above = read(0) * (1 - right) + read(1) * right
     below = read(width + 3) * (1 - right) + read(width + 4) * right

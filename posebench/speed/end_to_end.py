@@ -6,9 +6,9 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
+from posebench.inference.loading import IMAGES_AHEAD
 from posebench.inference.predict import Options, predict
 from posebench.speed.complexity import Complexity
 from posebench.speed.forward import Prepared, timings_of
@@ -29,6 +29,7 @@ from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
 from posebench.types.timing import SpeedCell, Timings
 
+NULL = Effort(iterations=20, seconds=0.2, agreeing=2, warm_up=4)
 LONGEST = 1000  # batches; rows for their keypoints are made beforehand
 
 
@@ -62,7 +63,7 @@ def time_end_to_end(
     samples = batch_intervals(prepared.model, protocol, cell, paths, effort, forward)
     memory = memory_of(cell.device)
     null = null_model(prepared.model, tuple(prepared.expected[0].shape), cell.device)
-    alone = batch_intervals(null, protocol, cell, paths, replace(QUICK, seconds=0.0), forward)
+    alone = batch_intervals(null, protocol, cell, paths, NULL, 0.0)
     width, height = image_size(paths[0])
     files = f"{len(paths)} {cell.images[:8]} image files, the first {width}x{height}"
     data = f"{files}, {PERSONS} persons an image; decoded as {protocol.key}"
@@ -88,12 +89,14 @@ def batch_intervals(
         cell: Device, batch size and threads.
         paths: Image files.
         effort: How long.
-        expected: Seconds a batch takes at least.
+        expected: Seconds a batch takes at least; 0 for not known.
         now: Seconds since any moment.
     """
-    timed = max(effort.iterations, math.ceil(effort.seconds / max(expected, 1e-9)))
+    # Images that lie read ahead when the first batch is done would hide what reading costs.
+    ahead = math.ceil(cell.threads * IMAGES_AHEAD * PERSONS / cell.batch_size)
+    timed = max(effort.iterations, math.ceil(effort.seconds / expected) if expected else LONGEST)
     # One batch more than intervals, and one that is kept back.
-    count = min(effort.warm_up + timed + 2, LONGEST) * cell.batch_size
+    count = min(ahead + effort.warm_up + timed + 2, LONGEST) * cell.batch_size
     dataset, persons = persons_on(paths, model.entry.input, count)
     warm: list[float] = []
     found: list[float] = []
@@ -101,7 +104,7 @@ def batch_intervals(
 
     def batch_done(done: int, of: int) -> None:
         moment = now()
-        if before:
+        if before and done > ahead * cell.batch_size:
             (found if enough_warmth(warm, effort) else warm).append(moment - before[0])
         before[:] = [moment]
         if enough(found, effort):

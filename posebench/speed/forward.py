@@ -35,8 +35,8 @@ from posebench.types.model import PoseModel
 from posebench.types.timing import AcceleratorState, Precision, SpeedCell, Timings
 
 # Of the peak. Exact forms differ by 1e-6; cuDNN may take other algorithms for the timed batch.
-# Fewer bits: 2e-3 (fp16) and 2e-2 (bf16) were seen in HRNet, and TF32 has fp16's mantissa.
-TOLERANCES: dict[Precision, float] = {"fp32": EXACT, "tf32": 1e-2, "fp16": 1e-2, "bf16": 5e-2}
+# Fewer bits: 3e-3 (fp16) and 3e-2 (bf16) were seen in Lite-HRNet, and TF32 has fp16's mantissa.
+TOLERANCES: dict[Precision, float] = {"fp32": EXACT, "tf32": 1e-2, "fp16": 1e-2, "bf16": 1e-1}
 ON_ACCELERATOR = 1e-4
 NULL = Effort(iterations=100, seconds=0.0, agreeing=2, warm_up=10)
 

@@ -1,0 +1,382 @@
+"""Cells to time: what may be asked, processes that die, resuming, order, and one real cell."""
+
+from __future__ import annotations
+
+import json
+
+import make_records
+import make_speed
+import pytest
+import torch
+
+from posebench.networks import NETWORKS
+from posebench.records.store import load, save, speed_file_name
+from posebench.registry import load_registry
+from posebench.run import speed, speed_cell
+from posebench.run.speed import cheapest_first, crash_words, measure_speed, measure_speeds
+from posebench.run.speed_cell import (
+    Findings,
+    SpeedJob,
+    failure_words,
+    machine_flags,
+    measure_cell,
+    record_of,
+    weighted,
+)
+from posebench.speed import end_to_end, forward
+from posebench.speed.forward import WrongOutputs
+from posebench.speed.timing import Effort
+from posebench.types.errors import UserError
+from posebench.types.timing import AcceleratorState, Form, Machine
+
+SHORT = Effort(iterations=3, seconds=0.0, agreeing=2, warm_up=2)
+DEMO = "demo/demo_s"
+
+
+@pytest.fixture
+def quickly(monkeypatch):
+    """So few iterations that a cell takes less than a second."""
+    for module in (forward, end_to_end):
+        for name in ("QUICK", "NULL"):
+            monkeypatch.setattr(module, name, SHORT)
+    monkeypatch.setattr(forward, "matrix_product_rate", lambda clock, device, dtype: 1e12)
+    monkeypatch.setattr(speed_cell.torch, "set_num_threads", lambda count: None)
+
+
+def launched(status: int = 0, calls: list | None = None):
+    """A launcher that starts nothing; with status 0 it leaves a record."""
+
+    def launch(job, folder):
+        if calls is not None:
+            calls.append(job.model)
+        if status == 0:
+            entry = load_registry().find(job.model)
+            save(record_of(job, entry, Findings(forward=make_speed.timings())), folder)
+        return status
+
+    return launch
+
+
+# What may be asked
+
+
+def test_without_cuda_an_accelerator_is_refused_in_one_sentence():
+    if torch.cuda.is_available():
+        pytest.skip("has CUDA")
+    with pytest.raises(
+        UserError, match=r"^cuda:0 needs CUDA, which torch does not find here\."
+    ) as e:
+        speed.speed_cell(device="cuda:0")
+    assert "--cpu" in e.value.hint
+    assert speed.speed_cell().device == "cpu"
+
+
+def test_with_cuda_the_first_accelerator_is_the_default_and_numbers_are_checked(monkeypatch):
+    monkeypatch.setattr(speed.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(speed.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(speed.torch.cuda, "get_device_name", lambda device: f"A card, {device}")
+    cell = speed.speed_cell(precision="tf32", compiled=True)
+    assert (cell.device, cell.hardware) == ("cuda:0", "A card, cuda:0")
+    assert cell.form == Form(precision="tf32", compiled=True)
+    with pytest.raises(UserError, match="There is no cuda:2: CUDA has 2"):
+        speed.speed_cell(device="cuda:2")
+    with pytest.raises(UserError, match="--runtime openvino is for the CPU here"):
+        speed.speed_cell(device="cuda:1", runtime="openvino")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"precision": "tf32"}, "tf32 exists on accelerators only"),
+        ({"runtime": "onnxruntime", "precision": "bf16"}, "bf16 is torch's, not onnxruntime's"),
+        ({"runtime": "onnxruntime", "compiled": True}, "--compile is torch's"),
+        ({"runtime": "openvino", "channels_last": True}, "--channels-last is torch's"),
+        ({"method": "gluoncv", "flip": True}, "GluonCV's harness knows no flip"),
+        ({"method": "gluoncv", "quick": True}, "GluonCV's harness knows no quick run"),
+    ],
+)
+def test_what_excludes_each_other_is_refused_before_anything_runs(asked, words):
+    with pytest.raises(UserError, match=words):
+        speed.speed_cell(device="cpu", **asked)
+
+
+def test_a_missing_runtime_is_said_once_not_for_every_model(monkeypatch):
+    def missing(runtime):
+        raise UserError(f"{runtime} is missing.", "pip")
+
+    monkeypatch.setattr(speed, "check_installed", missing)
+    with pytest.raises(UserError, match="openvino is missing"):
+        speed.speed_cell(device="cpu", runtime="openvino")
+
+
+# Where a record lies
+
+
+def test_everything_that_was_asked_makes_another_cell():
+    entry = load_registry().find(DEMO)
+    changes = [
+        {},
+        {"device": "cuda:0"},
+        {"hardware": "another processor"},
+        {"batch_size": 3},
+        {"threads": 2},
+        {"flip": True},
+        {"method": "gluoncv"},
+        {"quick": False},
+        {"images": "abc"},
+        *({"form": Form(**{n: True})} for n in ("folded", "channels_last", "compiled")),
+        {"form": Form(precision="bf16")},
+        {"form": Form(runtime="openvino")},
+    ]
+    files = {speed_file_name(entry, make_speed.cell(**change)) for change in changes}
+    assert len(files) == len(changes)
+    job = SpeedJob(DEMO, make_speed.cell())
+    record = record_of(job, entry, Findings(failure="why"))
+    assert speed_file_name(entry, job.cell).parts[:3] == ("demo", "demo_s", "synthetic")
+    from posebench.records.store import file_name
+
+    assert file_name(record) == speed_file_name(entry, job.cell)
+
+
+# Processes
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (-9, "killed, most likely out of memory at a batch of 2"),
+        (-11, "the process crashed with signal 11"),
+        (3, "the process ended with status 3 and no record"),
+        (0, "the process ended with status 0 and no record"),
+    ],
+)
+def test_a_process_that_dies_is_a_record(status, words, tmp_path):
+    cell = make_speed.cell()
+    assert crash_words(status, cell) == words
+    launch = launched(status) if status else (lambda job, folder: 0)
+    (timed,) = measure_speeds([DEMO], cell, output=tmp_path, launch=launch)
+    assert timed.record.failure == words
+    assert timed.record.timings is None
+    assert load(timed.file).failure == words
+    assert [row["verdict"] for row in timed.record.rows()] == [f"failed: {words}"]
+
+
+def test_one_dead_process_does_not_end_the_others(tmp_path):
+    def launch(job, folder):
+        return -11 if job.model == "demo/demo_m" else launched()(job, folder)
+
+    models = ["demo_s", "demo_m", "demo_l"]
+    found = list(measure_speeds(models, make_speed.cell(), output=tmp_path, launch=launch))
+    assert [bool(timed.record.failure) for timed in found] == [False, True, False]
+
+
+def test_what_was_timed_before_is_not_timed_again_unless_asked(tmp_path):
+    calls: list[str] = []
+    cell = make_speed.cell()
+    models = ["demo_s", "demo_m"]
+
+    def times(models, **more):
+        launch = launched(calls=calls)
+        return list(measure_speeds(models, cell, output=tmp_path, launch=launch, **more))
+
+    times(models[:1])
+    found = times(models)
+    assert calls == ["demo/demo_s", "demo/demo_m"]
+    assert [timed.earlier for timed in found] == [True, False]
+    times(models, again=True)
+    assert calls[2:] == ["demo/demo_s", "demo/demo_m"]
+    other = make_speed.cell(batch_size=9)
+    list(measure_speeds(models, other, output=tmp_path, launch=launched(calls=calls)))
+    assert len(calls) == 6
+
+
+def test_each_record_is_stored_before_the_next_model_begins(tmp_path):
+    cell = make_speed.cell()
+    some = measure_speeds(["demo_s", "demo_m"], cell, output=tmp_path, launch=launched())
+    first = next(some)
+    assert first.file.is_file()
+    assert len(list(tmp_path.rglob("*.json"))) == 1
+
+
+def test_a_name_that_is_unknown_or_not_built_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    calls: list[str] = []
+    launch = launched(calls=calls)
+    with pytest.raises(UserError, match="nosuch"):
+        list(measure_speeds([DEMO, "nosuch"], make_speed.cell(), output=tmp_path, launch=launch))
+    monkeypatch.delitem(NETWORKS, "demo")
+    with pytest.raises(UserError, match="its network demo is not built"):
+        list(measure_speeds([DEMO], make_speed.cell(), output=tmp_path, launch=launch))
+    assert calls == []
+
+
+def test_all_means_every_built_row_from_the_cheapest_up(monkeypatch):
+    registry = load_registry()
+    costs = {}
+
+    def parameters(entry):
+        costs[entry.network.model_dump_json()] = len(entry.network.model_dump_json())
+        return costs[entry.network.model_dump_json()]
+
+    monkeypatch.setattr(speed, "_parameters", parameters)
+    found = cheapest_first(registry)
+    assert {e.key for e in found} == {e.key for e in registry.entries if e.network.name in NETWORKS}
+
+    def cost(entry):
+        return costs[entry.network.model_dump_json()] * entry.input.size[0] * entry.input.size[1]
+
+    assert [cost(e) for e in found] == sorted(cost(e) for e in found)
+    assert len({cost(e) for e in found}) > 20
+
+
+def test_parameters_are_counted_without_weights():
+    assert speed._parameters(load_registry().find("lpn/lpn_50_coco_256x192")) == 2_911_153
+
+
+def test_a_process_of_its_own_leaves_a_record(tmp_path, capfd):
+    """The one test that starts an interpreter: everything a child needs reaches it."""
+    cell = make_speed.cell(batch_size=1)
+    record = measure_speed(DEMO, device="cpu", batch_size=1, threads=1, quick=True)
+    assert record.failure is None
+    assert record.cell == cell.model_copy(update={"hardware": record.cell.hardware})
+    assert record.timings.persons_per_second > 0
+    assert record.end_to_end.persons_per_second > 0
+    assert capfd.readouterr().out == ""
+
+
+# In the process
+
+
+def test_a_shipped_model_is_timed_with_its_weights(quickly):
+    record = measure_cell(SpeedJob(DEMO, make_speed.cell(), command="posebench speed demo_s"))
+    assert record.failure is None
+    assert record.coverage == 1.0
+    assert record.checkpoint_name.endswith(".safetensors")
+    assert len(record.checkpoint_sha256) == 64
+    assert record.timings.error < 1e-5
+    assert record.end_to_end.scope == "end to end"
+    assert record.machine.cores >= 1
+    assert record.command == "posebench speed demo_s"
+    metrics = [row["metric"] for row in record.rows()]
+    assert metrics == ["persons/s", "persons/s end to end"]
+    json.dumps(record.model_dump(mode="json"), allow_nan=False)
+
+
+def test_a_model_without_weights_is_timed_with_random_ones_and_says_so(quickly):
+    cell = make_speed.cell(batch_size=1, form=Form(folded=True))
+    record = measure_cell(SpeedJob("paddledetection/tinypose_128x96", cell))
+    assert record.failure is None
+    assert record.coverage is None
+    first, second = record.notes
+    assert first.startswith("random weights")
+    assert second.startswith("form of the network: folded (")
+
+
+def test_random_weights_are_the_same_every_time_and_keep_outputs_finite():
+    from posebench.adapters import load_model
+
+    entry = load_registry().find("paddledetection/tinypose_128x96")
+    models = [weighted(load_model(entry, allow_random=True)) for _ in range(2)]
+    states = [model.network.state_dict() for model in models]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    with torch.inference_mode():
+        heatmaps = models[0].network(torch.randn(1, 3, 128, 96))
+    assert heatmaps.isfinite().all()
+    assert heatmaps.std() > 1e-3
+
+
+def test_whole_images_and_gluoncvs_method_are_forward_only(quickly, monkeypatch):
+    cell = make_speed.cell(method="gluoncv", quick=False)
+    record = measure_cell(SpeedJob(DEMO, cell))
+    assert (len(record.timings.seconds), record.end_to_end) == (100, None)
+
+    def fake(prepared, cell, cost, meter):
+        return make_speed.timings(), ()
+
+    monkeypatch.setattr(speed_cell, "time_forward", fake)
+    monkeypatch.setattr(speed_cell, "prepare", lambda model, cell: forward.Prepared(model, 0, 0))
+    monkeypatch.setattr(speed_cell, "complexity", lambda entry: make_speed.cost())
+    record = measure_cell(SpeedJob("higherhrnet_hrnet_w32_512", make_speed.cell()))
+    assert record.end_to_end is None
+    assert record.notes[-1] == "takes whole images, one at a time: not timed end to end"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "out of memory at a batch of 2"),
+        (MemoryError(), "out of memory at a batch of 2"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            "out of memory at a batch of 2",
+        ),
+        (RuntimeError("no such kernel\nstack"), "RuntimeError: no such kernel"),
+        (WrongOutputs("the outputs differ"), "the outputs differ"),
+        (UserError("It cannot be exported.", "Use torch."), "It cannot be exported. Use torch."),
+    ],
+)
+def test_what_goes_wrong_with_a_model_is_its_records_failure(quickly, monkeypatch, error, words):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(speed_cell, "time_forward", fail)
+    record = measure_cell(SpeedJob(DEMO, make_speed.cell()))
+    assert record.failure == words
+    assert record.timings is None
+    if not isinstance(error, WrongOutputs):
+        assert failure_words(error, make_speed.cell()) == words
+
+
+def test_a_failure_on_the_whole_way_keeps_what_came_before(quickly, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(speed_cell, "time_end_to_end", fail)
+    record = measure_cell(SpeedJob(DEMO, make_speed.cell()))
+    assert record.failure == "out of memory at a batch of 2"
+    assert record.timings is not None
+    assert [row["metric"] for row in record.rows()] == ["persons/s", "persons/s"]
+
+
+def test_given_images_are_used_instead_of_drawn_ones(quickly, tmp_path):
+    import cv2
+    import numpy as np
+
+    picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "one.png"), picture)
+    cell = speed.speed_cell(device="cpu", batch_size=2, threads=1, quick=True, images=tmp_path)
+    assert len(cell.images) == 16
+    record = measure_cell(SpeedJob(DEMO, cell, images=tmp_path))
+    assert record.end_to_end.data.startswith(
+        f"1 {cell.images[:8]} image files, the first 120x90, 3 persons"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags"),
+    [
+        ({"foreign_cores": 0.3}, ()),
+        (
+            {"foreign_cores": 0.5},
+            ("other processes kept 0.5 of 4 cores busy",),
+        ),
+        (
+            {
+                "states": (
+                    AcceleratorState(throttled=("heat (software)",), foreign_processes=0),
+                    AcceleratorState(throttled=("power limit",), foreign_processes=2),
+                )
+            },
+            (
+                "the accelerator was slowed down: heat (software), power limit",
+                "2 other processes held memory on the accelerator",
+            ),
+        ),
+    ],
+)
+def test_what_else_the_machine_did_is_flagged(changes, flags):
+    machine = Machine(processor="p", cores=4, threads=4, interop_threads=1, **changes)
+    assert machine_flags(machine) == flags
+    entry = make_records.entry()
+    found = Findings(forward=make_speed.timings(flags=("quick",)))
+    record = record_of(SpeedJob(entry.key, make_speed.cell()), entry, found, machine)
+    assert record.timings.flags == ("quick", *flags)
