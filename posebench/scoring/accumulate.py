@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posebench.scoring.matching import AREAS, THRESHOLDS, Matches, match
-from posebench.scoring.oks import People
+from posebench.scoring.oks import Bools, People
 from posebench.types.arrays import Floats
 
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -57,22 +57,38 @@ def accumulate(matches: Matches) -> tuple[Floats, Floats, Floats]:
     shape = (len(THRESHOLDS), len(RECALLS), len(AREAS))
     precision, scores = np.full(shape, -1.0), np.full(shape, -1.0)
     recall = np.full((len(THRESHOLDS), len(AREAS)), -1.0)
-    # A recall that is never reached reads the zero behind the last detection.
-    score = np.append(matches.score, 0.0)
     for area, persons in enumerate(matches.persons.sum(axis=1)):
-        if persons == 0:
-            continue
-        hits = np.cumsum(matches.hit[area], axis=1).astype(np.float64)
-        misses = np.cumsum(matches.miss[area], axis=1).astype(np.float64)
-        reached = hits / persons
-        exact = hits / (misses + hits + np.spacing(1))
-        envelope = np.maximum.accumulate(exact[:, ::-1], axis=1)[:, ::-1]
-        padded = np.concatenate([envelope, np.zeros((len(THRESHOLDS), 1))], axis=1)
-        points = np.stack([np.searchsorted(row, RECALLS, side="left") for row in reached])
-        precision[..., area] = np.take_along_axis(padded, points, axis=1)
-        scores[..., area] = score[points]
-        recall[:, area] = reached[:, -1] if reached.shape[1] else 0.0
+        for threshold in range(len(THRESHOLDS) if persons else 0):
+            hit, miss = matches.hit[area, threshold], matches.miss[area, threshold]
+            curve = _curve(hit, miss, matches.score, int(persons))
+            precision[threshold, :, area], scores[threshold, :, area] = curve[:2]
+            recall[threshold, area] = curve[2]
     return precision, recall, scores
+
+
+def _curve(hit: Bools, miss: Bools, score: Floats, persons: int) -> tuple[Floats, Floats, float]:
+    """Precision and score at every recall point, and the recall reached, of one threshold.
+
+    Args:
+        hit: (D,) by falling score.
+        miss: (D,).
+        score: (D,).
+        persons: That count, 1 or more.
+    """
+    # Recall rises, and precision can only be highest, at a hit.
+    at = np.flatnonzero(hit)
+    hits = np.arange(1.0, len(at) + 1)
+    misses = np.cumsum(miss)[at].astype(np.float64)
+    reached = hits / persons
+    exact = hits / (misses + hits + np.spacing(1))
+    envelope = np.maximum.accumulate(exact[::-1])[::-1]
+    points = np.searchsorted(reached, RECALLS, side="left")
+    # A recall that is never reached reads the zero behind the last detection.
+    first = score[:1] if len(score) else np.zeros(1)
+    scores = np.append(score[at], 0.0)[points]
+    # No recall at all is reached by the first detection, hit or not.
+    scores[RECALLS <= 0] = first
+    return np.append(envelope, 0.0)[points], scores, len(at) / persons
 
 
 def summary(precision: Floats, recall: Floats) -> dict[str, float]:

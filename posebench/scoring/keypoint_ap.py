@@ -7,7 +7,7 @@ import numpy as np
 from posebench.keypoints import keypoint_set
 from posebench.scoring.accumulate import Evaluation, evaluate
 from posebench.scoring.dialects import Dialect, Part
-from posebench.scoring.oks import People, joint_errors
+from posebench.scoring.oks import People, joint_errors, spans
 from posebench.types.arrays import Dataset, Floats, Predictions, Results, take
 
 # Matches at this OKS and of all sizes say which detection belongs to whom.
@@ -51,11 +51,8 @@ def evaluate_parts(
 
 def _extent(predictions: Predictions, dialect: Dialect) -> Floats:
     """Area of the box around the joints, (N,) px^2: what a results file without boxes gets."""
-    joints = predictions.keypoints[:, : dialect.extent].astype(np.float64)
-    if not len(joints):
-        return np.zeros(0)
-    size = joints.max(axis=1) - joints.min(axis=1)
-    area: Floats = size[:, 0] * size[:, 1]
+    left, top, right, bottom = spans(predictions.keypoints[:, : dialect.extent]).astype(np.float64)
+    area: Floats = (right - left) * (bottom - top)
     return area
 
 
@@ -91,7 +88,7 @@ def _people(
         crowd=truth.crowd,
         unmatchable=dialect.unmatchable(truth.id),
         found_image=np.searchsorted(images, predictions.image_id[rows]),
-        found_xy=predictions.keypoints[rows, part.joints].astype(dialect.dtype),
+        found_xy=predictions.keypoints[rows, part.joints],
         found_score=results.score[rows].astype(np.float64),
         found_area=areas[rows],
         found_row=rows,

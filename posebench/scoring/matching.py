@@ -7,25 +7,27 @@ the later in the file among equals; a crowd stays free.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posebench.scoring.oks import Bools, People, similarities
+from posebench.scoring.oks import Bools, People
+from posebench.scoring.pairs import Pairs, similar_pairs
 from posebench.types.arrays import Floats, Ints
 
 # pycocotools cocoeval.py, Params.setKpParams: thresholds, and area ranges in px^2 with both ends.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREAS = ("all", "medium", "large")
 AREA_RANGES = ((0.0, 1e5**2), (32.0**2, 96.0**2), (96.0**2, 1e5**2))
-
-# Cells of (area, threshold, image, person) looked at in one go.
-CELLS = 1 << 20
+# The references stop just short of 1, so that an OKS of exactly 1 is at every threshold.
+LEAST = np.minimum(THRESHOLDS, 1 - 1e-10)
 
 Rows = NDArray[np.int32]
+# A set of thresholds: bit t says whether threshold t is in it.
+Bits = NDArray[np.uint16]
+EVERY = np.uint16((1 << len(THRESHOLDS)) - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +65,22 @@ def match(people: People, max_detections: int) -> Matches:
     rows = _best(people, max_detections)
     low, high = np.array(AREA_RANGES).T[:, :, None]
     ignored = people.ignored | (people.truth_area < low) | (people.truth_area > high)
-    truth = np.full((len(AREAS), len(THRESHOLDS), len(rows)), -1, np.int32)
-    for block in _image_blocks(people, rows):
-        _assign(people, rows, block, ignored, truth)
+    pairs = _by_preference(similar_pairs(people, rows, float(LEAST[0])))
 
     # Sorted per image above, then by score over all images: equal scores keep both orders.
     order = np.argsort(-people.found_score[rows], kind="stable")
-    rows, truth = rows[order], truth[:, :, order]
-    area = people.found_area[rows]
-    hit, miss = _judge(people, truth, ignored, (area < low) | (area > high))
+    place = np.empty(len(rows), np.int64)
+    place[order] = np.arange(len(rows))
+    truth = np.full((len(AREAS), len(THRESHOLDS), len(rows)), -1, np.int32)
+    for area, ignored_here in enumerate(ignored):
+        taken = _assign(people, rows, pairs, ignored_here)
+        for threshold, into in enumerate(truth[area]):
+            chosen = np.flatnonzero(taken & np.uint16(1 << threshold))
+            into[place[pairs.place[chosen]]] = pairs.truth[chosen]
+
+    rows = rows[order]
+    found_area = people.found_area[rows]
+    hit, miss = _judge(people, truth, ignored, (found_area < low) | (found_area > high))
     persons = np.stack([_count(people.truth_image[~each], people.images) for each in ignored])
     image, score = people.found_image[rows], people.found_score[rows]
     return Matches(image, rows, score, truth, hit, miss, persons)
@@ -89,80 +98,53 @@ def _count(image: Ints, images: int) -> Ints:
     return np.bincount(image, minlength=images).astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Images side by side: (B, G) rows of persons, (B, D) places of detections, -1 for none."""
-
-    truth: Ints
-    found: Ints
+def _by_preference(pairs: Pairs) -> Pairs:
+    """Each detection's pairs: the most similar first, the later in the file among equals."""
+    order = np.lexsort((-pairs.truth, -pairs.oks, pairs.place))
+    return Pairs(pairs.place[order], pairs.truth[order], pairs.oks[order])
 
 
-def _image_blocks(people: People, rows: Ints) -> Iterator[_Block]:
-    """Images with persons and detections, those with equally many persons together."""
-    persons = _count(people.truth_image, people.images)
-    found = _count(people.found_image[rows], people.images)
-    both = np.flatnonzero((persons > 0) & (found > 0))
-    both = both[np.argsort(persons[both], kind="stable")]
-    by_image = np.argsort(people.truth_image, kind="stable")
-    start = 0
-    while start < len(both):
-        stop, most = start + 1, persons[both[start]]
-        while stop < len(both):
-            wider = max(most, persons[both[stop]])
-            cells = wider * (stop + 1 - start) * len(AREAS) * len(THRESHOLDS)
-            if cells > CELLS:
-                break
-            stop, most = stop + 1, wider
-        images = both[start:stop]
-        yield _Block(_table(by_image, persons, images), _table(np.arange(len(rows)), found, images))
-        start = stop
+def _assign(people: People, rows: Ints, pairs: Pairs, ignored: Bools) -> Bits:
+    """Choose among similar pairs, for one size and all thresholds.
 
-
-def _table(rows: Ints, counts: Ints, images: Ints) -> Ints:
-    """Rows (sorted by image) of some images, one image a line, filled up with -1."""
-    first = np.cumsum(counts) - counts
-    place = np.arange(counts[images].max())
-    valid = place < counts[images, None]
-    table = np.full(valid.shape, -1, np.int64)
-    table[valid] = rows[(first[images, None] + place)[valid]]
-    return table
-
-
-def _assign(people: People, rows: Ints, block: _Block, ignored: Bools, truth: Rows) -> None:
-    """Fill in ``truth`` for the detections of some images."""
-    images, persons = block.truth.shape
-    there = (block.found >= 0)[:, :, None] & (block.truth >= 0)[:, None, :]
-    image, place, person = np.nonzero(there)
-    oks = np.full(there.shape, -1.0)
-    oks[there] = similarities(people, block.truth[image, person], rows[block.found[image, place]])
-    # The references stop just short of 1, so that an OKS of exactly 1 is at every threshold.
-    least = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None, None]
-    counts = ~ignored[:, None, block.truth]  # (A, 1, B, G)
-    crowd = people.crowd[block.truth]
-    free = np.ones((len(AREAS), len(THRESHOLDS), images, persons), np.bool_)
-    for d in range(block.found.shape[1]):
-        possible = free & (oks[:, d] >= least)
-        chosen, any_there = _last_best(oks[:, d], possible, counts)
-        here = any_there & (block.found[:, d] >= 0)
-        area, threshold, line = np.nonzero(here)
-        person = chosen[here]
-        truth[area, threshold, block.found[line, d]] = block.truth[line, person]
-        free[area, threshold, line, person] = crowd[line, person]
-
-
-def _last_best(oks: Floats, possible: Bools, counts: Bools) -> tuple[NDArray[Any], Bools]:
-    """Index of the best possible person, and whether there is one.
+    Images do not know each other, so that the first choice of every image is made at once, then
+    the second, and so on.
 
     Args:
-        oks: (B, G) of one detection an image.
-        possible: (A, T, B, G) free and similar enough.
-        counts: (A, 1, B, G) not ignored: these come first.
+        people: One part of everybody.
+        rows: (D,) detections, by image and falling score.
+        pairs: Among them and the persons, see ``_by_preference``.
+        ignored: (G,) persons that do not count.
+
+    Returns:
+        (P,) thresholds at which a pair is matched.
     """
-    first = possible & counts
-    pool = np.where(first.any(axis=-1, keepdims=True), first, possible)
-    value = np.where(pool, oks, -1.0)
-    last = value.shape[-1] - 1 - np.argmax(value[..., ::-1], axis=-1)
-    return last, np.any(pool, axis=-1)
+    # The sort is stable: those who count come first, otherwise the preference stays.
+    order = np.argsort(2 * pairs.place + ignored[pairs.truth], kind="stable")
+    image = people.found_image[rows[pairs.place]]  # rises, and so does that of the sorted pairs
+    turn = np.arange(len(image)) - np.searchsorted(image, image)
+    order = order[np.argsort(turn, kind="stable")]
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(turn))])
+
+    person, detection = pairs.truth[order], pairs.place[order]
+    similar = _thresholds_up_to(pairs.oks[order])
+    once = np.where(people.crowd[person], 0, EVERY).astype(np.uint16)
+    free, single = np.full(len(people.crowd), EVERY), np.full(len(rows), EVERY)
+    matched = np.zeros(len(order), np.uint16)
+    for start, stop in pairwise(bounds):
+        here = slice(start, stop)
+        by, who = detection[here], person[here]
+        new = similar[here] & free[who] & single[by]
+        matched[order[here]] = new
+        single[by] &= ~new
+        free[who] &= ~(new & once[here])
+    return matched
+
+
+def _thresholds_up_to(oks: Floats) -> Bits:
+    """The thresholds at or below each OKS."""
+    count = np.searchsorted(LEAST, oks, side="right")
+    return ((1 << count) - 1).astype(np.uint16)
 
 
 def _judge(people: People, truth: Rows, ignored: Bools, outside: Bools) -> tuple[Bools, Bools]:
@@ -174,11 +156,11 @@ def _judge(people: People, truth: Rows, ignored: Bools, outside: Bools) -> tuple
         ignored: (A, G) persons that do not count at a size.
         outside: (A, D) detections of another size: no miss if nobody is assigned.
     """
-    if not people.truth_image.size:
-        none = np.zeros(truth.shape, np.bool_)
-        return none, none | ~outside[:, None]
-    assigned = truth >= 0
-    matched = assigned & ~people.unmatchable[truth]
-    area = np.arange(len(AREAS))[:, None, None]
-    neither = (assigned & ignored[area, truth]) | (~matched & outside[:, None])
-    return matched & ~neither, ~matched & ~neither
+    hit = np.zeros(truth.shape, np.bool_)
+    miss = np.repeat(~outside[:, None], len(THRESHOLDS), axis=1)
+    area, threshold, detection = np.nonzero(truth >= 0)
+    person = truth[area, threshold, detection]
+    matched, counts = ~people.unmatchable[person], ~ignored[area, person]
+    hit[area, threshold, detection] = matched & counts
+    miss[area, threshold, detection] = ~matched & counts & ~outside[area, detection]
+    return hit, miss

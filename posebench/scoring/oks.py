@@ -19,15 +19,16 @@ from posebench.types.arrays import Floats, Ints
 
 Bools = NDArray[np.bool_]
 
-# Joints looked at in one go: 2^20 doubles are 8 MB an array.
-BLOCK = 1 << 20
+# Joints looked at in one go: what fits a processor's own cache.
+BLOCK = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
 class People:
     """Annotated and found persons of one part of the body, ready to be matched.
 
-    Coordinates are image px; their dtype is the precision that distances are squared in.
+    Coordinates are image px; the dtype of ``truth_xy`` is the precision that distances are squared
+    in, ``found_xy`` may be of a lower one.
 
     Attributes:
         images: Number of images; rows below count them by rising image id.
@@ -104,24 +105,36 @@ def joint_errors(people: People, truth: Ints, found: Ints, count: int) -> Floats
     """
     variance: Floats = (people.sigmas * 2) ** 2
     if count:
-        joints = np.argsort(~people.labelled[truth], axis=1, kind="stable")[:, :count]
+        joints = np.nonzero(people.labelled[truth])[1].reshape(len(truth), count)
         truth_xy = people.truth_xy[truth[:, None], joints]
         apart: Floats = people.found_xy[found[:, None], joints] - truth_xy
         variance = variance[joints]
     else:
-        apart = _outside(people.truth_box[truth], people.found_xy[found])
+        xy = people.found_xy[found].astype(people.truth_xy.dtype)
+        low, high = enlarged(people.truth_box[truth])
+        low, high = low.astype(xy.dtype), high.astype(xy.dtype)
+        apart = np.maximum(0, np.maximum(low - xy, xy - high)).astype(np.float64)
     squared: Floats = apart[..., 0] ** 2 + apart[..., 1] ** 2
     area = people.truth_area[truth] + np.spacing(1)
     error: Floats = squared / variance / area[:, None] / 2
     return error
 
 
-def _outside(box: Floats, xy: Floats) -> Floats:
-    """Distance (P, K, 2) of joints from boxes with a box's size added on every side."""
+def enlarged(box: Floats) -> tuple[Floats, Floats]:
+    """Corners (G, 1, 2) of boxes with a box's size added on every side."""
     start, size = box[:, None, :2], box[:, None, 2:]
-    low, high = (start - size).astype(xy.dtype), (start + size * 2).astype(xy.dtype)
-    below, above = np.maximum(0, low - xy), np.maximum(0, xy - high)
-    return below.astype(np.float64) + above.astype(np.float64)
+    return start - size, start + size * 2
+
+
+def spans(xy: Floats) -> Floats:
+    """Left, top, right and bottom of joints (N, K, 2), one or more: (4, N) of the same dtype."""
+    ends = np.empty((4, len(xy)), xy.dtype)
+    for axis in (0, 1):
+        # Joint by joint over all persons: numpy is slow at many short rows.
+        joints = np.ascontiguousarray(xy[:, :, axis].T)
+        joints.min(axis=0, out=ends[axis])
+        joints.max(axis=0, out=ends[axis + 2])
+    return ends
 
 
 def _blocks(rows: NDArray[Any], width: int) -> Iterator[Ints]:

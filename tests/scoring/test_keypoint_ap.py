@@ -8,7 +8,7 @@ import pytest
 import random_people
 
 from posebench.keypoints import keypoint_set
-from posebench.scoring import matching, oks
+from posebench.scoring import oks, pairs
 from posebench.scoring.dialects import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts, joint_similarities
 from posebench.types.arrays import Results
@@ -108,7 +108,7 @@ def test_blocks_of_any_size_give_the_same_arrays(monkeypatch):
     world = random_people.world("wholebody_133", 3)
     whole = evaluated(world, "wholebody_oks")
     monkeypatch.setattr(oks, "BLOCK", 200)
-    monkeypatch.setattr(matching, "CELLS", 1)
+    monkeypatch.setattr(pairs, "BLOCK", 1)
     for part, evaluation in evaluated(world, "wholebody_oks").items():
         assert evaluation.precision.tobytes() == whole[part].precision.tobytes()
         assert evaluation.matches.truth.tobytes() == whole[part].matches.truth.tobytes()

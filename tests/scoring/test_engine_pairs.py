@@ -1,0 +1,127 @@
+"""The tests that leave pairs out never leave out a similar one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import random_people
+
+from posebench.scoring import pairs
+from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.keypoint_ap import evaluate_parts
+from posebench.scoring.oks import similarities, spans
+from posebench.scoring.pairs import similar_pairs
+
+
+def people(name="coco_17", scorer="coco_oks", seed=0, images=7):
+    world = random_people.world(name, seed, images)
+    found = evaluate_parts(
+        random_people.results(world), random_people.dataset(world), DIALECTS[scorer]
+    )
+    return [evaluation.people for evaluation in found.values()]
+
+
+def brute(everybody, rows, least):
+    """(place, person, OKS) of similar pairs, from every pair there is."""
+    found = []
+    for place, row in enumerate(rows):
+        (truth,) = np.nonzero(everybody.truth_image == everybody.found_image[row])
+        oks = similarities(everybody, truth, np.full(len(truth), row))
+        found += [(place, t, o) for t, o in zip(truth, oks, strict=True) if o >= least]
+    return found
+
+
+def by_image(everybody):
+    return np.argsort(everybody.found_image, kind="stable")
+
+
+def listed(found):
+    return list(zip(found.place, found.truth, found.oks, strict=True))
+
+
+@pytest.mark.parametrize("least", [0.5, 0.05, 0.97])
+@pytest.mark.parametrize(
+    ("name", "scorer"),
+    [("coco_17", "coco_oks"), ("wholebody_133", "wholebody_oks"), ("halpe_136", "halpe_oks")],
+)
+def test_equal_to_looking_at_every_pair(name, scorer, least):
+    for part in people(name, scorer):
+        rows = by_image(part)
+        found = similar_pairs(part, rows, least)
+        assert listed(found) == brute(part, rows, least)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_one_joint_close_and_the_others_away(seed):
+    """Detections whose similarity comes from a few joints, at the edge of what is similar."""
+    generator = np.random.default_rng(seed)
+    (everybody,) = people(seed=seed)
+    size = len(everybody.truth_image)
+    count, joints = 400, 17
+    truth = generator.integers(0, size, count)
+    labels = generator.uniform(size=(size, joints)) < generator.choice([0.1, 0.5, 1.0], (size, 1))
+    area = generator.choice([1e-3, 1.0, 300.0, 1e5], size)
+    corner = generator.uniform(-1e4, 1e4, (size, 1, 2))
+    xy = corner + generator.uniform(0, 1, (size, joints, 2)) * np.sqrt(area)[:, None, None]
+    # Distances at which a joint's similarity is about as high as the mean has to be.
+    far = np.sqrt(2 * area * np.log(2))[truth, None] * everybody.sigmas * 2
+    angle = generator.uniform(0, 2 * np.pi, (count, joints))
+    step = np.stack([np.cos(angle), np.sin(angle)], axis=2) * far[..., None]
+    step *= generator.uniform(0.95, 1.05, (count, 1, 1))
+    step[generator.uniform(size=(count, joints)) < 0.03] *= 100
+    everybody = replace(
+        everybody,
+        truth_xy=xy,
+        truth_box=np.concatenate([corner[:, 0], np.sqrt(np.stack([area, area], 1))], axis=1),
+        labelled=labels,
+        truth_area=area,
+        found_image=everybody.truth_image[truth],
+        found_xy=(xy[truth] + step).astype(np.float32),
+    )
+    rows = by_image(everybody)
+    expected = brute(everybody, rows, 0.5)
+    assert 50 < len(expected) < 4 * count
+    assert listed(similar_pairs(everybody, rows, 0.5)) == expected
+
+
+def test_most_pairs_are_left_out(monkeypatch):
+    (everybody,) = people(images=40)
+    rows = by_image(everybody)
+    asked = []
+
+    def counted(some, truth, found):
+        asked.append(len(truth))
+        return similarities(some, truth, found)
+
+    monkeypatch.setattr(pairs, "similarities", counted)
+    found = similar_pairs(everybody, rows, 0.5)
+    every = sum((everybody.truth_image == everybody.found_image[row]).sum() for row in rows)
+    assert len(found.oks) <= sum(asked) < 1.2 * len(found.oks) < every / 2
+
+
+@pytest.mark.parametrize("block", [1, 100, 5000])
+def test_blocks_of_any_size_give_the_same_pairs(monkeypatch, block):
+    (everybody,) = people(images=12)
+    rows = by_image(everybody)
+    whole = listed(similar_pairs(everybody, rows, 0.5))
+    monkeypatch.setattr(pairs, "BLOCK", block)
+    assert listed(similar_pairs(everybody, rows, 0.5)) == whole
+
+
+def test_nobody_found_or_nobody_annotated():
+    (everybody,) = people()
+    assert listed(similar_pairs(everybody, np.zeros(0, np.int64), 0.5)) == []
+    world = random_people.world("coco_17", 0) | {"annotations": []}
+    found = evaluate_parts(
+        random_people.results(world), random_people.dataset(world), DIALECTS["coco_oks"]
+    )
+    assert listed(similar_pairs(found[""].people, by_image(found[""].people), 0.5)) == []
+
+
+def test_spans_hold_every_joint():
+    xy = np.random.default_rng(0).uniform(-5, 5, (9, 4, 2)).astype(np.float32)
+    expected = np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1).T
+    assert spans(xy).tobytes() == expected.tobytes()
+    assert spans(xy[:0]).shape == (4, 0)
