@@ -161,4 +161,4 @@ def test_the_demo_on_a_few_images_writes_its_page(shipped, tmp_path, capsys):
     assert text.count("not contradicted (n=") == 11
     html = (tmp_path / "demo" / "index.html").read_text()
     assert all(name in html for name in ("demo_s", "demo_m", "demo_l"))
-    assert len(store.load_records(tmp_path / "demo" / "records")) == 3
+    assert len(store.load_records(tmp_path / "demo" / "records")) == 4

@@ -246,7 +246,8 @@ def test_a_tenth_of_the_head_is_eleven_hundredths_of_it(registry):
     scores = score(found, person, registry.protocols["hrnet_mpii@1"]).values
     assert scores["PCKh@0.11"] == scores["PCKh@0.5"] == 100
     assert scores["PCKh@0.10"] == 0
-    claims = [claim for entry in registry.entries for claim in entry.claims]
+    published = [entry for entry in registry.entries if entry.zoo != "demo"]
+    claims = [claim for entry in published for claim in entry.claims]
     tenth = {claim.published_as for claim in claims if claim.metric == "PCKh@0.11"}
     assert tenth and all("0.1" in name and "0.11" not in name for name in tenth)
 

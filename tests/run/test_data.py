@@ -218,7 +218,7 @@ def test_drawn_datasets_are_written_into_the_cache_and_are_whole(tmp_path, bodie
         asked.append(folder)
         return bodies
 
-    monkeypatch.setenv(data.CACHE, str(tmp_path))
+    monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path))
     spec = REGISTRY.dataset("synthetic_halpe_26")
     for images, complete in ((4, True), (5, False)):
         drawing = Drawing("drawn", write, images=images)
