@@ -8,7 +8,6 @@ the later in the file among equals; a crowd stays free.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,36 +61,55 @@ def match(people: People, max_detections: int) -> Matches:
         people: One part of everybody.
         max_detections: Highest-scored detections of an image that are looked at.
     """
-    rows = _best(people, max_detections)
-    low, high = np.array(AREA_RANGES).T[:, :, None]
-    ignored = people.ignored | (people.truth_area < low) | (people.truth_area > high)
+    rows, place = _best(people, max_detections)
     pairs = _by_preference(similar_pairs(people, rows, float(LEAST[0])))
+    turns = _turns(people.found_image[rows[pairs.place]])
+    by_score = np.empty_like(rows)
+    by_score[place] = rows
+    low, high = np.array(AREA_RANGES).T[:, :, None]
+    area = people.found_area[by_score]
+    outside = (area < low) | (area > high)
+    ignored = people.ignored | (people.truth_area < low) | (people.truth_area > high)
 
-    # Sorted per image above, then by score over all images: equal scores keep both orders.
-    order = np.argsort(-people.found_score[rows], kind="stable")
-    place = np.empty(len(rows), np.int64)
-    place[order] = np.arange(len(rows))
     truth = np.full((len(AREAS), len(THRESHOLDS), len(rows)), -1, np.int32)
-    for area, ignored_here in enumerate(ignored):
-        taken = _assign(people, rows, pairs, ignored_here)
-        for threshold, into in enumerate(truth[area]):
-            chosen = np.flatnonzero(taken & np.uint16(1 << threshold))
-            into[place[pairs.place[chosen]]] = pairs.truth[chosen]
-
-    rows = rows[order]
-    found_area = people.found_area[rows]
-    hit, miss = _judge(people, truth, ignored, (found_area < low) | (found_area > high))
+    hit = np.zeros(truth.shape, np.bool_)
+    # Who is assigned to nobody is a false alarm, unless of another size.
+    miss = np.repeat(~outside[:, None], len(THRESHOLDS), axis=1)
+    for size in range(len(AREAS)):
+        matched = _assign(people, pairs, turns, ignored[size], len(rows))
+        for threshold in range(len(THRESHOLDS)):
+            chosen = np.flatnonzero(matched & np.uint16(1 << threshold))
+            found, person = place[pairs.place[chosen]], pairs.truth[chosen]
+            counts, nobody = ~ignored[size, person], people.unmatchable[person]
+            truth[size, threshold, found] = person
+            hit[size, threshold, found] = counts & ~nobody
+            miss[size, threshold, found] &= counts & nobody
     persons = np.stack([_count(people.truth_image[~each], people.images) for each in ignored])
-    image, score = people.found_image[rows], people.found_score[rows]
-    return Matches(image, rows, score, truth, hit, miss, persons)
+    image, score = people.found_image[by_score], people.found_score[by_score]
+    return Matches(image, by_score, score, truth, hit, miss, persons)
 
 
-def _best(people: People, max_detections: int) -> Ints:
-    """Rows of the detections that are looked at, by image, then by falling score."""
-    order = np.lexsort((-people.found_score, people.found_image))
-    image = people.found_image[order]
-    rank = np.arange(len(order)) - np.searchsorted(image, image)
-    return order[rank < max_detections]
+def _best(people: People, max_detections: int) -> tuple[Ints, Ints]:
+    """The detections that are looked at.
+
+    Returns:
+        Their rows, by image and then by falling score; and the place of each when all are sorted
+        by falling score.  Equal scores stand in the order of images, then of rows.
+    """
+    by_image = _by_number(people.found_image)
+    by_score = by_image[np.argsort(-people.found_score[by_image], kind="stable")]
+    again = _by_number(people.found_image[by_score])
+    image = people.found_image[by_score[again]]
+    again = again[np.arange(len(again)) - np.searchsorted(image, image) < max_detections]
+    kept = np.zeros(len(by_score), np.int64)
+    kept[again] = 1
+    return by_score[again], (np.cumsum(kept) - 1)[again]
+
+
+def _by_number(image: Ints) -> Ints:
+    """Stable order of image rows; numpy sorts short numbers several times as fast."""
+    fits = image.max(initial=0) < 1 << 16
+    return np.argsort(image.astype(np.uint16) if fits else image, kind="stable")
 
 
 def _count(image: Ints, images: int) -> Ints:
@@ -104,40 +122,44 @@ def _by_preference(pairs: Pairs) -> Pairs:
     return Pairs(pairs.place[order], pairs.truth[order], pairs.oks[order])
 
 
-def _assign(people: People, rows: Ints, pairs: Pairs, ignored: Bools) -> Bits:
-    """Choose among similar pairs, for one size and all thresholds.
+def _turns(image: Ints) -> list[Ints]:
+    """The first of every image, the second of every image, and so on.
 
-    Images do not know each other, so that the first choice of every image is made at once, then
-    the second, and so on.
+    Args:
+        image: Rising.
+    """
+    turn = np.arange(len(image)) - np.searchsorted(image, image)
+    return np.split(np.argsort(turn, kind="stable"), np.cumsum(np.bincount(turn)))[:-1]
+
+
+def _assign(
+    people: People, pairs: Pairs, turns: list[Ints], ignored: Bools, detections: int
+) -> Bits:
+    """Choose among similar pairs, for one size and all thresholds.
 
     Args:
         people: One part of everybody.
-        rows: (D,) detections, by image and falling score.
-        pairs: Among them and the persons, see ``_by_preference``.
+        pairs: Of each detection the preferred first.
+        turns: Images do not know each other, so that each turn chooses once in every image.
         ignored: (G,) persons that do not count.
+        detections: How many there are.
 
     Returns:
         (P,) thresholds at which a pair is matched.
     """
     # The sort is stable: those who count come first, otherwise the preference stays.
     order = np.argsort(2 * pairs.place + ignored[pairs.truth], kind="stable")
-    image = people.found_image[rows[pairs.place]]  # rises, and so does that of the sorted pairs
-    turn = np.arange(len(image)) - np.searchsorted(image, image)
-    order = order[np.argsort(turn, kind="stable")]
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(turn))])
-
-    person, detection = pairs.truth[order], pairs.place[order]
-    similar = _thresholds_up_to(pairs.oks[order])
-    once = np.where(people.crowd[person], 0, EVERY).astype(np.uint16)
-    free, single = np.full(len(people.crowd), EVERY), np.full(len(rows), EVERY)
+    similar = _thresholds_up_to(pairs.oks)
+    once = np.where(people.crowd, 0, EVERY).astype(np.uint16)
+    free, single = np.full(len(once), EVERY), np.full(detections, EVERY)
     matched = np.zeros(len(order), np.uint16)
-    for start, stop in pairwise(bounds):
-        here = slice(start, stop)
-        by, who = detection[here], person[here]
-        new = similar[here] & free[who] & single[by]
-        matched[order[here]] = new
+    for turn in turns:
+        pair = order[turn]
+        by, who = pairs.place[pair], pairs.truth[pair]
+        new = similar[pair] & free[who] & single[by]
+        matched[pair] = new
         single[by] &= ~new
-        free[who] &= ~(new & once[here])
+        free[who] &= ~(new & once[who])
     return matched
 
 
@@ -145,22 +167,3 @@ def _thresholds_up_to(oks: Floats) -> Bits:
     """The thresholds at or below each OKS."""
     count = np.searchsorted(LEAST, oks, side="right")
     return ((1 << count) - 1).astype(np.uint16)
-
-
-def _judge(people: People, truth: Rows, ignored: Bools, outside: Bools) -> tuple[Bools, Bools]:
-    """Hits and misses (A, T, D) among assigned detections; the rest counts as neither.
-
-    Args:
-        people: One part of everybody.
-        truth: (A, T, D) assigned person, -1 for none.
-        ignored: (A, G) persons that do not count at a size.
-        outside: (A, D) detections of another size: no miss if nobody is assigned.
-    """
-    hit = np.zeros(truth.shape, np.bool_)
-    miss = np.repeat(~outside[:, None], len(THRESHOLDS), axis=1)
-    area, threshold, detection = np.nonzero(truth >= 0)
-    person = truth[area, threshold, detection]
-    matched, counts = ~people.unmatchable[person], ~ignored[area, person]
-    hit[area, threshold, detection] = matched & counts
-    miss[area, threshold, detection] = ~matched & counts & ~outside[area, detection]
-    return hit, miss

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import random_people
 
-from posebench.scoring import pairs
+from posebench.scoring import matching, pairs
 from posebench.scoring.dialects import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 from posebench.scoring.oks import similarities, spans
@@ -98,7 +98,7 @@ def test_most_pairs_are_left_out(monkeypatch):
     monkeypatch.setattr(pairs, "similarities", counted)
     found = similar_pairs(everybody, rows, 0.5)
     every = sum((everybody.truth_image == everybody.found_image[row]).sum() for row in rows)
-    assert len(found.oks) <= sum(asked) < 1.2 * len(found.oks) < every / 2
+    assert len(found.oks) < sum(asked) < 0.75 * every
 
 
 @pytest.mark.parametrize("block", [1, 100, 5000])
@@ -125,3 +125,10 @@ def test_spans_hold_every_joint():
     expected = np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1).T
     assert spans(xy).tobytes() == expected.tobytes()
     assert spans(xy[:0]).shape == (4, 0)
+
+
+def test_more_images_than_a_short_number_counts():
+    """Image rows are sorted as short numbers where these are enough."""
+    image = np.array([3, 70_000, 3, 65_536, 4, 70_000])
+    assert matching._by_number(image).tolist() == [0, 2, 4, 3, 1, 5]
+    assert matching._by_number(image % 10).tolist() == [1, 5, 0, 2, 4, 3]
