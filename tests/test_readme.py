@@ -103,6 +103,7 @@ def test_the_evaluation_prints_what_the_readme_shows(shared, tmp_path, monkeypat
     (record,) = store.load_records(tmp_path / "results")
     assert record.scores["AP"] == pytest.approx(67.22, abs=0.05)
     assert record.coverage == 1.0
+    assert record.verdict == "not contradicted (n=68)"
 
 
 def test_the_explanation_prints_what_the_readme_shows(shared, tmp_path, monkeypatch, capsys):
@@ -114,7 +115,6 @@ def test_the_explanation_prints_what_the_readme_shows(shared, tmp_path, monkeypa
     (tmp_path / "coco").symlink_to(shared / "data" / "coco_mini")
     assert cli.main(shlex.split(command)[1:]) == 0
     assert capsys.readouterr().out.splitlines()[0] == shown.partition("\n```")[0]
-    assert record.verdict == "not contradicted (n=68)"
 
 
 def test_the_report_command_makes_a_page(tmp_path, monkeypatch):
