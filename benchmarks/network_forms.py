@@ -20,7 +20,7 @@ import torch
 from posebench.adapters import load_model
 from posebench.inference.forms import FAST, difference, in_form
 from posebench.registry import load_registry
-from posebench.run.speed_cell import weighted
+from posebench.run.random_weights import weighted
 from posebench.speed.complexity import complexity
 from posebench.speed.machine import Usage, cores
 from posebench.types.errors import UserError

@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     cell = speed_cell(**_asked(arguments))
     rows = not arguments.json and len(arguments.models) != 1
     head = f"{cell_words(cell)}\n\n{_line([name for name, _ in COLUMNS])}\n"
-    found = []
+    found: list[Timed] = []
     # the rows go to stdout, what libraries say does not
     printed = sys.stdout
     with contextlib.redirect_stdout(sys.stderr), progress("models") as report:

@@ -28,10 +28,12 @@ def folded(network: nn.Module, size: tuple[int, int]) -> tuple[nn.Module, int]:
     Returns:
         The copy, and how many BatchNorms went.
     """
-    network = copy.deepcopy(network)
-    device = next(network.parameters()).device
-    with _watched(network) as sources, torch.no_grad():
-        network(torch.zeros(1, 3, *size, device=device))
+    # Tensors of inference mode, in which a caller may be, cannot tell that they were changed.
+    with torch.inference_mode(False), torch.no_grad():
+        network = copy.deepcopy(network)
+        device = next(network.parameters()).device
+        with _watched(network) as sources:
+            network(torch.zeros(1, 3, *size, device=device))
     names = {module: name for name, module in network.named_modules()}
     pairs = list(_pairs(sources))
     for convolution, norm in pairs:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from posebench.adapters import load_model
@@ -17,8 +16,8 @@ from posebench.inference.crop import self_test
 from posebench.records.environment import environment
 from posebench.records.store import save
 from posebench.registry import Registry, load_registry
-from posebench.run import fill
 from posebench.run.protocols import claim_protocols, common_protocol
+from posebench.run.random_weights import weighted
 from posebench.speed.accelerator import Meter
 from posebench.speed.complexity import Complexity, complexity
 from posebench.speed.end_to_end import time_end_to_end
@@ -34,12 +33,9 @@ from posebench.speed.machine import (
 from posebench.speed.samples import draw_images, given_images
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
-from posebench.types.model import PoseModel
 from posebench.types.record import Record
 from posebench.types.timing import AcceleratorState, Machine, SpeedCell, Timings
 
-GAIN = 0.8  # of the recomputable weights: activations neither vanish nor overflow
-RANDOM = "random weights: the outputs mean nothing, the speed does not depend on them"
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
 
@@ -142,17 +138,6 @@ def _end_to_end(
     assert found.forward is not None
     forward = found.forward.percentiles["p50"]
     return time_end_to_end(prepared, protocol, job.cell, cost, paths, forward)
-
-
-def weighted(model: PoseModel) -> PoseModel:
-    """Give a network without a file weights under which its outputs stay finite, and say so."""
-    if model.coverage is not None:
-        return model
-    with torch.no_grad():
-        for name, tensor in model.network.state_dict().items():
-            values = np.asarray(fill.parameter(name, tuple(tensor.shape), GAIN))
-            tensor.copy_(torch.from_numpy(values))
-    return replace(model, notes=(*model.notes, RANDOM))
 
 
 def failure_words(error: Exception, cell: SpeedCell) -> str:

@@ -115,6 +115,14 @@ def test_what_is_not_one_convolution_before_one_norm_stays():
     assert agrees(network, fast)
 
 
+def test_folding_works_inside_inference_mode():
+    network = seeded(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+    with torch.inference_mode():
+        fast, count = folded(network, (8, 8))
+    assert count == 1
+    assert agrees(network, fast)
+
+
 def test_the_given_network_is_left_alone():
     network = seeded(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
     before = {name: value.clone() for name, value in network.state_dict().items()}
