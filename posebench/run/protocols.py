@@ -118,7 +118,7 @@ def _check(entry: Entry, protocol: Protocol) -> None:
 def _overridden(base: Protocol, changes: dict[str, Any]) -> Protocol:
     """Change axes; boxes of another kind bring the cleaning that belongs to them."""
     cleaning = base.sanitise
-    if changes.get("boxes") == "detector":
+    if changes.get("boxes") == "detector" and base.boxes != "detector":
         cleaning = "none"
     elif changes.get("boxes") == "gt" and base.sanitise == "none":
         cleaning = "clip_before_width"

@@ -40,8 +40,9 @@ class Protocol(Frozen):
         boxes: Where persons come from: ``gt`` annotations, a ``detector`` file, the
             ``annotation``'s own centre and scale (MPII), or ``none`` (bottom-up).
         box_file: Name of the detector file a claim was made with, e.g. ``det56``.
-        sanitise: How ground-truth boxes are cleaned. ``clip_before_width``: x and y are clipped
-            to the image first, then width and height shrink by one pixel and are clipped.
+        sanitise: How ground-truth boxes are cleaned; a detector's stay as they are.
+            ``clip_before_width``: x and y are clipped to the image first, then width and height
+            shrink by one pixel and are clipped.
             ``clip_after_width``: the width shrinks first, then both corners are clipped.
             ``clip_after_width_visible``: the same, for persons with a joint of visibility 0.35
             or more, whatever their area says (AlphaPose's whole-body evaluations).

@@ -235,3 +235,23 @@ def test_tinyposes_claim_protocol_is_its_own():
     assert (protocol.decode, protocol.dark_kernel, protocol.inverse) == ("dark", 3, "affine")
     assert (protocol.boxes, protocol.sanitise) == ("gt", "clip_before_width")
     assert np.isclose(entry.primary.value, 68.8)
+
+
+def test_annotated_boxes_are_cleaned_as_the_models_own_zoo_does():
+    known = load_registry()
+    cleaning = {
+        "alphapose/fast_res50_coco_256x192": "clip_after_width",
+        "alphapose/fast_res50_heatmap_halpe_136_256x192": "clip_after_width_visible",
+        "lpn/lpn_50_coco_256x192": "clip_before_width",
+    }
+    for name, expected in cleaning.items():
+        entry = known.find(name)
+        (annotated,) = requested_protocols(entry, known, "claim", {"boxes": "gt"})
+        assert (annotated.boxes, annotated.sanitise) == ("gt", expected)
+        # A detector file of one's own leaves the claim's protocol what it was.
+        (detected,) = requested_protocols(entry, known, "claim", {"boxes": "detector"})
+        assert detected == requested_protocols(entry, known, "claim", {})[0]
+    (gluon,) = requested_protocols(
+        known.find("simple_pose_resnet18_v1b_256x192"), known, "claim", {"boxes": "detector"}
+    )
+    assert gluon.sanitise == "none"
