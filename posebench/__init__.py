@@ -35,11 +35,7 @@ __all__ = [
 ]
 
 # Named as text: a static import here would tie every lower floor to the run room.
-_PUBLIC = {
-    name: "posebench.run"
-    for name in __all__
-    if not name.startswith("_")
-}
+_PUBLIC = {name: "posebench.run" for name in __all__ if not name.startswith("_")}
 
 
 def __getattr__(name: str) -> Any:

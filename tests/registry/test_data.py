@@ -21,7 +21,10 @@ WITHOUT_ACCURACY = {
     "alphapose/fast_dcn_res50_combined_noface_68_256x192",
     "alphapose/fast_dcn_res50_regression_single_hand_256x192",
 }
-PREFIX = re.compile(r"(?:(?:fullbody|wholebody|body|foot|face|hand|lefthand|righthand)/)?(?:A[PR](?:50|75|M|L)?|PCKh@0\.(?:5(?:/[a-z]+)?|11))")
+PREFIX = re.compile(
+    r"(?:(?:fullbody|wholebody|body|foot|face|hand|lefthand|righthand)/)?"
+    r"(?:A[PR](?:50|75|M|L)?|PCKh@0\.(?:5(?:/[a-z]+)?|11))"
+)
 
 
 @pytest.fixture(scope="module")
