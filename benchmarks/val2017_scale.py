@@ -47,7 +47,8 @@ def _truth(
     seen = generator.uniform(size=(persons, JOINTS)) < 0.65
     label = np.where(seen, generator.integers(1, 3, seen.shape), 0)
     label[:, 0] = 2
-    order = generator.permutation(persons)
+    # COCO labels no joints of small persons.
+    order = np.argsort(-size.prod(axis=1) * generator.uniform(0.5, 2, persons))
     label[order[labelled:]] = 0
     xy[label == 0] = 0
     crowd = np.zeros(persons, np.bool_)

@@ -6,9 +6,9 @@ import numpy as np
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.accumulate import Evaluation, evaluate
-from posebench.scoring.dialects import Dialect, Part
-from posebench.scoring.oks import People, joint_errors, spans
-from posebench.types.arrays import Dataset, Floats, Predictions, Results, take
+from posebench.scoring.dialects import Dialect
+from posebench.scoring.oks import People, joint_similarities, spans
+from posebench.types.arrays import Dataset, Floats, Predictions, Results
 
 # Matches at this OKS and of all sizes say which detection belongs to whom.
 LOOSEST = 0
@@ -39,20 +39,56 @@ def evaluate_parts(
     Raises:
         UserError: The rules do not cover the keypoint set.
     """
+    parts = people_of_parts(results, dataset, dialect, result_area)
+    return {name: evaluate(people, max_detections) for name, people in parts.items()}
+
+
+def people_of_parts(
+    results: Results, dataset: Dataset, dialect: Dialect, result_area: str = "extent"
+) -> dict[str, People]:
+    """Return what ``evaluate_parts`` compares: part -> persons, the whole of the body last.
+
+    Raises:
+        UserError: The rules do not cover the keypoint set.
+    """
     keypoints = keypoint_set(dataset.keypoint_set)
     sigmas = dialect.sigmas(keypoints)
-    areas = np.zeros(len(results.predictions))
-    areas[results.kept] = AREA_OF[result_area](take(results.predictions, results.kept), dialect)
-    return {
-        part.name: evaluate(_people(results, dataset, dialect, part, sigmas, areas), max_detections)
-        for part in dialect.parts(keypoints)
-    }
+    truth, predictions = dataset.truth, results.predictions
+    images = np.sort(dataset.images.id)
+    truth_image = np.searchsorted(images, truth.image_id)
+    found_image = np.searchsorted(images, predictions.image_id)
+    area = AREA_OF[result_area](predictions, dialect)
+    positive = predictions.joint_scores > 0
+
+    def people(joints: slice) -> People:
+        labelled = truth.keypoints[:, joints, 2] > 0
+        return People(
+            images=len(images),
+            truth_image=truth_image,
+            truth_xy=truth.keypoints[:, joints, :2].astype(dialect.dtype),
+            labelled=labelled,
+            truth_box=truth.box,
+            truth_area=truth.area,
+            ignored=dialect.ignored(truth, labelled),
+            crowd=truth.crowd,
+            unmatchable=dialect.unmatchable(truth.id),
+            found_image=found_image,
+            found_xy=predictions.keypoints[:, joints],
+            found_score=results.score.astype(np.float64),
+            found_area=area,
+            looked_at=results.kept & dialect.looked_at(positive, joints),
+            sigmas=sigmas[joints],
+        )
+
+    return {part.name: people(part.joints) for part in dialect.parts(keypoints)}
 
 
 def _extent(predictions: Predictions, dialect: Dialect) -> Floats:
     """Area of the box around the joints, (N,) px^2: what a results file without boxes gets."""
-    left, top, right, bottom = spans(predictions.keypoints[:, : dialect.extent]).astype(np.float64)
-    area: Floats = (right - left) * (bottom - top)
+    ends = spans(predictions.keypoints[:, : dialect.extent]).astype(np.float64)
+    left, top, right, bottom = ends
+    with np.errstate(invalid="ignore"):  # suppressed persons may be anywhere
+        area: Floats = (right - left) * (bottom - top)
     return area
 
 
@@ -64,39 +100,7 @@ def _box(predictions: Predictions, dialect: Dialect) -> Floats:
 AREA_OF = {"extent": _extent, "box": _box}
 
 
-def _people(
-    results: Results,
-    dataset: Dataset,
-    dialect: Dialect,
-    part: Part,
-    sigmas: Floats,
-    areas: Floats,
-) -> People:
-    truth, predictions = dataset.truth, results.predictions
-    images = np.sort(dataset.images.id)
-    labelled = truth.keypoints[:, part.joints, 2] > 0
-    positive = predictions.joint_scores > 0
-    rows = np.flatnonzero(results.kept & dialect.looked_at(positive, part.joints))
-    return People(
-        images=len(images),
-        truth_image=np.searchsorted(images, truth.image_id),
-        truth_xy=truth.keypoints[:, part.joints, :2].astype(dialect.dtype),
-        labelled=labelled,
-        truth_box=truth.box,
-        truth_area=truth.area,
-        ignored=dialect.ignored(truth, labelled),
-        crowd=truth.crowd,
-        unmatchable=dialect.unmatchable(truth.id),
-        found_image=np.searchsorted(images, predictions.image_id[rows]),
-        found_xy=predictions.keypoints[rows, part.joints],
-        found_score=results.score[rows].astype(np.float64),
-        found_area=areas[rows],
-        found_row=rows,
-        sigmas=sigmas[part.joints],
-    )
-
-
-def joint_similarities(evaluation: Evaluation) -> Floats:
+def mean_similarities(evaluation: Evaluation) -> Floats:
     """Mean similarity of each joint over the persons that were found.
 
     A person is found if a detection was matched to it at OKS 0.5 or above; its joint's similarity
@@ -113,7 +117,7 @@ def joint_similarities(evaluation: Evaluation) -> Floats:
     for each in np.unique(labels[labels > 0]):
         rows = labels == each
         joints = np.nonzero(people.labelled[truth[rows]])[1]
-        error = joint_errors(people, truth[rows], found[rows], int(each))
-        total += np.bincount(joints, np.exp(-error).ravel(), len(total))
+        alike = joint_similarities(people, truth[rows], found[rows], int(each))
+        total += np.bincount(joints, alike.ravel(), len(total))
         count += np.bincount(joints, minlength=len(total))
     return 100.0 * np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

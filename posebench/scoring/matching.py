@@ -37,7 +37,7 @@ class Matches:
 
     Attributes:
         image: (D,) image row.
-        row: (D,) row in ``People``'s detections.
+        row: (D,) row of the results.
         score: (D,) float64.
         truth: (A, T, D) row of the person it was assigned to, -1 for none.
         hit: (A, T, D) bool, assigned to a person that counts.
@@ -96,11 +96,12 @@ def _best(people: People, max_detections: int) -> tuple[Ints, Ints]:
         Their rows, by image and then by falling score; and the place of each when all are sorted
         by falling score.  Equal scores stand in the order of images, then of rows.
     """
-    by_image = _by_number(people.found_image)
+    start = np.flatnonzero(people.looked_at)
+    by_image = start[_by_number(people.found_image[start])]
     by_score = by_image[np.argsort(-people.found_score[by_image], kind="stable")]
     again = _by_number(people.found_image[by_score])
     image = people.found_image[by_score[again]]
-    again = again[np.arange(len(again)) - np.searchsorted(image, image) < max_detections]
+    again = again[_rank(image) < max_detections]
     kept = np.zeros(len(by_score), np.int64)
     kept[again] = 1
     return by_score[again], (np.cumsum(kept) - 1)[again]
@@ -110,6 +111,13 @@ def _by_number(image: Ints) -> Ints:
     """Stable order of image rows; numpy sorts short numbers several times as fast."""
     fits = image.max(initial=0) < 1 << 16
     return np.argsort(image.astype(np.uint16) if fits else image, kind="stable")
+
+
+def _rank(image: Ints) -> Ints:
+    """0 for the first row of each image, 1 for the second, and so on; images rise."""
+    count = np.bincount(image)
+    rank: Ints = np.arange(len(image)) - (np.cumsum(count) - count)[image]
+    return rank
 
 
 def _count(image: Ints, images: int) -> Ints:
@@ -128,7 +136,7 @@ def _turns(image: Ints) -> list[Ints]:
     Args:
         image: Rising.
     """
-    turn = np.arange(len(image)) - np.searchsorted(image, image)
+    turn = _rank(image)
     return np.split(np.argsort(turn, kind="stable"), np.cumsum(np.bincount(turn)))[:-1]
 
 

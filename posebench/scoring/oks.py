@@ -27,8 +27,9 @@ BLOCK = 1 << 16
 class People:
     """Annotated and found persons of one part of the body, ready to be matched.
 
-    Coordinates are image px; the dtype of ``truth_xy`` is the precision that distances are squared
-    in, ``found_xy`` may be of a lower one.
+    Detections are the rows of the results, of which some may be left aside.  Coordinates are image
+    px; the dtype of ``truth_xy`` is the precision that distances are squared in, ``found_xy`` may
+    be of a lower one.
 
     Attributes:
         images: Number of images; rows below count them by rising image id.
@@ -44,7 +45,7 @@ class People:
         found_xy: (N, K, 2).
         found_score: (N,) float64.
         found_area: (N,) float64 px^2.
-        found_row: (N,) row of each detection in the results.
+        looked_at: (N,) bool, detections that take part.
         sigmas: (K,) float64.
     """
 
@@ -61,7 +62,7 @@ class People:
     found_xy: Floats
     found_score: Floats
     found_area: Floats
-    found_row: Ints
+    looked_at: Bools
     sigmas: Floats
 
 
@@ -86,13 +87,13 @@ def similarities(people: People, truth: Ints, found: Ints) -> Floats:
     for count in np.unique(labels):
         width = int(count) or len(people.sigmas)
         for rows in _blocks(np.flatnonzero(labels == count), width):
-            error = joint_errors(people, truth[rows], found[rows], int(count))
-            values[rows] = np.exp(-error).sum(axis=1) / width
+            alike = joint_similarities(people, truth[rows], found[rows], int(count))
+            values[rows] = alike.sum(axis=1) / width
     return values
 
 
-def joint_errors(people: People, truth: Ints, found: Ints, count: int) -> Floats:
-    """Return d^2 / (2 * area * (2 * sigma)^2) of pairs.
+def joint_similarities(people: People, truth: Ints, found: Ints, count: int) -> Floats:
+    """Return exp(-d^2 / (2 * area * (2 * sigma)^2)) of the joints of pairs.
 
     Args:
         people: The persons.
@@ -106,22 +107,32 @@ def joint_errors(people: People, truth: Ints, found: Ints, count: int) -> Floats
     xy = people.found_xy[found].astype(people.truth_xy.dtype, copy=False)
     if count:
         apart: Floats = xy - people.truth_xy[truth]
+        apart *= apart
+        squared: Floats = apart[..., 0] + apart[..., 1]
     else:
-        low, high = (end.astype(xy.dtype) for end in enlarged(people.truth_box[truth]))
-        apart = np.maximum(0, np.maximum(low - xy, xy - high)).astype(np.float64)
-    apart *= apart
-    area = people.truth_area[truth] + np.spacing(1)
-    error: Floats = (apart[..., 0] + apart[..., 1]) / (people.sigmas * 2) ** 2
+        squared = _outside(xy, people.truth_box[truth])
+    error: Floats = squared / (people.sigmas * 2) ** 2
     if count:
         error = error[people.labelled[truth]].reshape(len(truth), count)
-    error /= area[:, None]
-    error /= 2
-    return error
+    # The sign and the factor of two round nothing: one division instead of three steps.
+    error /= ((people.truth_area[truth] + np.spacing(1)) * -2)[:, None]
+    return np.exp(error, out=error)
+
+
+def _outside(xy: Floats, box: Floats) -> Floats:
+    """Squared distance (P, K) float64 of joints from enlarged boxes; 0 inside."""
+    squared: Floats = np.zeros(xy.shape[:2])
+    for axis, (low, high) in enumerate(zip(*(end.T for end in enlarged(box)), strict=True)):
+        joints = xy[..., axis]
+        inside = np.maximum(joints, low.astype(xy.dtype)[:, None])
+        apart = (joints - np.minimum(inside, high.astype(xy.dtype)[:, None])).astype(np.float64)
+        squared += apart * apart
+    return squared
 
 
 def enlarged(box: Floats) -> tuple[Floats, Floats]:
-    """Corners (G, 1, 2) of boxes with a box's size added on every side."""
-    start, size = box[:, None, :2], box[:, None, 2:]
+    """Lower and upper corners (G, 2) of boxes with a box's size added on every side."""
+    start, size = box[:, :2], box[:, 2:]
     return start - size, start + size * 2
 
 

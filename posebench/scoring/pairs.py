@@ -64,19 +64,20 @@ def _reach(people: People, least: float) -> Floats:
     """Left, top, right and bottom, (4, G) px, of where a similar detection has a joint.
 
     A mean over joints reaches a number only if one of them does, and how far that one may be off
-    follows from the widest sigma.
+    follows from its sigma.
     """
+    share = np.sqrt(-2 * np.log(least * (1 - SLACK)) * (people.truth_area + np.spacing(1)))
+    far = share[:, None] * (people.sigmas * 2)
     boxed = ~np.any(people.labelled, axis=1)
-    ends = np.concatenate(enlarged(people.truth_box), axis=2)[:, 0].T.astype(np.float64)
-    there, xy = people.labelled[~boxed, :, None], people.truth_xy[~boxed]
-    ends[:2, ~boxed] = spans(np.where(there, xy, np.inf))[:2]
-    ends[2:, ~boxed] = spans(np.where(there, xy, -np.inf))[2:]
-    counts = (people.labelled | boxed[:, None]).T
-    widest = np.where(counts, people.sigmas[:, None] * 2, 0.0).max(axis=0, initial=0.0)
-    area = people.truth_area + np.spacing(1)
-    far = np.sqrt(-2 * np.log(least * (1 - SLACK)) * area) * widest + SLACK * np.abs(ends)
-    ends[:2] -= far[:2]
-    ends[2:] += far[2:]
+    ends = np.concatenate(enlarged(people.truth_box), axis=1).T.astype(np.float64)
+    ends[:2] -= far.max(axis=1)
+    ends[2:] += far.max(axis=1)
+    there, xy, off = people.labelled[~boxed, :, None], people.truth_xy[~boxed], far[~boxed, :, None]
+    ends[:2, ~boxed] = spans(np.where(there, xy - off, np.inf))[:2]
+    ends[2:, ~boxed] = spans(np.where(there, xy + off, -np.inf))[2:]
+    rounding = SLACK * np.abs(ends)
+    ends[:2] -= rounding[:2]
+    ends[2:] += rounding[2:]
     return ends
 
 

@@ -12,7 +12,7 @@ from posebench.scoring import pckh
 from posebench.scoring.bootstrap import multiplicities, percentiles
 from posebench.scoring.bootstrap import resampled as resampled_ap
 from posebench.scoring.dialects import DIALECTS
-from posebench.scoring.keypoint_ap import evaluate_parts, joint_similarities
+from posebench.scoring.keypoint_ap import evaluate_parts, mean_similarities
 from posebench.types.arrays import Dataset, Floats, Results, Scores
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -27,7 +27,7 @@ def score(
     """Score selected persons with the protocol's scorer.
 
     Metrics of parts are ``body/AP`` and so on, in percent like all others.  ``similarity/<joint>``
-    is a joint's own similarity in the persons that were found, see ``joint_similarities``.
+    is a joint's own similarity in the persons that were found, see ``mean_similarities``.
 
     Args:
         results: Persons kept by suppression are scored; all others are left aside.
@@ -106,7 +106,7 @@ def _by_oks(
             draws |= {prefix + metric: column for metric, column in again.items()}
     whole = parts[list(parts)[-1]]
     names = keypoint_set(dataset.keypoint_set).names
-    for joint, value in zip(names, joint_similarities(whole), strict=True):
+    for joint, value in zip(names, mean_similarities(whole), strict=True):
         values[f"similarity/{joint}"] = float(value)
     return Scores(
         values=values,

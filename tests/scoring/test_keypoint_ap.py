@@ -10,7 +10,7 @@ import random_people
 from posebench.keypoints import keypoint_set
 from posebench.scoring import oks, pairs
 from posebench.scoring.dialects import DIALECTS
-from posebench.scoring.keypoint_ap import evaluate_parts, joint_similarities
+from posebench.scoring.keypoint_ap import evaluate_parts, mean_similarities
 from posebench.types.arrays import Results
 from posebench.types.errors import UserError
 
@@ -281,7 +281,7 @@ def test_similarity_of_a_joint_is_that_of_the_persons_found():
     other_joint[3 * 9] += 30
     of_ignored = first | {"image_id": 4, "keypoints": other_joint.tolist()}
     world["results"] = [first, first | {"image_id": 2}, far, of_ignored]
-    values = joint_similarities(evaluated(world, "coco_oks")[""])
+    values = mean_similarities(evaluated(world, "coco_oks")[""])
     expected = np.full(17, 100.0)
     expected[0] = 100 * np.exp(-(10**2) / (2 * 10000 * (2 * 0.026) ** 2))  # labelled once
     expected[5] = 100 * np.exp(-(20**2) / (2 * 10000 * (2 * 0.079) ** 2))
@@ -292,9 +292,9 @@ def test_similarity_of_a_joint_is_that_of_the_persons_found():
 def test_similarity_of_a_joint_nobody_labelled_is_unknown():
     world = one_person()
     world["annotations"] = [unlabelled(world["annotations"][0], 5, 6)]
-    values = joint_similarities(evaluated(world, "wholebody_oks")["wholebody"])
+    values = mean_similarities(evaluated(world, "wholebody_oks")["wholebody"])
     assert np.flatnonzero(np.isnan(values)).tolist() == [5]
-    nobody = joint_similarities(evaluated(world | {"results": []}, "wholebody_oks")["body"])
+    nobody = mean_similarities(evaluated(world | {"results": []}, "wholebody_oks")["body"])
     assert np.isnan(nobody).all() and len(nobody) == 17
 
 
@@ -337,8 +337,8 @@ def test_ground_truth_with_its_labels_as_scores_keeps_out_of_empty_parts():
     found = evaluated({**world, "annotations": people, "results": results}, "wholebody_oks")
     for part, evaluation in found.items():
         labelled = evaluation.people.labelled.any(axis=1)
-        assert len(evaluation.people.found_row) == labelled.sum(), part
-    assert len(found["body"].people.found_row) < len(people)
+        assert evaluation.people.looked_at.sum() == labelled.sum(), part
+    assert found["body"].people.looked_at.sum() < len(people)
 
 
 def test_suppressed_persons_are_not_scored():
