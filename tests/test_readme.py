@@ -106,17 +106,6 @@ def test_the_evaluation_prints_what_the_readme_shows(shared, tmp_path, monkeypat
     assert record.verdict == "not contradicted (n=68)"
 
 
-def test_the_explanation_prints_what_the_readme_shows(shared, tmp_path, monkeypatch, capsys):
-    command = next(c for c in commands() if c.startswith("posebench explain"))
-    shown = README.partition("<!-- output: explain tinypose_256x192 -->\n```text\n")[2]
-    monkeypatch.chdir(tmp_path)
-    weights = shared / "data" / "weights" / "tinypose_256x192.pdparams"
-    (tmp_path / weights.name).symlink_to(weights)
-    (tmp_path / "coco").symlink_to(shared / "data" / "coco_mini")
-    assert cli.main(shlex.split(command)[1:]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == shown.partition("\n```")[0]
-
-
 def test_the_report_command_makes_a_page(tmp_path, monkeypatch):
     command = next(c for c in commands() if c.startswith("posebench report"))
     monkeypatch.chdir(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_on_the_drawn_persons(tmp_path):
 
 
 def test_tinypose_on_real_images(shared):
-    """The axes that move its AP: the way back to the image, the shift, DARK."""
+    """The axes that move its AP: the way back to the image, the shift, DARK; as README shows."""
     data = shared / "data"
     request = Request.of(
         "tinypose_256x192",
@@ -84,6 +85,9 @@ def test_tinypose_on_real_images(shared):
     right = by_choice[shifted, dark, "affine"]
     # The corner-aligned way back alone costs 4.7 points, as recorded for these weights.
     assert right - by_choice[shifted, dark, "udp"] == pytest.approx(4.7, abs=0.1)
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    shown = readme.partition("<!-- output: explain tinypose_256x192 -->\n```text\n")[2]
+    assert found.sentence() == shown.partition("\n```")[0]
     # Without the shift it costs little: the two errors nearly cancel, which the shares show.
     assert right - by_choice["no shift", dark, "udp"] < 1.5
 
