@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,23 @@ from posebench.types.protocol import Protocol
 
 # Raised whenever a scorer's numbers can change.
 VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Scores, and what they would have been for other images.
+
+    Attributes:
+        values: Metric -> value, percent; NaN where nothing was annotated.
+        draws: Metric -> (B,) values of the draws; empty if none were asked for.
+        scorer: Name and version of the rules.
+        persons: Annotated persons that count.
+    """
+
+    values: Mapping[str, float]
+    draws: Mapping[str, Floats]
+    scorer: str
+    persons: int
 
 
 def score(
@@ -39,12 +57,38 @@ def score(
         UserError: A kept row has a number that is not finite, or an image that is not in the
             dataset; or the scorer does not score this keypoint set.
     """
+    weights = None
+    if with_intervals and len(dataset.images):
+        weights = multiplicities(len(dataset.images))
+    found = measure(results, dataset, protocol, weights)
+    return Scores(
+        values=dict(found.values),
+        intervals=percentiles(found.draws, found.values),
+        scorer=found.scorer,
+        persons=found.persons,
+    )
+
+
+def measure(
+    results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
+) -> Measured:
+    """Score selected persons, for all images and for draws of them; see ``score``.
+
+    Args:
+        results: Persons kept by suppression are scored.
+        dataset: Ground truth of the same keypoint set.
+        protocol: As ``score`` uses it.
+        weights: (I, B) how often each image, by rising id, is in each draw; None for no draws.
+
+    Raises:
+        UserError: As ``score``.
+    """
     if protocol.scorer not in SCORERS:
         raise UserError(
             f"Unknown scorer {protocol.scorer!r}.", f"Known scorers: {', '.join(SCORERS)}."
         )
     check(results, dataset)
-    return SCORERS[protocol.scorer](results, dataset, protocol, with_intervals)
+    return SCORERS[protocol.scorer](results, dataset, protocol, weights)
 
 
 def check(results: Results, dataset: Dataset) -> None:
@@ -85,8 +129,8 @@ def check(results: Results, dataset: Dataset) -> None:
 
 
 def _by_oks(
-    name: str, results: Results, dataset: Dataset, protocol: Protocol, with_intervals: bool
-) -> Scores:
+    name: str, results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
+) -> Measured:
     dialect = DIALECTS[name]
     parts = evaluate_parts(
         results,
@@ -97,7 +141,6 @@ def _by_oks(
     )
     values: dict[str, float] = {}
     draws: dict[str, Floats] = {}
-    weights = _draws(dataset, with_intervals)
     for part, evaluation in parts.items():
         prefix = f"{part}/" if part else ""
         values |= {prefix + metric: value for metric, value in evaluation.values.items()}
@@ -108,35 +151,26 @@ def _by_oks(
     names = keypoint_set(dataset.keypoint_set).names
     for joint, value in zip(names, mean_similarities(whole), strict=True):
         values[f"similarity/{joint}"] = float(value)
-    return Scores(
+    return Measured(
         values=values,
-        intervals=percentiles(draws, values),
+        draws=draws,
         scorer=f"{name} {VERSION} (rules of {dialect.follows})",
         persons=int((~whole.people.ignored).sum()),
     )
 
 
 def _by_pckh(
-    results: Results, dataset: Dataset, protocol: Protocol, with_intervals: bool
-) -> Scores:
+    results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
+) -> Measured:
     counts = pckh.count(results, dataset)
-    values = pckh.measure(counts)
-    weights = _draws(dataset, with_intervals)
-    draws = {} if weights is None else pckh.resampled(counts, weights)
-    return Scores(
-        values=values,
-        intervals=percentiles(draws, values),
+    return Measured(
+        values=pckh.measure(counts),
+        draws={} if weights is None else pckh.resampled(counts, weights),
         scorer=f"mpii_pckh {VERSION} (rules of HRNet)",
         persons=pckh.persons(dataset),
     )
 
 
-def _draws(dataset: Dataset, with_intervals: bool) -> Floats | None:
-    if not with_intervals or not len(dataset.images):
-        return None
-    return multiplicities(len(dataset.images))
-
-
-Scorer = Callable[[Results, Dataset, Protocol, bool], Scores]
+Scorer = Callable[[Results, Dataset, Protocol, "Floats | None"], Measured]
 SCORERS: dict[str, Scorer] = {name: partial(_by_oks, name) for name in DIALECTS}
 SCORERS["mpii_pckh"] = _by_pckh

@@ -86,6 +86,33 @@ def test_one_joint_close_and_the_others_away(seed):
     assert listed(similar_pairs(everybody, rows, 0.5)) == expected
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_joints_outside_the_box_of_persons_without_labels(axis, side):
+    """All joints beyond one side of the enlarged box, each as far as half a similarity reaches."""
+    generator = np.random.default_rng(axis)
+    (everybody,) = people()
+    size = len(everybody.truth_image)
+    area = generator.choice([30.0, 1e4], size)
+    box = np.concatenate([generator.uniform(0, 900, (size, 2)), np.full((size, 2), 40.0)], axis=1)
+    xy = np.repeat(box[:, None, :2] + 20.0, 17, axis=1)
+    edge = box[:, axis] + (80 if side > 0 else -40)
+    far = np.sqrt(2 * area * np.log(2))[:, None] * everybody.sigmas * 2
+    xy[..., axis] = edge[:, None] + side * far * generator.uniform(0.97, 1.03, (size, 1))
+    everybody = replace(
+        everybody,
+        labelled=np.zeros((size, 17), np.bool_),
+        truth_box=box,
+        truth_area=area,
+        found_image=everybody.truth_image,
+        found_xy=xy,
+    )
+    rows = by_image(everybody)
+    expected = brute(everybody, rows, 0.5)
+    assert 0.2 * size < len(expected)
+    assert listed(similar_pairs(everybody, rows, 0.5)) == expected
+
+
 def test_most_pairs_are_left_out(monkeypatch):
     (everybody,) = people(images=40)
     rows = by_image(everybody)
