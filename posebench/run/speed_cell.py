@@ -87,6 +87,8 @@ def measure_cell(job: SpeedJob) -> Record:
     entry, cell = registry.find(job.model), job.cell
     torch.set_num_threads(cell.threads)
     torch.backends.cudnn.benchmark = True
+    if cell.device != "cpu":
+        torch.cuda.set_device(cell.device)  # events are recorded on the current device
     meter = _meter(cell)
     load, before = load_average(), Usage.now()
     found = Findings()

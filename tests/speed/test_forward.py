@@ -20,7 +20,7 @@ from posebench.speed.forward import (
     time_forward,
     tolerance,
 )
-from posebench.speed.timing import Effort, HostClock
+from posebench.speed.timing import DeviceClock, Effort, HostClock
 from posebench.types.timing import AcceleratorState, Form
 
 SHORT = Effort(iterations=6, seconds=0.0, agreeing=2, warm_up=3)
@@ -161,6 +161,22 @@ def test_energy_is_that_of_the_timed_iterations_and_states_frame_them(monkeypatc
     assert log[0] == "state"
     assert log[-4:] == ["joules", "6 iterations", "state", "joules"]
     assert len(states) == 2
+
+
+def test_an_accelerator_has_its_own_clock_and_memory(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 5)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 7)
+    watch = object()
+    clock = forward.clock_of("cuda:1", watch)
+    assert isinstance(clock, DeviceClock)
+    assert clock.watch is watch
+    clock.synchronize()
+    forward._synchronize("cuda:1")
+    forward._synchronize("cpu")
+    assert waited == ["cuda:1", "cuda:1"]
+    assert forward.memory_of("cuda:1") == {"allocated": 5, "reserved": 7}
 
 
 def test_the_demo_times_quickly_in_its_own_process(monkeypatch):
