@@ -47,11 +47,11 @@ def _claim_cells(result: ClaimResult) -> tuple[str, ...]:
 
 def speed_table(records: Sequence[Record]) -> str:
     """One line a timing."""
-    head = ("model", "persons/s", "spread", "batch", "threads", "device", "parameters", "scope")
+    head = ("model", "a second", "spread", "batch", "threads", "device", "parameters", "scope")
     rows = [
         (
             record.entry.id,
-            f"{t.persons_per_second:,.0f}",
+            f"{t.persons_per_second:,.0f} {t.counted}",
             f"{100 * t.relative_iqr:.0f} %",
             str(t.batch_size),
             str(t.threads),
@@ -108,7 +108,9 @@ def _what(record: Record) -> str:
         pairs.append(("data", subset_words(record)))
     if protocol:
         pairs.append(("protocol", f"{protocol.label}: {protocol_words(protocol)}"))
-    if boxes:
+    if boxes and boxes.source == "none":
+        pairs.append(("persons", f"{boxes.used} found in whole images, {boxes.kept} kept"))
+    elif boxes:
         proof = "" if boxes.box_ap is None else f", box AP {boxes.box_ap:.2f}"
         counts = f"{boxes.read} read, {boxes.used} used, {boxes.kept} kept"
         pairs.append(("boxes", f"{boxes.source}: {counts}{proof}"))

@@ -178,6 +178,8 @@ def row(record: Record) -> str:
     """Return a model's line of the table."""
     timings, whole = record.timings, record.end_to_end
     key = record.entry.key
+    if timings and timings.counted == "images":
+        key += " (images/s)"  # one column for both would mislead
     if timings is None:
         return f"{_line([key])}failed: {record.failure}"
     share = timings.share_of_ceiling
@@ -221,8 +223,8 @@ def speed_text(record: Record) -> str:
 def _timings(timings: Timings) -> list[tuple[str, str]]:
     times = ", ".join(f"{n} {v / MILLI:,.2f}" for n, v in timings.percentiles.items())
     head = (
-        f"{timings.persons_per_second:,.1f} persons/s; ms a batch: {times}; interquartile range "
-        f"{timings.relative_iqr:.1%} of the median of {len(timings.seconds)}"
+        f"{timings.persons_per_second:,.1f} {timings.counted}/s; ms a batch: {times}; "
+        f"interquartile range {timings.relative_iqr:.1%} of the median of {len(timings.seconds)}"
     )
     pairs = [(timings.scope, head), ("", timings.data), ("", _overhead(timings))]
     memory = ", ".join(f"{size / MIB:,.0f} MiB {kind}" for kind, size in timings.memory.items())

@@ -127,6 +127,7 @@ def time_forward(
         rate = persons_per_second(samples, cell.batch_size)
         timings = timings.model_copy(update={"persons_per_second": rate})
     found = {
+        "counted": counted(prepared.model),
         "overhead": null.median,
         "memory": memory,
         "flops_per_second": 2.0 * cost.macs * timings.persons_per_second * (1 + cell.flip),
@@ -238,4 +239,12 @@ def measure_forward(model: PoseModel, *, batch_size: int = 64) -> Timings:
         quick=True,
     )
     work = _work(model, _batch(cell, model.entry.input.size), cell, [])
-    return timings_of(measure(work, HostClock(), QUICK), cell, complexity(model.entry), "forward")
+    timings = timings_of(
+        measure(work, HostClock(), QUICK), cell, complexity(model.entry), "forward"
+    )
+    return timings.model_copy(update={"counted": counted(model)})
+
+
+def counted(model: PoseModel) -> str:
+    """What one row of a batch is: a person cut out, or a whole image."""
+    return "images" if model.entry.input.crop == "whole_image" else "persons"

@@ -206,8 +206,8 @@ class Record(Frozen):
         return [{column: row.get(column) for column in FRAME_COLUMNS} for row in rows]
 
     def _speed_rows(self) -> list[dict[str, Any]]:
-        timed = (("persons/s", self.timings), ("persons/s end to end", self.end_to_end))
-        found = [_row(name, t.persons_per_second, None) for name, t in timed if t]
+        timed = (("", self.timings), (" end to end", self.end_to_end))
+        found = [_row(f"{t.counted}/s{s}", t.persons_per_second, None) for s, t in timed if t]
         if self.failure:
             found.append(_row("persons/s", None, None) | {"verdict": f"failed: {self.failure}"})
         return found

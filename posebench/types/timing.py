@@ -79,7 +79,9 @@ class Timings(Frozen):
     Attributes:
         scope: What was inside the clock: ``forward`` is the network alone, on crops that lie on
             its device; ``end to end`` begins with the image file and ends with the keypoints.
-        batch_size: Persons a forward pass.
+        batch_size: Crops a forward pass; whole images for a bottom-up model.
+        counted: What ``persons_per_second`` counts: ``images`` for a bottom-up model, which
+            takes as long for one person as for twenty.
         seconds: Raw samples: one per timed iteration.
         persons_per_second: Batch size over the median sample; under GluonCV's method, all
             persons over the sum of the samples.
@@ -109,6 +111,7 @@ class Timings(Frozen):
     batch_size: int
     seconds: tuple[float, ...]
     persons_per_second: float
+    counted: Literal["persons", "images"] = "persons"
     relative_iqr: float
     device: str
     threads: int
