@@ -19,6 +19,8 @@ VERBS = {
     "eval": "evaluate a model on a dataset and hold the result against its claims",
     "merge": "join the shares of `eval --shard` into one record",
     "explain": "which choices of evaluation stand between a claim and another protocol",
+    "score": "score saved predictions again, also those of other tools",
+    "compare": "two sets of predictions: their difference, its interval and p-value",
     "demo": "evaluate and time the shipped models on drawn images, and write a page",
     "speed": "time models, the network alone and from image file to keypoints",
     "verify": "hold networks and file formats against what the zoos' own code computed",

@@ -114,25 +114,30 @@ def data_root(spec: DatasetSpec, given: Path | None) -> Path | None:
     return Path(named) if named else None
 
 
-def open_dataset(spec: DatasetSpec, sources: Sources, annotations: str) -> Dataset:
+def open_dataset(
+    spec: DatasetSpec, sources: Sources, annotations: str, *, with_images: bool = True
+) -> Dataset:
     """Load a dataset's annotations.
 
     Args:
         spec: Of the registry.
         sources: Given paths; what is not given is looked for in the usual layout.
         annotations: The protocol's annotation file, a stem.
+        with_images: Whether the images have to be there; scoring looks at none.
 
     Raises:
         UserError: Something is missing; the message says what was looked for and where.
     """
     file, folder = _places(spec, sources, annotations)
-    check_places(spec, file, folder)
+    if with_images or not file.is_file():
+        check_places(spec, file, folder)
     read = READERS[spec.reader]
     dataset = read(file, folder, dataset_id=spec.id, keypoint_set=spec.keypoints)
     dataset = replace(dataset, complete=_is_whole(spec, dataset))
     if sources.limit is not None:
         dataset = restrict(dataset, sources.limit)
-    check_images(spec, dataset)
+    if with_images:
+        check_images(spec, dataset)
     check_heads(spec, dataset, file)
     return dataset
 

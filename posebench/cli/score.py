@@ -1,0 +1,134 @@
+"""``posebench score``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posebench.cli.common import Parser, facts, number, print_json, span, table
+from posebench.cli.options import AXES, Group, option
+from posebench.cli.results import scores_text
+from posebench.types.comparison import Scored
+
+if TYPE_CHECKING:
+    from posebench.run.score import Where
+
+EXAMPLES = (
+    "posebench score --predictions results/predictions/predictions-demo_gt-0123abcd.npz \\",
+    "    --dataset synthetic --nms none",
+    "posebench score --predictions other_tool.json --dataset coco --data-root coco",
+    "posebench score --predictions other_tool.json --dataset coco --engine pycocotools",
+)
+# The axes of a protocol that work on saved predictions.
+CHOICES = (
+    *("rescoring", "visibility_threshold", "nms", "nms_threshold"),
+    *("max_detections", "result_area", "scorer"),
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the file, its data, and the choices that still can be made."""
+    parser.add_argument(
+        "--predictions",
+        required=True,
+        metavar="FILE",
+        type=Path,
+        help="posebench's columnar file (.npz), a results file in COCO's format of any tool, or "
+        "a record whose predictions were saved",
+    )
+    add_where(parser)
+    parser.add_argument(
+        "--engine",
+        default="own",
+        metavar="own|pycocotools|xtcocotools",
+        help="what computes the scores; a referee must be installed (default: own)",
+    )
+
+
+def add_where(parser: Parser) -> None:
+    """Add data and the choices that work on saved predictions."""
+    data = parser.add_argument_group("data")
+    data.add_argument("--dataset", metavar="NAME", help="that the predictions were made for")
+    data.add_argument(
+        "--data-root",
+        metavar="DIR",
+        type=Path,
+        help="folder with annotations/ (default: POSEBENCH_DATA); images are not needed",
+    )
+    data.add_argument("--annotations", metavar="FILE", type=Path, help="another annotation file")
+    data.add_argument("--limit", metavar="N", type=int, help="only the first N images")
+    choices = parser.add_argument_group(
+        "choices", "by default the record's; a results file takes the last three alone"
+    )
+    choices.add_argument("--protocol", metavar="NAME", help="whose choices count")
+    add_choices(choices)
+
+
+def add_choices(group: Group) -> None:
+    """Add one option for each axis that works on saved predictions."""
+    for name in CHOICES:
+        kind, choices, words = AXES[name]
+        metavar = None if choices else "N"
+        group.add_argument(option(name), type=kind, choices=choices, metavar=metavar, help=words)
+
+
+def where(arguments: argparse.Namespace) -> Where:
+    """Return what ``add_where`` parsed."""
+    from posebench.run.score import Where
+
+    return Where(
+        dataset=arguments.dataset,
+        data_root=arguments.data_root,
+        annotations=arguments.annotations,
+        limit=arguments.limit,
+        protocol=arguments.protocol,
+        registry=tuple(arguments.registry),
+        choices={name: getattr(arguments, name) for name in CHOICES},
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score, print."""
+    from posebench.run.score import score
+
+    with contextlib.redirect_stdout(sys.stderr):
+        found = score(arguments.predictions, where(arguments), engine=arguments.engine)
+    print_json(found.to_json()) if arguments.json else print(text(found))
+    return 0
+
+
+def text(found: Scored) -> str:
+    """What was scored, the scores, and the intervals of those that papers print."""
+    intervals = [
+        (name, number(found.scores[name]), span(interval))
+        for name, interval in found.intervals.items()
+        if name.rpartition("/")[2] in ("AP", "AR") or name == "PCKh@0.5"
+    ]
+    parts = [
+        facts(what(found)),
+        scores_text(found.scorer, found.scores),
+        table(("metric", "measured", "95 % interval"), intervals, right=("measured",)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def what(found: Scored) -> list[tuple[str, str]]:
+    """Name the predictions, the data and the choices."""
+    from posebench.records.words import axis_words
+
+    data, protocol = found.dataset, found.protocol
+    part = "all" if data.complete else "a subset:"
+    pairs = [("predictions", found.name + (f" of {found.entry}" if found.entry else ""))]
+    pairs.append(
+        ("data", f"{data.id}, {part} {data.images:,} images with {data.persons:,} persons")
+    )
+    if protocol.name == "as_written":
+        pairs.append(("protocol", protocol.summary))
+    else:
+        words = ", ".join(axis_words(protocol, axis) for axis in ("rescoring", "nms", "scorer"))
+        pairs.append(("protocol", f"{words}{f'; {found.boxes} boxes' if found.boxes else ''}"))
+    pairs.append(("persons", f"{found.read:,} read, {found.kept:,} kept"))
+    return pairs + [("note", note) for note in found.notes]
