@@ -19,7 +19,7 @@ from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.timing import Form
 
-# Of the peak of the heatmaps; folding, layout and runtimes were measured at 2e-7 to 3e-6.
+# Of the peak of the heatmaps; folding, layout and runtimes were measured at 2e-7 to 4e-6.
 EXACT = 1e-5
 DTYPES = {
     "fp32": torch.float32,
