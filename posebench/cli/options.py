@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from posebench.cli.common import positive
 from posebench.types import protocol as axes
+from posebench.types import timing
 
 # Every other axis of Protocol has an option of its own: name -> (type, choices, help).
 AXES: dict[str, tuple[Callable[[str], Any], tuple[str, ...] | None, str]] = {
@@ -58,6 +59,15 @@ def add_running(group: Group) -> None:
     group.add_argument("--device", default="cpu", metavar="cpu|cuda:N", help="(default: cpu)")
     group.add_argument("--batch-size", type=positive, default=64, metavar="N", help="(default: 64)")
     group.add_argument("--threads", type=positive, metavar="N", help="threads that read and crop")
+    group.add_argument("--fold", action="store_true", help="BatchNorms into convolutions")
+    group.add_argument("--channels-last", action="store_true", help="layout of the activations")
+    group.add_argument("--compile", action="store_true", help="by torch.compile")
+    group.add_argument(
+        "--runtime",
+        choices=get_args(timing.Runtime),
+        default="torch",
+        help="what computes the network; one batch is checked against torch's",
+    )
 
 
 def add_axes(group: Group) -> None:
@@ -84,4 +94,10 @@ def shared_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
         *SWITCHES,
         *AXES,
     )
-    return {name: getattr(arguments, name) for name in names}
+    form = timing.Form(
+        folded=arguments.fold,
+        channels_last=arguments.channels_last,
+        compiled=arguments.compile,
+        runtime=arguments.runtime,
+    )
+    return {name: getattr(arguments, name) for name in names} | {"form": form}

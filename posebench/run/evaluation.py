@@ -15,6 +15,7 @@ from posebench.run.protocols import official_beside
 from posebench.run.request import Prepared, Request, load_row, prepare
 from posebench.types.model import PoseModel
 from posebench.types.record import Record
+from posebench.types.timing import PLAIN, Form
 
 
 def load_model(
@@ -53,6 +54,7 @@ def evaluate(
     batch_size: int = 64,
     threads: int | None = None,
     limit: int | None = None,
+    form: Form = PLAIN,
     save_predictions: Path | None = None,
     parts: Path | None = None,
     resume: bool = False,
@@ -77,6 +79,7 @@ def evaluate(
         batch_size: Persons a forward pass.
         threads: Threads that read and crop; default as many as torch uses.
         limit: Only the first images.
+        form: In which the network is computed; one batch must show that only rounding differs.
         save_predictions: Folder for the primary protocol's raw and COCO-format predictions.
         parts: Folder for finished parts, emptied when the evaluation is done.
         resume: Go on with the parts that an interrupted run of the same evaluation left there.
@@ -91,7 +94,7 @@ def evaluate(
     start = time.monotonic()
     request = Request(
         model, dataset, protocol, boxes, checkpoint, data_root, annotations, images,
-        device, batch_size, threads, limit, registry, choices,
+        device, batch_size, threads, limit, registry, form, choices,
     )  # fmt: skip
     prepared = prepare(request, parts=Parts(parts, resume), progress=progress)
     return record_of(

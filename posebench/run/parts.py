@@ -171,6 +171,7 @@ def evaluation_key(
         "entry": model.entry.key,
         "input": model.entry.input.model_dump(mode="json"),
         "checkpoint": model.checkpoint_sha256,
+        "notes": model.notes,  # a repaired file, another form of the network
         "annotations": dataset.annotations_sha256,
         "decodings": [[getattr(p, axis) for axis in DECODING_AXES] for p in protocols],
         "options": [options.device.partition(":")[0], options.batch_size],

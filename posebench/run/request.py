@@ -23,6 +23,7 @@ from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
+from posebench.types.timing import PLAIN, Form
 
 PATHS = ("checkpoint", "data_root", "annotations", "images")
 
@@ -45,6 +46,7 @@ class Request:
         threads: That read and crop; default as many as torch uses.
         limit: Only the first images.
         registry: Folders of further rows.
+        form: In which the network is computed; only exact ones.
         choices: Axes of ``Protocol`` to override; None is no override.
     """
 
@@ -61,6 +63,7 @@ class Request:
     threads: int | None = None
     limit: int | None = None
     registry: Sequence[Path] = ()
+    form: Form = PLAIN
     choices: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -83,14 +86,15 @@ class Request:
         plain = asdict(self)
         paths = {name: None if plain[name] is None else str(plain[name]) for name in PATHS}
         given = {axis: value for axis, value in self.choices.items() if value is not None}
-        return plain | paths | {"registry": [str(p) for p in self.registry], "choices": given}
+        own = {"registry": [str(p) for p in self.registry], "form": self.form.model_dump()}
+        return plain | paths | own | {"choices": given}
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Request:
         """Return what ``to_json`` wrote."""
         paths = {name: None if plain[name] is None else Path(plain[name]) for name in PATHS}
         folders = tuple(Path(p) for p in plain["registry"])
-        return cls(**(plain | paths | {"registry": folders}))
+        return cls(**(plain | paths | {"registry": folders, "form": Form(**plain["form"])}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,10 +135,30 @@ def prepare(
     choices = request.choices | _box_axis(request.boxes)
     protocols = requested_protocols(entry, known, request.protocol, choices)
     model = load_row(entry, known, request.checkpoint)
+    if request.form != PLAIN:
+        model = _in_form(model, request.form, options)
     spec = _dataset(known, entry, request.dataset)
     data = open_dataset(spec, sources, protocols[0].annotations)
     job = Job(model, data, spec, sources, options, parts, progress, with_intervals)
     return Prepared(job, protocols, known)
+
+
+def _in_form(model: PoseModel, form: Form, options: Options) -> PoseModel:
+    """Bring the model into a form of which a batch shows that only rounding differs."""
+    if model.entry.input.crop == "whole_image":
+        raise UserError(
+            f"{model.entry.key} takes images of any size, which a fixed form does not.",
+            "Leave --fold, --channels-last, --compile and --runtime out.",
+        )
+    from posebench.inference.forms import exact_form
+
+    return exact_form(
+        model,
+        form,
+        batch_size=options.batch_size,
+        threads=torch.get_num_threads(),
+        device=options.device,
+    )
 
 
 def load_row(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseModel:

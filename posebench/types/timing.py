@@ -48,6 +48,9 @@ class Form(Frozen):
         return self.precision == "fp32"
 
 
+PLAIN = Form()
+
+
 class SpeedCell(Frozen):
     """What was asked to be timed, apart from the model.
 

@@ -13,6 +13,7 @@ from posebench.registry import load_registry
 from posebench.run import evaluate, find_entry, list_entries, load_model
 from posebench.run.protocols import common_protocol, requested_protocols
 from posebench.types.errors import UserError
+from posebench.types.timing import Form
 
 
 def boxes_file(coco, scale=1.0):
@@ -255,3 +256,14 @@ def test_annotated_boxes_are_cleaned_as_the_models_own_zoo_does():
         known.find("simple_pose_resnet18_v1b_256x192"), known, "claim", {"boxes": "detector"}
     )
     assert gluon.sanitise == "none"
+
+
+def test_another_form_of_the_network_moves_nothing_but_rounding():
+    plain = evaluate("demo_s", limit=10, threads=1)
+    fast = evaluate("demo_s", limit=10, threads=1, form=Form(folded=True, channels_last=True))
+    assert fast.scores["AP"] == pytest.approx(plain.scores["AP"], abs=0.05)
+    (note,) = fast.notes
+    assert note.startswith("form of the network: folded, channels-last (")
+    assert "of the peak" in note
+    with pytest.raises(UserError, match="images of any size"):
+        evaluate("demo_bottom_up", limit=2, form=Form(folded=True))
