@@ -63,6 +63,7 @@ def match(people: People, max_detections: int) -> Matches:
     """
     rows, place = _best(people, max_detections)
     pairs = _by_preference(similar_pairs(people, rows, float(LEAST[0])))
+    similar = _thresholds_up_to(pairs.oks)
     turns = _turns(people.found_image[rows[pairs.place]])
     by_score = np.empty_like(rows)
     by_score[place] = rows
@@ -76,7 +77,7 @@ def match(people: People, max_detections: int) -> Matches:
     # Who is assigned to nobody is a false alarm, unless of another size.
     miss = np.repeat(~outside[:, None], len(THRESHOLDS), axis=1)
     for size in range(len(AREAS)):
-        matched = _assign(people, pairs, turns, ignored[size], len(rows))
+        matched = _assign(people, pairs, similar, turns, ignored[size])
         for threshold in range(len(THRESHOLDS)):
             chosen = np.flatnonzero(matched & np.uint16(1 << threshold))
             found, person = place[pairs.place[chosen]], pairs.truth[chosen]
@@ -87,6 +88,28 @@ def match(people: People, max_detections: int) -> Matches:
     persons = np.stack([_count(people.truth_image[~each], people.images) for each in ignored])
     image, score = people.found_image[by_score], people.found_score[by_score]
     return Matches(image, by_score, score, truth, hit, miss, persons)
+
+
+def match_once(people: People, max_detections: int, least: float) -> tuple[Ints, Ints]:
+    """Assign detections to persons of all sizes at one threshold, which may be any.
+
+    Args:
+        people: One part of everybody.
+        max_detections: Highest-scored detections of an image that are looked at.
+        least: OKS, in (0, 1).
+
+    Returns:
+        Rows of the detections that are looked at, by image and falling score, and the row of each
+        one's person, -1 for none.
+    """
+    rows, _ = _best(people, max_detections)
+    pairs = _by_preference(similar_pairs(people, rows, least))
+    turns = _turns(people.found_image[rows[pairs.place]])
+    similar = np.full(len(pairs.oks), EVERY)
+    matched = np.flatnonzero(_assign(people, pairs, similar, turns, people.ignored))
+    truth = np.full(len(rows), -1, np.int64)
+    truth[pairs.place[matched]] = pairs.truth[matched]
+    return rows, truth
 
 
 def _best(people: People, max_detections: int) -> tuple[Ints, Ints]:
@@ -140,26 +163,24 @@ def _turns(image: Ints) -> list[Ints]:
     return np.split(np.argsort(turn, kind="stable"), np.cumsum(np.bincount(turn)))[:-1]
 
 
-def _assign(
-    people: People, pairs: Pairs, turns: list[Ints], ignored: Bools, detections: int
-) -> Bits:
+def _assign(people: People, pairs: Pairs, similar: Bits, turns: list[Ints], ignored: Bools) -> Bits:
     """Choose among similar pairs, for one size and all thresholds.
 
     Args:
         people: One part of everybody.
         pairs: Of each detection the preferred first.
+        similar: (P,) thresholds at which a pair may be matched.
         turns: Images do not know each other, so that each turn chooses once in every image.
         ignored: (G,) persons that do not count.
-        detections: How many there are.
 
     Returns:
         (P,) thresholds at which a pair is matched.
     """
     # The sort is stable: those who count come first, otherwise the preference stays.
     order = np.argsort(2 * pairs.place + ignored[pairs.truth], kind="stable")
-    similar = _thresholds_up_to(pairs.oks)
     once = np.where(people.crowd, 0, EVERY).astype(np.uint16)
-    free, single = np.full(len(once), EVERY), np.full(detections, EVERY)
+    free = np.full(len(once), EVERY)
+    single = np.full(int(pairs.place.max(initial=-1)) + 1, EVERY)
     matched = np.zeros(len(order), np.uint16)
     for turn in turns:
         pair = order[turn]

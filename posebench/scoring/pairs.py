@@ -46,7 +46,7 @@ def similar_pairs(people: People, rows: Ints, least: float) -> Pairs:
     reach, extent = _reach(people, least), spans(people.found_xy)
     none = np.zeros(0, np.int64)
     places, persons = [none], [none]
-    for place, truth in _same_image(people, rows):
+    for place, truth in same_image(people, rows):
         found = rows[place]
         near = np.ones(len(found), np.bool_)
         for low, high in ((0, 2), (1, 3)):
@@ -81,8 +81,13 @@ def _reach(people: People, least: float) -> Floats:
     return ends
 
 
-def _same_image(people: People, rows: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """All pairs of an image, some detections at a time: (place in ``rows``, person)."""
+def same_image(people: People, rows: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Yield all pairs of an image, some detections at a time: (place in ``rows``, person).
+
+    Args:
+        people: One part of everybody.
+        rows: (D,) detections, sorted by image.
+    """
     by_image = np.argsort(people.truth_image, kind="stable")
     persons = np.bincount(people.truth_image, minlength=people.images)
     first = (np.cumsum(persons) - persons)[people.found_image[rows]]

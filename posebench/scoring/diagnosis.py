@@ -1,0 +1,269 @@
+"""Errors of keypoint localisation, after Ronchi & Perona.
+
+Source of the taxonomy: M. R. Ronchi and P. Perona, "Benchmarking and Error Diagnosis in
+Multi-Instance Pose Estimation", ICCV 2017 (https://arxiv.org/abs/1707.05388), and the constants of
+its code, github.com/matteorr/coco-analyze pycocotools/cocoanalyze.py (Params): 0.1, 0.5, 0.85.
+
+A detection is about a person if the two are matched at an OKS of 0.1.  ks, the similarity of one
+joint, is exp(-d^2 / (2 * area * (2 * sigma)^2)); the place that a predicted joint is most similar
+to, among its own and its mirrored place on this person and on all others of the image, decides:
+
+* good: its own place, ks >= 0.85;
+* jitter: its own place, 0.5 <= ks < 0.85;
+* inversion: the mirrored place on the same person, ks >= 0.5 (left taken for right);
+* swap: its own or the mirrored place on another person, ks >= 0.5;
+* miss: no such place, ks < 0.5 everywhere.
+
+Detections and persons that are not matched:
+
+* background: a detection that has an OKS of 0.1 with nobody;
+* duplicate: another detection of somebody who has one, and a hit at no threshold (the source
+  counts these with the background);
+* false negative: a person without any detection.
+
+A score (ranking) error is a person whose most similar detection is not the highest-scored one
+among those about it.
+
+Mending moves a joint to where it would be: jitter to a ks of 0.85, miss to 0.5, inversion and swap
+to the ks they had at the wrong place, next to the right one.  Scores become the highest OKS a
+detection has with anybody who counts; background and duplicates are left out; false negatives no
+longer count.  (The source's code forgets the factor of 2 on sigma here, and so moves joints nearer;
+it mends at OKS 0.5 alone.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posebench.scoring.accumulate import evaluate
+from posebench.scoring.matching import Matches, match_once
+from posebench.scoring.oks import Bools, People
+from posebench.scoring.pairs import same_image, similar_pairs
+from posebench.types.arrays import Floats, Ints
+
+LOCALISED, NEAR, GOOD = 0.1, 0.5, 0.85
+KINDS = ("good", "jitter", "inversion", "swap", "miss")
+# The order in which errors are mended one after the other (cocoanalyze.py, Params.err_types).
+ERRORS = (
+    *("miss", "swap", "inversion", "jitter"),
+    *("score", "background", "duplicate", "false negative"),
+)
+# Below this OKS a detection's best score is as good as none.
+NOTHING = 1e-3
+
+Kinds = NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """What is wrong with the detections of one evaluation.
+
+    ``P`` counts detections that are matched with a person that counts, at OKS 0.1.
+
+    Attributes:
+        row: (P,) row of the results.
+        truth: (P,) row of the person.
+        kind: (P, K) index into ``KINDS``, -1 for joints that are not labelled.
+        mended: (P, K, 2) px, where each joint lies once mended.
+        background: (N,) bool, detections of nobody.
+        duplicate: (N,) bool, further detections of somebody.
+        missing: (G,) bool, false negatives.
+        misranked: (G,) bool, persons with a score error.
+        looked_at: Number of detections that were looked at.
+    """
+
+    row: Ints
+    truth: Ints
+    kind: Kinds
+    mended: Floats
+    background: Bools
+    duplicate: Bools
+    missing: Bools
+    misranked: Bools
+    looked_at: int
+
+
+def find_errors(
+    people: People, matches: Matches, mirror: tuple[int, ...], max_detections: int
+) -> Errors:
+    """Judge every joint and every detection.
+
+    Args:
+        people: The whole body of everybody.
+        matches: Its evaluation.
+        mirror: For each joint the one on the other side (``KeypointSet.flip_index``).
+        max_detections: Highest-scored detections of an image that are looked at.
+    """
+    rows, truth = match_once(people, max_detections, LOCALISED)
+    counts = ~people.ignored
+    about = np.flatnonzero((truth >= 0) & counts[truth])
+    kind, mended = _judge_joints(people, rows[about], truth[about], np.array(mirror))
+    pairs = similar_pairs(people, rows, LOCALISED)
+    somebody = np.zeros(len(rows), np.bool_)
+    somebody[pairs.place] = True
+    hits = np.zeros(len(people.looked_at), np.bool_)
+    hits[matches.row[matches.hit[0].any(axis=0)]] = True
+    found = np.zeros(len(counts), np.bool_)
+    found[truth[about]] = True
+    alone = truth < 0
+    return Errors(
+        row=rows[about],
+        truth=truth[about],
+        kind=kind,
+        mended=mended,
+        background=_at(rows[alone & ~somebody], len(hits)),
+        duplicate=_at(rows[alone & somebody & ~hits[rows]], len(hits)),
+        missing=counts & ~found,
+        misranked=_misranked(people, rows, LOCALISED),
+        looked_at=len(rows),
+    )
+
+
+def _at(rows: Ints, count: int) -> Bools:
+    flags = np.zeros(count, np.bool_)
+    flags[rows] = True
+    return flags
+
+
+def _judge_joints(people: People, rows: Ints, truth: Ints, mirror: Ints) -> tuple[Kinds, Floats]:
+    """Kind and mended place of the joints of matched detections, sorted by image."""
+    straight = np.arange(len(mirror))
+    xy = people.found_xy[rows].astype(np.float64)
+    own = _similarity(people, xy, truth, straight)
+    mirrored = _similarity(people, xy, truth, mirror)
+    mirrored[:, mirror == straight] = -1.0
+    others = np.full(own.shape, -1.0)
+    for place, person in same_image(people, rows):
+        other = person != truth[place]
+        place, person = place[other], person[other]
+        if len(place):
+            here = _similarity(people, xy[place], person, straight)
+            np.maximum(here, _similarity(people, xy[place], person, mirror), out=here)
+            first = np.flatnonzero(np.diff(place, prepend=-1))
+            at = place[first]
+            others[at] = np.maximum(others[at], np.maximum.reduceat(here, first, axis=0))
+    best = np.maximum(own, np.maximum(mirrored, others))
+    right = own >= best
+    cases = (right & (own >= GOOD), right, mirrored >= others)
+    kind = np.select((best < NEAR, *cases), (4, 0, 1, 2), 3).astype(np.int8)
+    kind[~people.labelled[truth]] = -1
+    return kind, _mended(people, xy, truth, kind, best)
+
+
+def _similarity(people: People, xy: Floats, truth: Ints, joints: Ints) -> Floats:
+    """Similarity (P, K) of each joint with a person's ``joints``; -1 where not labelled."""
+    apart = xy - people.truth_xy[truth][:, joints]
+    area = people.truth_area[truth, None] + np.spacing(1)
+    squared: Floats = (apart**2).sum(axis=2)
+    similarity: Floats = np.exp(-squared / (2 * area * (2 * people.sigmas) ** 2))
+    return np.where(people.labelled[truth][:, joints], similarity, -1.0)
+
+
+def _mended(people: People, xy: Floats, truth: Ints, kind: Kinds, best: Floats) -> Floats:
+    """Joints (P, K, 2) where they lie once mended; those without an error stay."""
+    targets = np.array([1.0, GOOD, 1.0, 1.0, NEAR])[kind]
+    similarity = np.where(kind >= 2, np.maximum(np.where(kind == 4, NEAR, best), NEAR), targets)
+    area = people.truth_area[truth, None] + np.spacing(1)
+    # A hair nearer, so that rounding leaves nobody below the threshold he was put on.
+    far = np.sqrt(-2 * np.log(similarity) * area) * 2 * people.sigmas * (1 - 1e-9)
+    place = people.truth_xy[truth].astype(np.float64)
+    place[..., 0] += far
+    return np.where((kind >= 1)[..., None], place, xy)
+
+
+def _misranked(people: People, rows: Ints, least: float) -> Bools:
+    """Persons whose most similar detection is not the highest-scored of those about them."""
+    place, person, oks = _about(people, rows, least)
+    score = people.found_score[rows[place]]
+    wrong = np.zeros(len(people.ignored), np.bool_)
+    most = np.full(len(wrong), -1.0)
+    np.maximum.at(most, person, oks)
+    highest = np.full(len(wrong), -np.inf)
+    np.maximum.at(highest, person, score)
+    # The most similar detection's score must be the highest; of equal ones the best counts.
+    best = np.full(len(wrong), -np.inf)
+    top = oks == most[person]
+    np.maximum.at(best, person[top], score[top])
+    wrong[person] = best[person] < highest[person]
+    return wrong
+
+
+def _about(people: People, rows: Ints, least: float) -> tuple[Ints, Ints, Floats]:
+    """Each detection's place, its most similar person that counts, and their OKS."""
+    pairs = similar_pairs(people, rows, least)
+    counts = np.flatnonzero(~people.ignored[pairs.truth])
+    place, truth, oks = pairs.place[counts], pairs.truth[counts], pairs.oks[counts]
+    order = np.lexsort((-oks, place))
+    first = order[np.flatnonzero(np.diff(place[order], prepend=-1))]
+    return place[first], truth[first], oks[first]
+
+
+def mend(
+    people: People, errors: Errors, kinds: tuple[str, ...], joints: slice, max_detections: int
+) -> dict[str, float]:
+    """Return the scores of one part once some kinds of errors are mended.
+
+    Args:
+        people: The part.
+        errors: Of the whole body.
+        kinds: Of ``ERRORS``.
+        joints: The part's place in the whole.
+        max_detections: Highest-scored detections of an image that are looked at.
+    """
+    wanted = [KINDS.index(kind) for kind in kinds if kind in KINDS]
+    moved = np.isin(errors.kind[:, joints], wanted)
+    xy = people.found_xy.astype(np.float64)
+    xy[errors.row] = np.where(moved[..., None], errors.mended[:, joints], xy[errors.row])
+    changed = replace(people, found_xy=xy)
+    looked_at, ignored = people.looked_at, people.ignored
+    if "score" in kinds:
+        changed = replace(changed, found_score=_best_scores(changed))
+    if "background" in kinds:
+        looked_at = looked_at & ~errors.background
+    if "duplicate" in kinds:
+        looked_at = looked_at & ~errors.duplicate
+    if "false negative" in kinds:
+        ignored = ignored | errors.missing
+    changed = replace(changed, looked_at=looked_at, ignored=ignored)
+    return evaluate(changed, max_detections).values
+
+
+def _best_scores(people: People) -> Floats:
+    """Highest OKS of each detection with a person that counts, (N,); 0 for none."""
+    rows = np.flatnonzero(people.looked_at)
+    rows = rows[np.argsort(people.found_image[rows], kind="stable")]
+    place, _, oks = _about(people, rows, NOTHING)
+    score = np.zeros(len(people.looked_at))
+    score[rows[place]] = oks
+    return score
+
+
+def crowding(people: People) -> Ints:
+    """Return how many other persons overlap each person's box with an IoU of 0.1 or more, (G,).
+
+    Crowd regions are nobody.  Source of the 0.1: coco-analyze,
+    analysisAPI/occlusionAndCrowdingSensitivity.py.
+    """
+    box, count = people.truth_box, np.zeros(len(people.truth_image), np.int64)
+    everybody = replace(people, found_image=people.truth_image, found_xy=people.truth_xy)
+    rows = np.argsort(people.truth_image, kind="stable")
+    for place, other in same_image(everybody, rows):
+        one = rows[place]
+        low = np.maximum(box[one, :2], box[other, :2])
+        high = np.minimum(box[one, :2] + box[one, 2:], box[other, :2] + box[other, 2:])
+        shared = np.maximum(high - low, 0).prod(axis=1)
+        union = box[one, 2:].prod(axis=1) + box[other, 2:].prod(axis=1) - shared
+        near = (one != other) & ~people.crowd[other] & (shared >= LOCALISED * union) & (union > 0)
+        np.add.at(count, one[near], 1)
+    return count
+
+
+def recalls(people: People, matches: Matches) -> Floats:
+    """Return the share of thresholds at which each person is found, (G,) in [0, 1]."""
+    found = np.zeros(len(people.truth_image))
+    for truth, hit in zip(matches.truth[0], matches.hit[0], strict=True):
+        found[truth[hit]] += 1
+    return found / len(matches.truth[0])

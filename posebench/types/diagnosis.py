@@ -1,0 +1,131 @@
+"""Diagnosis: which errors stand between a model's predictions and a perfect score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from posebench.types.base import Frozen
+from posebench.types.protocol import Protocol
+from posebench.types.record import DatasetInfo
+
+
+class JointErrors(Frozen):
+    """Labelled joints of persons that were found, by what became of them.
+
+    Attributes:
+        judged: All of them; the others sum to it.
+    """
+
+    judged: int
+    good: int
+    jitter: int
+    inversion: int
+    swap: int
+    miss: int
+
+
+class Group(Frozen):
+    """Persons that have something in common.
+
+    Attributes:
+        by: ``size``, ``labelled joints`` or ``crowding``.
+        name: Which of these.
+        persons: Annotated persons that count.
+        missed: Of them, without any detection.
+        recall: Mean recall over the OKS thresholds, percent; None without persons.
+        joints: Of those that were found.
+    """
+
+    by: str
+    name: str
+    persons: int
+    missed: int
+    recall: float | None
+    joints: JointErrors
+
+
+class Mend(Frozen):
+    """What one kind of error costs.
+
+    Attributes:
+        error: ``miss``, ``swap``, ``inversion``, ``jitter``, ``score``, ``background``,
+            ``duplicate`` or ``false negative``.
+        count: Joints, detections or persons with it.
+        alone: Points of AP gained by mending it alone; ``alone_50`` of AP at OKS 0.5.
+        together: AP once this and all kinds before it are mended; ``together_50`` likewise.
+    """
+
+    error: str
+    count: int
+    alone: float
+    alone_50: float
+    together: float
+    together_50: float
+
+
+class PartDiagnosis(Frozen):
+    """One part of the body.
+
+    Attributes:
+        part: Name; empty for the only part.
+        ap: Percent, as scored; ``ap50`` at OKS 0.5.
+        joints: Of the part, in persons that were found.
+        mends: In the order in which errors are mended together.
+    """
+
+    part: str
+    ap: float
+    ap50: float
+    joints: JointErrors
+    mends: tuple[Mend, ...]
+
+
+class Diagnosis(Frozen):
+    """Errors of a file of predictions.
+
+    Attributes:
+        name: The file's name.
+        sha256: Digest of the file.
+        entry: ``zoo/id``, where a record says.
+        protocol: How persons were selected.
+        scorer: Whose rules were followed.
+        persons: Annotated persons that count.
+        detections: That are looked at.
+        found: Persons with a detection at OKS 0.1 or above.
+        background: Detections of nobody.
+        duplicates: Further detections of somebody.
+        false_negatives: Persons without a detection.
+        ranking: Persons whose best detection is not their highest-scored one.
+        parts: The whole of the body last.
+        joint_errors: Joint -> errors.
+        groups: By size, labelled joints and crowding.
+    """
+
+    name: str
+    sha256: str
+    entry: str | None
+    protocol: Protocol
+    scorer: str
+    dataset: DatasetInfo
+    persons: int
+    detections: int
+    found: int
+    background: int
+    duplicates: int
+    false_negatives: int
+    ranking: int
+    parts: tuple[PartDiagnosis, ...]
+    joint_errors: dict[str, JointErrors]
+    groups: tuple[Group, ...]
+
+    def sentence(self) -> str:
+        """Say what costs most."""
+        whole = self.parts[-1]
+        worst = sorted(whole.mends, key=lambda mend: -mend.alone)
+        parts = [f"{mend.error} {mend.alone:+.1f}" for mend in worst[:3] if mend.alone >= 0.05]
+        costs = f"; mended alone: {', '.join(parts)} points" if parts else ""
+        return f"AP {whole.ap:.2f}{costs}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for ``json.dumps``."""
+        return self.model_dump(mode="json") | {"sentence": self.sentence()}
