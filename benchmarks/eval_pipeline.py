@@ -2,7 +2,7 @@
 
     python benchmarks/eval_pipeline.py data --data-root coco
     python benchmarks/eval_pipeline.py eval --data-root coco --model lpn_50
-    python benchmarks/eval_pipeline.py eval --model lpn_50 --form folded
+    python benchmarks/eval_pipeline.py eval --model lpn_50 --form onnxruntime
 
 ``data`` times reading, cropping and normalising alone, with each image's boxes and with the boxes
 repeated to 30 an image, as a detector gives them, against a plain loader that opens the image for
@@ -33,6 +33,7 @@ from torch.utils.data import Dataset as TorchDataset
 from posebench.adapters import load_model
 from posebench.datasets.boxes import ground_truth_persons
 from posebench.inference.crop import crop_matrix, inverse_matrix
+from posebench.inference.forms import FAST, in_form
 from posebench.inference.loading import batches
 from posebench.inference.normalise import normalise
 from posebench.inference.predict import Options, predict
@@ -43,6 +44,14 @@ from posebench.types.arrays import Dataset, Persons, take
 from posebench.types.entry import InputSpec
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
+from posebench.types.timing import PLAIN, Form
+
+FORMS = {
+    "plain": PLAIN,
+    "fast": FAST,
+    "onnxruntime": Form(runtime="onnxruntime"),
+    "openvino": Form(runtime="openvino"),
+}
 
 
 def crowd(
@@ -223,6 +232,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-flip", action="store_true")
+    parser.add_argument("--form", choices=sorted(FORMS), default="plain")
     parser.add_argument("--no-plain", action="store_true", help="leave the plain loop out")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     asked = parser.parse_args()
@@ -243,11 +253,13 @@ def main() -> None:
             found[name] = report(result, "opened for each person")
     else:
         model = load_model(entry, allow_random=True)
+        form = FORMS[asked.form]
+        model = in_form(model, form, batch_size=asked.batch_size, threads=asked.threads)
         protocol = registry.protocol("hrnet_det56").with_choices(flip=not asked.no_flip)
         some = crowd(dataset, persons, asked.persons or 256, None)
         stages = eval_stages(model, *some, options, protocol, not asked.no_plain)
         result = alternate(stages, len(some[1]), asked.alternations)
-        found[entry.id] = report(result, "network alone")
+        found[f"{entry.id}, {form.words}"] = report(result, "network alone")
     if asked.output:
         asked.output.write_text(json.dumps(found, indent=2))
 

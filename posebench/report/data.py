@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from posebench.records.words import claimed, is_subset, protocol_words, subset_words, verdict_words
 from posebench.types.protocol import Protocol
-from posebench.types.record import ClaimResult, Record
+from posebench.types.record import ClaimResult, Record, Timings
 
 # Verdict -> the class of its badge; the beginning of the verdict decides.
 TONES = (
@@ -63,7 +63,8 @@ class Point:
     """One model in the accuracy-speed figure.
 
     Attributes:
-        speed: Persons a second.
+        speed: Persons a second; of a bottom-up model its images a second times the persons it
+            found in each.
         spread: Interquartile range of the timing over its median.
         accuracy: AP, percent.
         interval: 95 % interval of the AP.
@@ -182,16 +183,32 @@ def _points(records: Sequence[Record]) -> tuple[Point, ...]:
             entry=record.entry.key,
             name=record.entry.id,
             dataset=record.entry.dataset,
-            speed=timing.persons_per_second,
+            speed=timing.persons_per_second * _persons_an_image(found, timing),
             spread=timing.relative_iqr,
             accuracy=found.scores["AP"] or 0.0,
             interval=found.intervals.get("AP"),
             parameters=timing.parameters,
-            hardware=f"{timing.device}, {timing.threads} threads, batch {timing.batch_size}",
+            hardware=_hardware(found, timing),
             subset=is_subset(found),
             persons=found.dataset.persons if found.dataset else 0,
         )
     return tuple(sorted(points.values(), key=lambda point: point.speed))
+
+
+def _persons_an_image(record: Record, timing: Timings) -> float:
+    """Persons that one row of a batch gave: 1 where each is cut out."""
+    if timing.counted == "persons" or record.boxes is None or record.dataset is None:
+        return 1.0
+    return record.boxes.kept / max(record.dataset.images, 1)
+
+
+def _hardware(record: Record, timing: Timings) -> str:
+    words = f"{timing.device}, {timing.threads} threads, batch {timing.batch_size}"
+    if timing.counted == "images":
+        each = _persons_an_image(record, timing)
+        rate = f"{timing.persons_per_second:,.0f} images/s"
+        words += f"; {rate} with {each:.1f} persons found in each"
+    return words
 
 
 def _under_primary(record: Record) -> bool:

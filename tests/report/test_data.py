@@ -4,6 +4,7 @@ import make_records as make
 import pytest
 
 from posebench.report.data import page, tone
+from posebench.types.record import BoxInfo
 
 pytestmark = pytest.mark.light
 
@@ -119,3 +120,17 @@ def test_the_point_takes_the_whole_dataset_then_the_primary_protocol_then_the_ne
 def test_no_records_make_an_empty_page():
     content = page([])
     assert (content.rows, content.points, content.counts, content.models) == ((), (), (), 0)
+
+
+@pytest.mark.light
+def test_images_a_second_are_brought_to_persons_and_say_so():
+    record = make.demo()[0]
+    one = record.timings.model_copy(update={"counted": "images", "persons_per_second": 50.0})
+    kept = 3 * record.dataset.images
+    boxes = BoxInfo(source="none", read=0, used=kept, kept=kept)
+    (point,) = page([record.model_copy(update={"timings": one, "boxes": boxes})]).points
+    assert point.speed == pytest.approx(150.0)
+    assert "50 images/s with 3.0 persons found in each" in point.hardware
+    (plain,) = page([record]).points
+    assert "images/s" not in plain.hardware
+    assert plain.speed == pytest.approx(record.timings.persons_per_second)
