@@ -124,7 +124,9 @@ def test_no_records_make_an_empty_page():
 
 @pytest.mark.light
 def test_images_a_second_are_brought_to_persons_and_say_so():
-    record = make.demo()[0]
+    record = make.evaluation("demo_s").model_copy(
+        update={"timings": make.timing("demo_s", 1400.0).timings}
+    )
     one = record.timings.model_copy(update={"counted": "images", "persons_per_second": 50.0})
     kept = 3 * record.dataset.images
     boxes = BoxInfo(source="none", read=0, used=kept, kept=kept)
