@@ -21,6 +21,7 @@ VERBS = {
     "explain": "which choices of evaluation stand between a claim and another protocol",
     "score": "score saved predictions again, also those of other tools",
     "compare": "two sets of predictions: their difference, its interval and p-value",
+    "diagnose": "which errors cost how much: jitter, inversion, swap, miss, background, score",
     "demo": "evaluate and time the shipped models on drawn images, and write a page",
     "speed": "time models, the network alone and from image file to keypoints",
     "verify": "hold networks and file formats against what the zoos' own code computed",
