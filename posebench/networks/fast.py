@@ -11,11 +11,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-Convolution = nn.Conv2d | nn.ConvTranspose2d
+Convolution: TypeAlias = "nn.Conv2d | nn.ConvTranspose2d"
 
 
 def folded(network: nn.Module, size: tuple[int, int]) -> tuple[nn.Module, int]:
@@ -53,7 +54,7 @@ def _watched(
     sources: dict[nn.BatchNorm2d, list[Convolution | None]] = {}
 
     def wrote(module: nn.Module, _: object, output: Tensor) -> None:
-        assert isinstance(module, Convolution)
+        assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
         written[id(output)] = (module, output, output._version)
 
     def reads(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -64,7 +65,7 @@ def _watched(
 
     hooks = []
     for module in network.modules():
-        if isinstance(module, Convolution):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             hooks.append(module.register_forward_hook(wrote))
         elif isinstance(module, nn.BatchNorm2d):
             hooks.append(module.register_forward_pre_hook(reads))
