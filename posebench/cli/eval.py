@@ -7,13 +7,14 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from posebench.cli.common import Parser, print_json
 from posebench.cli.launcher import add_launcher, board, launcher
 from posebench.cli.options import add_axes, add_data, add_running, shared_arguments
 from posebench.cli.progress import progress
 from posebench.types.errors import UserError
+from posebench.types.faults import OnError
 from posebench.types.record import Record
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ def add_arguments(parser: Parser) -> None:
         help="go on with an interrupted evaluation of the same command",
     )
     how.add_argument(
+        "--on-error",
+        choices=get_args(OnError),
+        default="fail",
+        help="about images and annotations that cannot be used: list them all and stop (default), "
+        "or go on and count their persons as missed",
+    )
+    how.add_argument(
         "--shard",
         metavar="I/N",
         help="estimate only share I of N and leave it in DIR/parts for `posebench merge`",
@@ -97,6 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             progress=report,
             command=arguments.command,
+            on_error=arguments.on_error,
             **shared_arguments(arguments),
         )
     show(record, save(record, arguments.output), predictions, as_json=arguments.json)
@@ -149,6 +158,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         arguments.model,
         protocol=arguments.protocol,
         boxes=arguments.boxes,
+        on_error=arguments.on_error,
         **shared_arguments(arguments),
     )
 

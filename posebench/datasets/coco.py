@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,22 @@ from posebench.datasets.files import Kind, kind_of, read_json
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset, GroundTruth, Images
 from posebench.types.errors import UserError
+from posebench.types.faults import LISTED, Fault, refuse
 
 Row = dict[str, Any]
 
 # What a file that is not as it should be raises on the way into arrays.
 WRONG = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+# Nothing lies so far out, px; squares of it are still numbers.
+FARTHEST = 1e7
+# Ids of rows that stand for unreadable ones; no dataset counts down there.
+STAND_IN = -(10**12)
+# Where the joints of such a row are: no prediction comes near.
+NOWHERE = (-FARTHEST, -FARTHEST, 1.0)
+
+
+# One row of a file -> rows with keypoint numbers of the wanted set.
+Convert = Callable[[Row], Iterator[Row]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ def load_coco(
     *,
     dataset_id: str,
     keypoint_set: str,
+    tolerant: bool = False,
     joints: int | None = None,
 ) -> Dataset:
     """Load person keypoint annotations in COCO's format; visibilities may be fractions.
@@ -56,6 +68,7 @@ def load_coco(
         images: Folder of the image files.
         dataset_id: Id in the registry.
         keypoint_set: Name of the annotated keypoint set.
+        tolerant: Keep going past annotations that cannot be used: ``Dataset.faults`` has them.
         joints: Number of keypoints K a person, by default that of the set.
 
     Raises:
@@ -64,7 +77,7 @@ def load_coco(
     count = len(named_set(keypoint_set)) if joints is None else joints
     file = open_coco(annotations, f"with {count} keypoints a person")
     expect(file, {None, count}, f"annotations of {count} keypoints a person")
-    return build(file, images, dataset_id, keypoint_set, count)
+    return build(file, images, dataset_id, keypoint_set, count, tolerant=tolerant)
 
 
 def open_coco(path: Path, wanted: str) -> CocoFile:
@@ -113,7 +126,10 @@ def build(
     dataset_id: str,
     keypoint_set: str,
     joints: int,
-    convert: Callable[[Row], Iterator[Row]] | None = None,
+    convert: Convert | None = None,
+    *,
+    most: int = 1,
+    tolerant: bool = False,
 ) -> Dataset:
     """Turn rows in COCO's layout into a dataset.
 
@@ -124,23 +140,33 @@ def build(
         keypoint_set: Name of the keypoint set of the result.
         joints: Its number of keypoints.
         convert: Makes rows with ``joints`` x 3 keypoint numbers out of one row of the file.
+        most: How many rows ``convert`` makes of one at most; as many stand for one that cannot
+            be used, so that leaving it out never makes a score better.
+        tolerant: Keep going past annotations that cannot be used: ``Dataset.faults`` has them.
 
     Raises:
-        UserError: The content does not follow the format; the sentence says where.
+        UserError: The content does not follow the format; the sentence lists what does not.
     """
+    hint = f"Each person needs id, image_id, bbox, area and {joints} x 3 keypoint numbers."
+    faults: list[Fault] = []
     try:
         table = _images(file.content["images"], images)
         category = _person_category(file.content.get("categories", []))
-        people = _people(file.content["annotations"], table, category)
-        if convert is not None:
-            people = [row for person in people for row in convert(person)]
-        truth = _truth(people, joints)
+        rows = file.content["annotations"]
+        try:
+            truth = _truth(_people(rows, table, category, convert), joints)
+        except WRONG:
+            people, faults = _one_by_one(rows, table, category, joints, convert, most)
+            truth = _truth(people, joints)
     except WRONG as error:
         raise UserError(
             f"{file.path} does not follow COCO's keypoint format "
             f"({type(error).__name__}: {error}).",
-            f"Each person needs id, image_id, bbox, area and {joints} x 3 keypoint numbers.",
+            hint,
         ) from error
+    if faults and not tolerant:
+        where = f"{file.path} does not follow COCO's keypoint format: it"
+        raise refuse(where, faults, f"{hint} `posebench eval --on-error skip` goes on without.")
     return Dataset(
         id=dataset_id,
         keypoint_set=keypoint_set,
@@ -150,6 +176,7 @@ def build(
         annotations_file=file.path.name,
         annotations_sha256=file.sha256,
         complete=False,
+        faults=tuple(faults),
     )
 
 
@@ -185,14 +212,37 @@ def restrict(dataset: Dataset, limit: int) -> Dataset:
         table.width[:limit],
         table.height[:limit],
         table.root,
+        None if table.crowd_index is None else table.crowd_index[:limit],
     )
     rows = np.isin(dataset.truth.image_id, kept.id)
     columns = {name: value for name, value in vars(dataset.truth).items() if value is not None}
     truth = replace(dataset.truth, **{name: value[rows] for name, value in columns.items()})
-    return replace(dataset, images=kept, truth=truth, complete=False)
+    ids = set(truth.id.tolist())
+    faults = tuple(fault for fault in dataset.faults if ids.intersection(fault.persons))
+    return replace(dataset, images=kept, truth=truth, complete=False, faults=faults)
 
 
 def _images(rows: Sequence[Row], root: Path) -> Images:
+    """Images are never left out: nobody knows whose persons an unreadable row has."""
+    try:
+        return _image_table(rows, root)
+    except WRONG:
+        told = [text for place, row in enumerate(rows) if (text := _image_fault(place, row, root))]
+        if not told:
+            raise
+        more = f"; and {len(told) - LISTED:,} more" if len(told) > LISTED else ""
+        raise ValueError("; ".join(told[:LISTED]) + more) from None
+
+
+def _image_fault(place: int, row: Row, root: Path) -> str | None:
+    try:
+        _image_table([row], root)
+    except WRONG as error:
+        return f"row {place + 1} of the images: {type(error).__name__}: {error}"
+    return None
+
+
+def _image_table(rows: Sequence[Row], root: Path) -> Images:
     table = Images(
         id=np.array([int(row["id"]) for row in rows], np.int64),
         file_name=tuple(str(row["file_name"]) for row in rows),
@@ -201,6 +251,8 @@ def _images(rows: Sequence[Row], root: Path) -> Images:
         root=root,
     )
     _unique(table.id, "image id")
+    for name in table.file_name:
+        check_inside(name)
     empty = (table.width < 1) | (table.height < 1)
     if empty.any():
         row = int(empty.argmax())
@@ -208,6 +260,19 @@ def _images(rows: Sequence[Row], root: Path) -> Images:
             f"image {table.id[row]} is {table.width[row]} x {table.height[row]} pixels"
         )
     return table
+
+
+def check_inside(name: str) -> None:
+    """Refuse a file name that leads out of the folder it is looked for in.
+
+    Raises:
+        ValueError: It does.
+    """
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    if any(path.is_absolute() or path.drive or ".." in path.parts for path in paths):
+        raise ValueError(f"the file name {name[:80]!r} leads out of the image folder")
+    if "\0" in name:
+        raise ValueError(f"the file name {name[:80]!r} is none")
 
 
 def _unique(ids: np.ndarray[Any, Any], what: str) -> None:
@@ -224,12 +289,64 @@ def _person_category(categories: Sequence[Row]) -> int:
     return int(categories[0]["id"]) if len(categories) == 1 else 1
 
 
-def _people(rows: Sequence[Row], images: Images, category: int) -> list[Row]:
+def _people(
+    rows: Sequence[Row], images: Images, category: int, convert: Convert | None
+) -> list[Row]:
     order = {image_id: i for i, image_id in enumerate(images.id.tolist())}
     people = [row for row in rows if row.get("category_id", category) == category]
     people = [row for row in people if int(row["image_id"]) in order]
     # The references walk image by image; within an image the file's order stays.
-    return sorted(people, key=lambda row: order[int(row["image_id"])])
+    people.sort(key=lambda row: order[int(row["image_id"])])
+    return people if convert is None else [row for person in people for row in convert(person)]
+
+
+def _one_by_one(
+    rows: Sequence[Row],
+    images: Images,
+    category: int,
+    joints: int,
+    convert: Convert | None,
+    most: int,
+) -> tuple[list[Row], list[Fault]]:
+    """Rows of all persons, others in place of those that cannot be used, and the faults."""
+    people, faults = [], []
+    order = {image_id: i for i, image_id in enumerate(images.id.tolist())}
+    for place, row in enumerate(rows):
+        try:
+            mine = _people([row], images, category, convert)
+            _truth(mine, joints)
+        except WRONG as error:
+            ids = tuple(STAND_IN - most * place - k for k in range(most))
+            mine = [_stand_in(row, i, images, joints) for i in ids]
+            name = _name(row, place)
+            told = name in str(error)
+            text = str(error) if told else f"{name}: {type(error).__name__}: {error}"
+            faults.append(Fault("annotation", text, ids))
+        people += mine
+    return sorted(people, key=lambda row: order[int(row["image_id"])]), faults
+
+
+def _name(row: Any, place: int) -> str:
+    known = isinstance(row, dict) and isinstance(row.get("id"), int)
+    return f"annotation {row['id']}" if known else f"row {place + 1} of the annotations"
+
+
+def _stand_in(row: Any, person: int, images: Images, joints: int) -> Row:
+    """A person whom nobody is cropped for and no prediction matches: counted, and missed.
+
+    Without a size it counts among persons of all sizes alone, without a known image in the
+    first one.
+    """
+    image = row.get("image_id") if isinstance(row, dict) else None
+    known = isinstance(image, int) and bool((images.id == image).any())
+    return {
+        "id": person,
+        "image_id": image if known else int(images.id[0]),
+        "bbox": [0.0] * 4,
+        "area": 0.0,
+        "keypoints": list(NOWHERE) * joints,
+        "num_keypoints": joints,
+    }
 
 
 def _truth(people: Sequence[Row], joints: int) -> GroundTruth:
@@ -264,6 +381,11 @@ def _possible(truth: GroundTruth) -> None:
     for what, good in finite.items():
         if not good.all():
             raise ValueError(f"{what} of annotation {truth.id[good.argmin()]} is not finite")
+    far = np.abs(truth.box).max(axis=1, initial=0) > FARTHEST
+    far |= np.abs(truth.keypoints).max(axis=(1, 2), initial=0) > FARTHEST
+    far |= truth.area > FARTHEST**2
+    if far.any():
+        raise ValueError(f"annotation {truth.id[far.argmax()]} lies beyond {FARTHEST:,.0f} px")
     negative = (truth.box[:, 2:] < 0).any(axis=1) | (truth.area < 0)
     if negative.any():
         raise ValueError(f"annotation {truth.id[negative.argmax()]} has a negative size")

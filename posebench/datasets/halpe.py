@@ -14,7 +14,14 @@ from posebench.types.errors import UserError
 WHOLE = "halpe_136"
 
 
-def load_halpe(annotations: Path, images: Path, *, dataset_id: str, keypoint_set: str) -> Dataset:
+def load_halpe(
+    annotations: Path,
+    images: Path,
+    *,
+    dataset_id: str,
+    keypoint_set: str,
+    tolerant: bool = False,
+) -> Dataset:
     """Load Halpe's annotations: COCO's layout, 136 keypoints, fractions as visibilities.
 
     Args:
@@ -23,6 +30,7 @@ def load_halpe(annotations: Path, images: Path, *, dataset_id: str, keypoint_set
         dataset_id: Id in the registry.
         keypoint_set: ``halpe_136`` or a set whose every keypoint Halpe has (``halpe_26``,
             ``noface_68``); keypoints are picked by name.
+        tolerant: See ``posebench.datasets.coco.load_coco``.
 
     Returns:
         Its ``num_keypoints`` counts the labelled keypoints of that set: the file's own number
@@ -51,7 +59,7 @@ def load_halpe(annotations: Path, images: Path, *, dataset_id: str, keypoint_set
         chosen = [number for k in places for number in numbers[3 * k : 3 * k + 3]]
         yield recounted(row, chosen)
 
-    return build(file, images, dataset_id, keypoint_set, joints, convert)
+    return build(file, images, dataset_id, keypoint_set, joints, convert, tolerant=tolerant)
 
 
 def recounted(row: Row, keypoints: list[float]) -> Row:

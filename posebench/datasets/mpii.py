@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from posebench.datasets.coco import WRONG, Row
+from posebench.datasets.coco import FARTHEST, NOWHERE, WRONG, Row, check_inside
 from posebench.datasets.files import kind_of, parse_json, read_bytes
 from posebench.datasets.matlab import Value, read_matlab
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset, Floats, GroundTruth, Images
 from posebench.types.errors import UserError
+from posebench.types.faults import Fault, refuse
 
 # A person's height is stored in units of this many pixels (human-pose.mpi-inf.mpg.de).
 UNIT = 200.0
@@ -46,7 +47,14 @@ class HeadFile:
     head: Floats
 
 
-def load_mpii(annotations: Path, images: Path, *, dataset_id: str, keypoint_set: str) -> Dataset:
+def load_mpii(
+    annotations: Path,
+    images: Path,
+    *,
+    dataset_id: str,
+    keypoint_set: str,
+    tolerant: bool = False,
+) -> Dataset:
     """Load MPII's persons with the centre and scale that top-down models crop by.
 
     A file beside the list, found by ``head_file``, brings joints and head sizes; without it the
@@ -58,6 +66,7 @@ def load_mpii(annotations: Path, images: Path, *, dataset_id: str, keypoint_set:
         images: Folder of the image files.
         dataset_id: Id in the registry.
         keypoint_set: ``mpii_16``.
+        tolerant: Keep going past persons that cannot be used: ``Dataset.faults`` has them.
 
     Returns:
         Rows in the order of the file, their ids from 0.  Keypoints, centre and scale are as
@@ -85,14 +94,23 @@ def load_mpii(annotations: Path, images: Path, *, dataset_id: str, keypoint_set:
             f"{annotations} lists {len(content)} persons, {beside} beside it {len(heads.head)}.",
             "Give the two files of one split.",
         )
+    hint = "Each person needs image, center (x, y), scale, 16 joints (x, y) and 16 joints_vis."
+    joints, faults = len(named_set(keypoint_set)), list[Fault]()
     try:
-        table, image_id = _images(content, images)
-        truth = _truth(content, image_id, heads, len(named_set(keypoint_set)))
+        try:
+            table, image_id = _images(content, images)
+            truth = _truth(content, image_id, heads, joints)
+        except WRONG:
+            content, faults = _one_by_one(content, heads, joints)
+            table, image_id = _images(content, images)
+            truth = _truth(content, image_id, heads, joints)
     except WRONG as error:
         raise UserError(
-            f"{annotations} does not follow MPII's format ({type(error).__name__}: {error}).",
-            "Each person needs image, center (x, y), scale, 16 joints (x, y) and 16 joints_vis.",
+            f"{annotations} does not follow MPII's format ({type(error).__name__}: {error}).", hint
         ) from error
+    if faults and not tolerant:
+        where = f"{annotations} does not follow MPII's format: it"
+        raise refuse(where, faults, f"{hint} `posebench eval --on-error skip` goes on without.")
     return Dataset(
         id=dataset_id,
         keypoint_set=keypoint_set,
@@ -102,6 +120,7 @@ def load_mpii(annotations: Path, images: Path, *, dataset_id: str, keypoint_set:
         annotations_file=annotations.name,
         annotations_sha256=hashlib.sha256(data + packed).hexdigest(),
         complete=False,
+        faults=tuple(faults),
     )
 
 
@@ -182,24 +201,81 @@ def _numbers(content: dict[str, Value], name: str, shape: tuple[int, ...]) -> Fl
 
 def _images(rows: list[Row], root: Path) -> tuple[Images, np.ndarray[Any, Any]]:
     names = [str(row["image"]) for row in rows]
+    for name in dict.fromkeys(names):
+        check_inside(name)
     ids = {name: number for number, name in enumerate(dict.fromkeys(names), start=1)}
     unknown = np.zeros(len(ids), np.int64)
     table = Images(np.arange(1, len(ids) + 1), tuple(ids), unknown, unknown, root)
     return table, np.array([ids[name] for name in names], np.int64)
 
 
+def _one_by_one(
+    rows: list[Row], heads: HeadFile | None, joints: int
+) -> tuple[list[Row], list[Fault]]:
+    """The persons, others in place of those that cannot be used, and the faults.
+
+    Those others are missed in every joint: nobody estimates them, and joints of the list itself
+    stand where no prediction comes.
+    """
+    kept: list[Row] = []
+    faults = []
+    for place, row in enumerate(rows):
+        try:
+            check_inside(str(row["image"]))
+            _centre_and_scale([row], place)
+            if heads is None:
+                _listed_joints([row], joints, place)
+            kept.append(row)
+        except WRONG as error:
+            image = row.get("image") if isinstance(row, dict) else None
+            told = f"person {place}" in str(error)
+            text = str(error) if told else f"person {place}: {type(error).__name__}: {error}"
+            faults.append(Fault("annotation", text, (place,)))
+            kept.append(_stand_in(image, joints))
+    fine = [row["image"] for row in kept if isinstance(row["image"], str)]
+    for row in kept:
+        row["image"] = row["image"] or fine[0]
+    return kept, faults
+
+
+def _stand_in(image: Any, joints: int) -> Row:
+    try:
+        check_inside(image)
+    except WRONG:
+        image = None  # the first image will do
+    return {
+        "image": image,
+        "center": [0.0, 0.0],
+        "scale": 1.0,
+        "joints": [list(NOWHERE[:2])] * joints,
+        "joints_vis": [1] * joints,
+    }
+
+
+def _centre_and_scale(rows: list[Row], first: int = 0) -> tuple[Floats, Floats]:
+    centre = _column(rows, "center", 2, first=first)
+    scale = _column(rows, "scale", first=first)[:, 0]
+    wrong = (scale <= 0) | (scale > LARGEST_SCALE)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"person {first + row} has the scale {scale[row]:g}")
+    far = np.abs(centre).max(axis=1, initial=0) > FARTHEST
+    if far.any():
+        raise ValueError(f"person {first + int(far.argmax())} lies beyond {FARTHEST:,.0f} px")
+    return centre, scale
+
+
+def _listed_joints(rows: list[Row], joints: int, first: int = 0) -> tuple[Floats, Any]:
+    position = _column(rows, "joints", joints, 2, first=first)
+    return position, _column(rows, "joints_vis", joints, first=first) > 0
+
+
 def _truth(
     rows: list[Row], image_id: np.ndarray[Any, Any], heads: HeadFile | None, joints: int
 ) -> GroundTruth:
     count = len(rows)
-    centre = _column(rows, "center", 2)
-    scale = _column(rows, "scale")[:, 0]
-    wrong = (scale <= 0) | (scale > LARGEST_SCALE)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"person {row} has the scale {scale[row]:g}")
-    position = heads.position if heads else _column(rows, "joints", joints, 2)
-    labelled = heads.labelled if heads else _column(rows, "joints_vis", joints) > 0
+    centre, scale = _centre_and_scale(rows)
+    position, labelled = (heads.position, heads.labelled) if heads else _listed_joints(rows, joints)
     keypoints = np.concatenate([position, labelled[..., None]], axis=2).astype(np.float64)
     side = UNIT * scale[:, None]
     none = np.zeros(count, np.bool_)
@@ -218,13 +294,13 @@ def _truth(
     )
 
 
-def _column(rows: list[Row], key: str, *shape: int) -> Floats:
+def _column(rows: list[Row], key: str, *shape: int, first: int = 0) -> Floats:
     """Numbers of every row, (G, *shape) or (G, 1); a wrong one is named."""
     wanted = shape or (1,)
     numbers = np.empty((len(rows), *wanted))
     for number, row in enumerate(rows):
         value = np.asarray(row[key], np.float64)
         if value.shape != shape or not np.isfinite(value).all():
-            raise ValueError(f"{key} of person {number} is {str(row[key])[:60]}")
+            raise ValueError(f"{key} of person {first + number} is {str(row[key])[:60]}")
         numbers[number] = value
     return numbers

@@ -17,7 +17,13 @@ class Reader(Protocol):
     """Annotation file and image folder -> ``Dataset``; raises ``UserError`` if they do not fit."""
 
     def __call__(
-        self, annotations: Path, images: Path, *, dataset_id: str, keypoint_set: str
+        self,
+        annotations: Path,
+        images: Path,
+        *,
+        dataset_id: str,
+        keypoint_set: str,
+        tolerant: bool = False,
     ) -> Dataset:
         """Read; what makes the split whole is for the caller to judge."""
 

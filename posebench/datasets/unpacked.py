@@ -39,9 +39,7 @@ def check_images(spec: DatasetSpec, dataset: Dataset) -> None:
     Raises:
         UserError: Some do not; the sentence says how many and names the first.
     """
-    images = dataset.images
-    known = _listing({Path(name).parent for name in images.file_name}, images.root)
-    missing = [name for name in images.file_name if str(Path(name)) not in known]
+    images, missing = dataset.images, missing_images(dataset)
     if not missing:
         return
     count, total = len(missing), len(images)
@@ -51,6 +49,13 @@ def check_images(spec: DatasetSpec, dataset: Dataset) -> None:
         f"{_plural(count, 'is', 'are')} missing, the first is {missing[0]}.",
         _what_to_do(spec, [images.root]),
     )
+
+
+def missing_images(dataset: Dataset) -> list[str]:
+    """Return the images that the annotations list and the image folder lacks, in their order."""
+    images = dataset.images
+    known = _listing({Path(name).parent for name in images.file_name}, images.root)
+    return [name for name in images.file_name if str(Path(name)) not in known]
 
 
 def check_heads(spec: DatasetSpec, dataset: Dataset, annotations: Path) -> None:

@@ -17,7 +17,12 @@ SIDES = ("lefthand", "righthand")
 
 
 def load_wholebody(
-    annotations: Path, images: Path, *, dataset_id: str, keypoint_set: str
+    annotations: Path,
+    images: Path,
+    *,
+    dataset_id: str,
+    keypoint_set: str,
+    tolerant: bool = False,
 ) -> Dataset:
     """Load COCO-WholeBody's 133 keypoints: body, feet, face, left hand, right hand.
 
@@ -27,6 +32,7 @@ def load_wholebody(
         images: Folder of the image files.
         dataset_id: Id in the registry.
         keypoint_set: A set of these 133 keypoints.
+        tolerant: See ``posebench.datasets.coco.load_coco``.
 
     Returns:
         Its ``num_keypoints`` counts the labelled keypoints of all parts: the file's own number
@@ -40,10 +46,17 @@ def load_wholebody(
     if file.kind.layout != "wholebody":
         expect(file, {None, joints}, "COCO-WholeBody's")
     convert = _merged if file.kind.layout == "wholebody" else _recounted
-    return build(file, images, dataset_id, keypoint_set, joints, convert)
+    return build(file, images, dataset_id, keypoint_set, joints, convert, tolerant=tolerant)
 
 
-def load_hands(annotations: Path, images: Path, *, dataset_id: str, keypoint_set: str) -> Dataset:
+def load_hands(
+    annotations: Path,
+    images: Path,
+    *,
+    dataset_id: str,
+    keypoint_set: str,
+    tolerant: bool = False,
+) -> Dataset:
     """Load single hands: each annotated hand is a row of its own.
 
     Args:
@@ -52,6 +65,7 @@ def load_hands(annotations: Path, images: Path, *, dataset_id: str, keypoint_set
         images: Folder of the image files.
         dataset_id: Id in the registry.
         keypoint_set: Of one hand.
+        tolerant: See ``posebench.datasets.coco.load_coco``.
 
     Returns:
         Of COCO-WholeBody every hand that the file calls valid, with its own box and the box's
@@ -69,8 +83,17 @@ def load_hands(annotations: Path, images: Path, *, dataset_id: str, keypoint_set
                 "Give COCO-WholeBody's own coco_wholebody_val_v1.0.json.",
             )
         expect(file, {None, joints}, "COCO-WholeBody's, nor single hands")
-        return build(file, images, dataset_id, keypoint_set, joints)
-    return build(file, images, dataset_id, keypoint_set, joints, _hands)
+        return build(file, images, dataset_id, keypoint_set, joints, tolerant=tolerant)
+    return build(
+        file,
+        images,
+        dataset_id,
+        keypoint_set,
+        joints,
+        _hands,
+        most=len(SIDES),
+        tolerant=tolerant,
+    )
 
 
 def _merged(row: Row) -> Iterator[Row]:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from posebench.inference.crop import Image
 from posebench.inference.grouping import MOST_PEOPLE, People, find_people, full_maps
-from posebench.inference.loading import IMAGES_AHEAD, read_image
+from posebench.inference.loading import IMAGES_AHEAD
 from posebench.inference.normalise import normalise
+from posebench.inference.pictures import open_image
 from posebench.inference.predict import Options, Progress, network_outputs
 from posebench.inference.whole_image import resize_whole, to_image
 from posebench.keypoints import KeypointSet, keypoint_set
@@ -122,7 +123,7 @@ def _inputs(
     """Yield each image's row, (height, width) and input, in order, a bounded number in flight."""
 
     def work(row: int) -> tuple[int, Size, Image]:
-        image = read_image(images.path(row), spec.exif)
+        image = open_image(images, row, spec.exif)
         return row, (image.shape[0], image.shape[1]), resize_whole(image, min(spec.size))
 
     with ThreadPoolExecutor(max_workers=options.threads) as pool:

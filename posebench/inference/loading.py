@@ -6,44 +6,19 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from posebench.inference.crop import crop_person
+from posebench.inference.pictures import open_image
 from posebench.types.arrays import Dataset, Ints, Persons
 from posebench.types.entry import InputSpec
-from posebench.types.errors import UserError
 
 IMAGES_AHEAD = 4  # decoded images in flight per thread: enough to hide decoding, flat in memory
 
 Rows = Ints
 Crops = NDArray[np.uint8]
-
-
-def read_image(path: Path, exif: str) -> Crops:
-    """Read an image as 8-bit BGR.
-
-    Args:
-        path: File.
-        exif: ``apply`` or ``ignore`` the EXIF orientation, as the zoo's own reader does.
-
-    Returns:
-        (H, W, 3) uint8.
-
-    Raises:
-        UserError: The file is missing or no image.
-    """
-    flags = cv2.IMREAD_COLOR
-    if exif == "ignore":
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imread(str(path), flags) if path.is_file() else None
-    if image is None:
-        what = "cannot be decoded" if path.exists() else "does not exist"
-        raise UserError(f"The image {path} {what}.", "Give the folder of the images with --images.")
-    return np.asarray(image, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +43,7 @@ def batches(
     do not depend on how many persons are left.
 
     Raises:
-        UserError: An image is missing or broken.
+        BadImage: An image is missing or broken.
     """
     height, width = spec.size
     rows: list[int] = []
@@ -93,8 +68,7 @@ def _cropped_images(
     groups = np.split(order, starts) if len(order) else []
 
     def work(rows: Rows) -> list[Crops]:
-        path = dataset.images.path(int(persons.image_index[rows[0]]))
-        image = read_image(path, spec.exif)
+        image = open_image(dataset.images, int(persons.image_index[rows[0]]), spec.exif)
         return [crop_person(image, persons, int(row), spec) for row in rows]
 
     with ThreadPoolExecutor(max_workers=threads) as pool:

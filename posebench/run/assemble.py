@@ -13,6 +13,7 @@ from posebench.records.environment import environment
 from posebench.records.predictions import digest, save_coco_results, save_predictions
 from posebench.records.verdict import NO_CLAIM, judge
 from posebench.registry import Registry
+from posebench.run.faults import skipped_note, skipped_of
 from posebench.run.outcome import Outcome
 from posebench.run.protocols import matching_claims
 from posebench.types.arrays import Dataset, Scores
@@ -65,6 +66,7 @@ def assemble(
             limit=limit,
         ),
         boxes=primary.boxes,
+        skipped=skipped_of(dataset),
         scores=finite(primary.scores),
         intervals=primary.scores.intervals,
         scorer=primary.scores.scorer,
@@ -82,7 +84,7 @@ def assemble(
             batch_size=options.batch_size,
             crop_self_test=self_test(),
         ),
-        notes=model.notes,
+        notes=(*model.notes, *skipped_note(dataset)),
         command=command,
         created=datetime.now(timezone.utc),
     )

@@ -11,10 +11,12 @@ from posebench.checkpoints.cache import cache_folder
 from posebench.datasets.coco import restrict
 from posebench.datasets.detections import Detections, read_detections
 from posebench.datasets.readers import READERS
-from posebench.datasets.unpacked import check_heads, check_images, check_places
+from posebench.datasets.unpacked import check_heads, check_places
+from posebench.run.faults import Progress, usable
 from posebench.types.arrays import Dataset
 from posebench.types.dataset import DatasetSpec
 from posebench.types.errors import UserError
+from posebench.types.faults import OnError
 
 DATA_ROOT = "POSEBENCH_DATA"
 
@@ -115,7 +117,14 @@ def data_root(spec: DatasetSpec, given: Path | None) -> Path | None:
 
 
 def open_dataset(
-    spec: DatasetSpec, sources: Sources, annotations: str, *, with_images: bool = True
+    spec: DatasetSpec,
+    sources: Sources,
+    annotations: str,
+    *,
+    with_images: bool = True,
+    on_error: OnError = "fail",
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Load a dataset's annotations.
 
@@ -124,6 +133,10 @@ def open_dataset(
         sources: Given paths; what is not given is looked for in the usual layout.
         annotations: The protocol's annotation file, a stem.
         with_images: Whether the images have to be there; scoring looks at none.
+        on_error: What to do about images and annotations that cannot be used, see
+            ``posebench.run.faults.usable``.
+        threads: That read images, where they are read.
+        progress: Called with (images read, images in all).
 
     Raises:
         UserError: Something is missing; the message says what was looked for and where.
@@ -132,12 +145,14 @@ def open_dataset(
     if with_images or not file.is_file():
         check_places(spec, file, folder)
     read = READERS[spec.reader]
-    dataset = read(file, folder, dataset_id=spec.id, keypoint_set=spec.keypoints)
+    dataset = read(
+        file, folder, dataset_id=spec.id, keypoint_set=spec.keypoints, tolerant=with_images
+    )
     dataset = replace(dataset, complete=_is_whole(spec, dataset))
     if sources.limit is not None:
         dataset = restrict(dataset, sources.limit)
     if with_images:
-        check_images(spec, dataset)
+        dataset = usable(spec, dataset, on_error, threads, progress)
     check_heads(spec, dataset, file)
     return dataset
 

@@ -13,6 +13,7 @@ from posebench.run.outcome import ProgressOf, evaluate_protocols
 from posebench.run.parts import Parts
 from posebench.run.protocols import official_beside
 from posebench.run.request import Prepared, Request, load_row, prepare
+from posebench.types.faults import OnError
 from posebench.types.model import PoseModel
 from posebench.types.record import Record
 from posebench.types.timing import PLAIN, Form
@@ -59,6 +60,7 @@ def evaluate(
     parts: Path | None = None,
     resume: bool = False,
     registry: Sequence[Path] = (),
+    on_error: OnError = "fail",
     progress: ProgressOf | None = None,
     command: str = "",
     **choices: Any,
@@ -84,6 +86,8 @@ def evaluate(
         parts: Folder for finished parts, emptied when the evaluation is done.
         resume: Go on with the parts that an interrupted run of the same evaluation left there.
         registry: Folders of further rows.
+        on_error: ``fail`` lists every image and annotation that cannot be used; ``skip`` goes on
+            without them: their persons count as missed, and the record says how many.
         progress: Called with (what, done, all).
         command: The command line to put into the record.
         **choices: Axes of ``Protocol`` to override, e.g. ``flip=False``; None is no override.
@@ -94,7 +98,7 @@ def evaluate(
     start = time.monotonic()
     request = Request(
         model, dataset, protocol, boxes, checkpoint, data_root, annotations, images,
-        device, batch_size, threads, limit, registry, form, choices,
+        device, batch_size, threads, limit, registry, form, choices, on_error,
     )  # fmt: skip
     prepared = prepare(request, parts=Parts(parts, resume), progress=progress)
     return record_of(

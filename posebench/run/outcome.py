@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +14,16 @@ from posebench.datasets.boxes import (
     detector_persons,
     ground_truth_persons,
 )
+from posebench.inference.pictures import BadImage
 from posebench.inference.predict import DECODING_AXES, Options
 from posebench.inference.select import in_keypoint_set, select
+from posebench.inference.shortage import enough_memory
 from posebench.run.data import Sources, open_boxes, proven_name
+from posebench.run.faults import all_faults
 from posebench.run.parts import NOTHING_KEPT, Parts, predict_in_parts
 from posebench.scoring.coco import box_ap
 from posebench.scoring.scorers import score
-from posebench.types.arrays import Dataset, Persons, Predictions, Results, Scores
+from posebench.types.arrays import Dataset, Persons, Predictions, Results, Scores, take
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
@@ -135,12 +139,23 @@ def _cropped(job: Job, protocol: Protocol) -> Cropped:
         area = _box_ap(dataset, detections)
         box_file = proven_name(job.spec, job.sources, dataset, detections, area)
     persons = _persons(dataset, job.model.entry.input, protocol, detections)
+    persons = _of_usable(dataset, persons, annotated=detections is None)
     if not len(persons):
         raise UserError(
             f"{dataset.annotations_file} and its boxes leave no person to estimate.",
             "Check the annotations, the box file and the box score threshold.",
         )
     return Cropped(persons, detections, box_file, area)
+
+
+def _of_usable(dataset: Dataset, persons: Persons, *, annotated: bool) -> Persons:
+    """Leave out whom nobody can estimate: they stay in the ground truth, and are missed."""
+    if not dataset.faults:
+        return persons
+    keep = np.isin(persons.image_index, dataset.usable_images())
+    if annotated:
+        keep &= ~np.isin(persons.person_id, dataset.unusable_persons())
+    return take(persons, keep)
 
 
 def _outcome(job: Job, cropped: Cropped, raw: Predictions, protocol: Protocol) -> Outcome:
@@ -157,16 +172,27 @@ def _predict_each_decoding(
     """One forward pass; protocols that only rescore, suppress or score otherwise share rows."""
     what = "whole images" if persons is None else f"{persons.source} boxes"
     different = {_decoding(protocol): protocol for protocol in group}
-    found = predict_in_parts(
-        job.model,
-        job.dataset,
-        persons,
-        list(different.values()),
-        job.options,
-        job.parts,
-        lambda done, count: job.report(what, done, count),
-    )
+    with _told(job):
+        found = predict_in_parts(
+            job.model,
+            job.dataset,
+            persons,
+            list(different.values()),
+            job.options,
+            job.parts,
+            lambda done, count: job.report(what, done, count),
+        )
     return dict(zip(different, found, strict=True))
+
+
+@contextlib.contextmanager
+def _told(job: Job) -> Iterator[None]:
+    """Tell of every bad image at the first one, and of a lack of memory what to change."""
+    try:
+        with enough_memory(job.options.device, job.options.batch_size):
+            yield
+    except BadImage as error:
+        raise (all_faults(job.dataset, job.options.threads) or error) from error
 
 
 def _decoding(protocol: Protocol) -> tuple[object, ...]:

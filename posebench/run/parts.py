@@ -79,12 +79,13 @@ def predict_in_parts(
     """
     key = evaluation_key(model, dataset, persons, protocols, options)
     if persons is None:
+        usable = dataset.usable_images()
 
         def images(start: int, stop: int, report: Progress | None) -> list[Predictions]:
-            rows = np.arange(start, stop)
+            rows = usable[start:stop]
             return predict_images(model, dataset, protocols, options, report, images=rows)
 
-        work = Work(len(dataset.images), options.batch_size, len(protocols), key, images)
+        work = Work(len(usable), options.batch_size, len(protocols), key, images)
         return _in_parts(work, parts, progress)
 
     order = np.argsort(persons.image_index, kind="stable")
@@ -179,7 +180,9 @@ def evaluation_key(
     }
     state.update(json.dumps(words, sort_keys=True).encode())
     state.update(np.ascontiguousarray(dataset.images.id).tobytes())
-    if persons is not None:
+    if persons is None:
+        state.update(dataset.usable_images().tobytes())
+    else:
         for column in (persons.image_index, persons.person_id, persons.box, persons.centre):
             state.update(np.ascontiguousarray(column).tobytes())
     return f"{model.entry.id}-{state.hexdigest()[:16]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from posebench.run.protocols import requested_protocols
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
+from posebench.types.faults import OnError
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
 from posebench.types.timing import PLAIN, Form
@@ -48,6 +50,7 @@ class Request:
         registry: Folders of further rows.
         form: In which the network is computed; only exact ones.
         choices: Axes of ``Protocol`` to override; None is no override.
+        on_error: ``fail`` or ``skip`` images and annotations that cannot be used.
     """
 
     model: str
@@ -65,6 +68,7 @@ class Request:
     registry: Sequence[Path] = ()
     form: Form = PLAIN
     choices: dict[str, Any] = field(default_factory=dict)
+    on_error: OnError = "fail"
 
     @classmethod
     def of(cls, model: str, **asked: Any) -> Request:
@@ -138,7 +142,14 @@ def prepare(
     if request.form != PLAIN:
         model = _in_form(model, request.form, options)
     spec = _dataset(known, entry, request.dataset)
-    data = open_dataset(spec, sources, protocols[0].annotations)
+    data = open_dataset(
+        spec,
+        sources,
+        protocols[0].annotations,
+        on_error=request.on_error,
+        threads=options.threads,
+        progress=partial(progress, "reading images") if progress else None,
+    )
     job = Job(model, data, spec, sources, options, parts, progress, with_intervals)
     return Prepared(job, protocols, known)
 

@@ -13,6 +13,7 @@ import torch
 
 from posebench.adapters import load_model
 from posebench.inference.crop import self_test
+from posebench.inference.shortage import is_shortage
 from posebench.records.environment import environment
 from posebench.records.store import save
 from posebench.registry import Registry, load_registry
@@ -35,8 +36,6 @@ from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import Record
 from posebench.types.timing import AcceleratorState, Machine, SpeedCell, Timings
-
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
 
 
 @dataclass(frozen=True)
@@ -145,8 +144,7 @@ def _end_to_end(
 def failure_words(error: Exception, cell: SpeedCell) -> str:
     """Say in one line why nothing was timed."""
     first = (str(error).strip().splitlines() or [""])[0]
-    short = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    if short or any(words in first.lower() for words in NO_MEMORY):
+    if is_shortage(error):
         return f"out of memory at a batch of {cell.batch_size}"
     return f"{type(error).__name__}: {first}" if not isinstance(error, UserError) else first
 

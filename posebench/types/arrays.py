@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from posebench.types.faults import Fault
+
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 
@@ -42,6 +44,7 @@ class Images:
         width: (M,) int64 pixels; 0 where the annotations do not say (MPII).
         height: (M,) int64 pixels, likewise.
         root: Folder of the files.
+        crowd_index: (M,) how much the persons overlap, 0 to 1 (CrowdPose); else None.
     """
 
     id: Ints
@@ -49,6 +52,7 @@ class Images:
     width: Ints
     height: Ints
     root: Path
+    crowd_index: Floats | None = None
 
     def __post_init__(self) -> None:
         _freeze(self)
@@ -109,6 +113,8 @@ class Dataset:
         category_id: Category of the persons in the file.
         annotations_sha256: Digest of the annotation file's bytes.
         complete: Whether this is the whole published split (by its image count).
+        faults: Images and annotations that cannot be used. Their persons stay in ``truth``: a
+            row that could not be read stands there as one that no prediction can match.
     """
 
     id: str
@@ -119,6 +125,16 @@ class Dataset:
     annotations_file: str
     annotations_sha256: str
     complete: bool
+    faults: tuple[Fault, ...] = ()
+
+    def usable_images(self) -> Ints:
+        """Return the rows of the images that can be used."""
+        bad = [fault.image for fault in self.faults if fault.image is not None]
+        return np.setdiff1d(np.arange(len(self.images)), np.array(bad, np.int64))
+
+    def unusable_persons(self) -> Ints:
+        """Return the ids of the ground-truth rows that stand for unreadable annotations."""
+        return np.array([i for fault in self.faults for i in fault.persons], np.int64)
 
 
 @dataclass(frozen=True, eq=False)

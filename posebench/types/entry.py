@@ -15,7 +15,8 @@ Evidence = Literal["stated", "inferred", "guessed"]
 Unit = Literal["percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s", "ms", "persons/s"]
 STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]+$")]
+# Ids name files and folders: dots alone would leave the folder.
+Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]*[a-z0-9_][a-z0-9_.]*$")]
 
 
 def _status(value: str) -> str:

@@ -115,6 +115,22 @@ class BoxInfo(Frozen):
     box_ap: float | None = None
 
 
+class Skipped(Frozen):
+    """What an evaluation went on without, as ``--on-error skip`` asks.
+
+    Attributes:
+        images: That could not be read.
+        annotations: Likewise.
+        persons: Annotated persons that count in the score and that nobody could estimate.
+        faults: What was wrong, one line each.
+    """
+
+    images: int
+    annotations: int
+    persons: int
+    faults: tuple[str, ...]
+
+
 class Environment(Frozen):
     """What ran it; no host names and no paths.
 
@@ -143,6 +159,7 @@ class Record(Frozen):
         verdict: That of the primary claim.
         coverage: Share of the network's weights that came from the checkpoint.
         claims: One result for each accuracy claim of the entry.
+        skipped: Images and annotations that could not be used; their persons count as missed.
         beside: The dataset's official scorer, where the primary protocol uses another.
         timings: Of the network alone.
         end_to_end: From image file to keypoints; None where that was not timed.
@@ -159,6 +176,7 @@ class Record(Frozen):
     protocol_hash: str | None = None
     dataset: DatasetInfo | None = None
     boxes: BoxInfo | None = None
+    skipped: Skipped | None = None
     scores: dict[str, float | None] = Field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     scorer: str | None = None

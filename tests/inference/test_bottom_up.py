@@ -237,8 +237,8 @@ def test_nobody_anywhere(dataset):
 def test_few_images_are_read_ahead(dataset, monkeypatch):
     """Memory is flat: what is decoded but not yet used is bounded, however many images wait."""
     read = []
-    plain_reader = bottom_up.read_image
-    monkeypatch.setattr(bottom_up, "read_image", lambda *a: read.append(a) or plain_reader(*a))
+    plain_reader = bottom_up.open_image
+    monkeypatch.setattr(bottom_up, "open_image", lambda *a: read.append(a) or plain_reader(*a))
     ahead = []
     rows = np.zeros(60, np.int64)
     predict_images(

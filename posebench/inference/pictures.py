@@ -1,0 +1,186 @@
+"""Image files -> pixels, without trusting them: what is cut off or absurd is refused."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from posebench.types.arrays import Images
+from posebench.types.errors import UserError
+from posebench.types.faults import Fault
+
+# No dataset has pictures of so many pixels; three bytes each of them fit into memory.
+MOST_PIXELS = 100_000_000
+# A progressive JPEG has a dozen; thousands of empty ones keep a decoder busy for minutes.
+MOST_SCANS = 200
+LARGEST_FILE = 1 << 30
+
+JPEG, PNG, BMP = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"BM"
+START_OF_SCAN, END_OF_IMAGE = 0xDA, b"\xff\xd9"
+# Markers that begin a frame, whose header has the size (ITU T.81, table B.1).
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length
+
+Pixels = NDArray[np.uint8]
+Size = tuple[int, int]
+
+
+class BadImage(UserError):
+    """An image file that cannot be used.
+
+    Args:
+        path: The file.
+        reason: What is wrong; continues a sentence on the file.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The image {path} {reason}.",
+            "Give the folder of the images with --images, or go on without it: --on-error skip.",
+        )
+        self.reason = reason
+
+
+def read_image(path: Path, exif: str, size: Size | None = None) -> Pixels:
+    """Read a JPEG, PNG or BMP file as 8-bit BGR, whatever its own channels are.
+
+    Args:
+        path: File.
+        exif: ``apply`` or ``ignore`` the EXIF orientation, as the zoo's own reader does.
+        size: (width, height) that the annotations state, px, upright or lying; None or zeros
+            where they do not.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        BadImage: The file is missing, cut off, absurdly large, no image, or of another size
+            than its annotations are for.
+    """
+    flags = cv2.IMREAD_COLOR
+    if exif == "ignore":
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    data = _read(path)
+    found = _size_of(path, data)
+    if size is not None and all(size) and found not in (size, size[::-1]):
+        raise BadImage(
+            path,
+            f"has {found[0]} x {found[1]} pixels, its annotations are for {size[0]} x {size[1]}",
+        )
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(f"for the image {path.name}") from error
+        image = None
+    if image is None:
+        raise BadImage(path, "cannot be decoded")
+    return np.asarray(image, np.uint8)
+
+
+def open_image(images: Images, row: int, exif: str) -> Pixels:
+    """Read an image of a dataset, see ``read_image``.
+
+    Raises:
+        BadImage: It is missing, broken, or of another size than its annotations are for.
+    """
+    size = int(images.width[row]), int(images.height[row])
+    return read_image(images.path(row), exif, size)
+
+
+def bad_images(
+    images: Images, threads: int, progress: Callable[[int, int], None] | None = None
+) -> list[Fault]:
+    """Read every image and return those that cannot be used, in their order.
+
+    Args:
+        images: To read.
+        threads: At a time.
+        progress: Called with (images done, images in all).
+    """
+
+    def reason(row: int) -> str | None:
+        try:
+            open_image(images, row, "ignore")
+        except BadImage as error:
+            return error.reason
+        return None
+
+    found = []
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        for row, told in enumerate(pool.map(reason, range(len(images)))):
+            if told is not None:
+                found.append(Fault("image", f"{images.file_name[row]} {told}", image=row))
+            if progress:
+                progress(row + 1, len(images))
+    return found
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise BadImage(path, "is no file" if path.exists() else "does not exist")
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise BadImage(path, f"has more than {LARGEST_FILE:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadImage(path, f"cannot be read: {error.strerror or error}") from error
+
+
+def _size_of(path: Path, data: bytes) -> Size:
+    """Return (width, height) as a file's header states them; a decoder allocates what it says."""
+    try:
+        if data.startswith(JPEG):
+            size = _jpeg_size(data)
+        elif data.startswith(PNG):
+            size = struct.unpack_from(">II", data, 16)
+        elif data.startswith(BMP):
+            width, height = struct.unpack_from("<ii", data, 18)
+            size = width, abs(height)  # negative: rows from the top
+        else:
+            raise BadImage(path, "cannot be decoded: it is no JPEG, PNG or BMP" if data else
+                           "cannot be decoded: it is empty")  # fmt: skip
+    except struct.error:
+        raise BadImage(path, "cannot be decoded: it is cut off") from None
+    except ValueError as error:
+        raise BadImage(path, f"cannot be decoded: {error}") from None
+    if min(size) < 1:
+        raise BadImage(path, f"cannot be decoded: it has {size[0]} x {size[1]} pixels")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise BadImage(
+            path, f"claims {size[0]} x {size[1]} pixels, more than {MOST_PIXELS:,} are refused"
+        )
+    return size[0], size[1]
+
+
+def _jpeg_size(data: bytes) -> Size:
+    """Walk a JPEG's segments up to the first scan; see that the file has an end."""
+    at, size = 2, None
+    while True:
+        marker, code = struct.unpack_from(">BB", data, at)
+        if marker != 0xFF:
+            raise ValueError("its segments are damaged")
+        if code == 0xFF or code in ALONE:
+            at += 1 if code == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if code in FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            size = width, height
+        at += 2 + length
+        if code == START_OF_SCAN:
+            break
+    if size is None:
+        raise ValueError("it has no frame")
+    # inside a scan 0xff is followed by a zero, so that this is a marker
+    if data.find(END_OF_IMAGE, at) < 0:
+        raise ValueError("it is cut off")
+    if data.count(b"\xff\xda", at) > MOST_SCANS:
+        raise ValueError(f"it has more than {MOST_SCANS} scans")
+    return size
