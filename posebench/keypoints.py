@@ -136,10 +136,14 @@ WHOLEBODY_NAMES = (
     *_HANDS,
 )
 
+# CrowdPose: COCO's limbs without the face, then the top of the head and the neck.
+CROWDPOSE_NAMES = (*COCO_NAMES[5:], "top_head", "neck")
+
 # --- mirror pairs ------------------------------------------------------------------------------
 
 COCO_PAIRS: Pairs = tuple((i, i + 1) for i in range(1, 17, 2))
 MPII_PAIRS: Pairs = ((0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13))
+CROWDPOSE_PAIRS: Pairs = tuple((i, i + 1) for i in range(0, 12, 2))
 HALPE_26_PAIRS: Pairs = (*COCO_PAIRS, (20, 21), (22, 23), (24, 25))
 # The 68 face points of the 300-W scheme, from its first point: jaw, brows, nostrils, eyes, lips.
 FACE_PAIRS: Pairs = (
@@ -159,6 +163,8 @@ COCO_SIGMAS: Sigmas = (
     *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
     *(0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
 )
+# mmpose configs/_base_/datasets/crowdpose.py: the head and the neck count as a shoulder.
+CROWDPOSE_SIGMAS: Sigmas = (*COCO_SIGMAS[5:], 0.079, 0.079)
 # mmpose configs/_base_/datasets/coco_wholebody.py.
 WHOLEBODY_FOOT_SIGMAS: Sigmas = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
 WHOLEBODY_FACE_SIGMAS: Sigmas = (
@@ -256,6 +262,14 @@ HAND_SKELETON: Pairs = tuple(
 )
 
 
+# mmpose configs/_base_/datasets/crowdpose.py, which has no point called pelvis or thorax.
+CROWDPOSE_SKELETON: Pairs = (
+    *((10, 8), (8, 6), (11, 9), (9, 7), (6, 7)),
+    *((0, 6), (1, 7), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5)),
+    *((12, 13), (1, 13), (0, 13)),
+)
+
+
 @cache
 def _sets() -> dict[str, KeypointSet]:
     coco = KeypointSet(
@@ -267,5 +281,9 @@ def _sets() -> dict[str, KeypointSet]:
         sigma_tables={"wholebody": WHOLEBODY_HAND_SIGMAS},
     )
     mpii = KeypointSet("mpii_16", MPII_NAMES, MPII_PAIRS, (), MPII_SKELETON)
-    sets = (coco, mpii, _halpe_26(), _halpe_136(), _wholebody_133(), _noface_68(), hand)
+    crowdpose = KeypointSet(
+        *("crowdpose_14", CROWDPOSE_NAMES, CROWDPOSE_PAIRS, CROWDPOSE_SIGMAS, CROWDPOSE_SKELETON),
+        sigma_tables={"mmpose": CROWDPOSE_SIGMAS},
+    )
+    sets = (coco, mpii, _halpe_26(), _halpe_136(), _wholebody_133(), _noface_68(), hand, crowdpose)
     return {each.name: each for each in sets}

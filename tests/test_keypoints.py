@@ -17,6 +17,7 @@ SIZES = {
     "wholebody_133": 133,
     "noface_68": 68,
     "hand_21": 21,
+    "crowdpose_14": 14,
 }
 
 # AlphaPose halpe_136_det.py and coco_wholebody_det.py list the face pairs with these numbers.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from posebench.types.errors import UserError
@@ -15,9 +16,16 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from posebench.types.entry import Entry
+
     Adapter = Callable[[Mapping[str, Tensor], nn.Module], dict[str, Tensor]]
 
 GROUP = "posebench.adapters"
+# Networks that an optional package builds: name of a row's network -> module:callable, which
+# takes the row, and the packages it imports.
+FOREIGN = {
+    "mmpose": ("posebench.adapters.mmpose:build", ("mmpose", "mmengine", "mmcv")),
+}
 BUILT_IN = {
     "gluon": "posebench.adapters.gluon:gluon",
     "native": "posebench.adapters.naming:native",
@@ -65,6 +73,32 @@ class AdapterCatalogue(Mapping[str, str]):
 
 
 ADAPTERS = AdapterCatalogue()
+
+
+@cache
+def absent_packages(network: str) -> tuple[str, ...]:
+    """Return the packages that a network of ``FOREIGN`` needs and that are not installed."""
+    return tuple(name for name in FOREIGN[network][1] if find_spec(name) is None)
+
+
+def build_foreign(entry: Entry) -> nn.Module:
+    """Build the network of a row that an optional package builds.
+
+    Raises:
+        UserError: The package is missing, or refuses the row.
+    """
+    from posebench.adapters.mmpose_index import INSTALL
+
+    absent = absent_packages(entry.network.name)
+    if absent:
+        raise UserError(
+            f"{entry.key} is built by OpenMMLab's packages, and {', '.join(absent)} "
+            f"{'is' if len(absent) == 1 else 'are'} not installed.",
+            INSTALL,
+        )
+    module, _, attribute = FOREIGN[entry.network.name][0].partition(":")
+    network: nn.Module = getattr(import_module(module), attribute)(entry)
+    return network
 
 
 def find_adapter(name: str) -> Adapter:

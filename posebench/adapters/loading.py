@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.adapters.catalogue import find_adapter
+from posebench.adapters.catalogue import FOREIGN, build_foreign, find_adapter
 from posebench.adapters.copies import Origin, origin_of
 from posebench.checkpoints.cache import Cache
 from posebench.checkpoints.download_drive import drive_page
@@ -61,7 +61,7 @@ def load_model(
     origin = _origin(path)
     if origin is None:
         sha256 = known.sha256 or (held.sha256 if held else None)
-        verify_file(path, sha256=sha256, size=known.size, sha1=known.sha1)
+        verify_file(path, sha256, known.size, known.sha1, known.sha256_prefix)
     else:
         origin.check(known, path)
     # a copy of ours has the network's own names already
@@ -101,6 +101,8 @@ def _build(entry: Entry) -> nn.Module:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
+        if entry.network.name in FOREIGN:
+            return build_foreign(entry).float().eval()
         network = build_network(entry.network.name, **entry.network.arguments)
     stride = STRIDES[entry.network.name]
     if entry.input.stride != stride:

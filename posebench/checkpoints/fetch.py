@@ -233,6 +233,7 @@ class Fetcher:
         """
         size, sha256 = size_of(path), sha256_of(path)
         pairs = [("bytes", checkpoint.size, size), ("sha256", checkpoint.sha256, sha256)]
+        pairs.append(("sha256", checkpoint.sha256_prefix, sha256))
         if checkpoint.sha1 is not None:
             pairs.append(("sha1", checkpoint.sha1, sha1_of(path)))
         for name, expected, found in pairs:

@@ -37,6 +37,7 @@ def verify_file(
     sha256: str | None = None,
     size: int | None = None,
     sha1: str | None = None,
+    sha256_prefix: str | None = None,
 ) -> None:
     """Compare a file with what its publisher says about it; what is None is not compared.
 
@@ -46,6 +47,7 @@ def verify_file(
         size: Bytes.
         sha1: Full digest or its published first digits, hexadecimal (MXNet zoos). Of a zip
             with a single ``.params`` file it is that file's, which is what they publish.
+        sha256_prefix: First digits of the SHA-256, eight or more (OpenMMLab).
 
     Raises:
         UserError: The file is missing, not a file, empty or unreadable, or differs.
@@ -54,7 +56,11 @@ def verify_file(
     again = "Download the file again, or leave it out if you meant other weights."
     if size is not None and found != size:
         raise UserError(f"{path} has {found} bytes, the published file has {size}.", again)
-    for name, expected, least in (("sha256", sha256, 64), ("sha1", sha1, PREFIX_DIGITS)):
+    for name, expected, least in (
+        ("sha256", sha256, 64),
+        ("sha256", sha256_prefix, PREFIX_DIGITS),
+        ("sha1", sha1, PREFIX_DIGITS),
+    ):
         if expected is None:
             continue
         digest = _digest(path, name, packed=name == "sha1")

@@ -31,6 +31,7 @@ VERBS = {
     "convert": "copy published weights into a safetensors file",
     "report": "make a page from stored records",
     "cite": "BibTeX for a model, its dataset and posebench",
+    "zoo": "rows of an optional zoo, written from its installed package",
 }
 USAGE = """\
 usage: posebench [--version] [--help] VERB ...

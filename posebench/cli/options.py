@@ -17,6 +17,7 @@ AXES: dict[str, tuple[Callable[[str], Any], tuple[str, ...] | None, str]] = {
     "box_score_threshold": (float, None, "detector boxes below this score are dropped"),
     "flip_merge": (str, get_args(axes.FlipMerge), "what the mirrored pass is averaged with"),
     "decode": (str, get_args(axes.Decode), "from heatmap to coordinates"),
+    "no_peak": (str, get_args(axes.NoPeak), "where a joint without a positive heatmap stands"),
     "dark_kernel": (int, None, "side of the blur kernel of dark, cells"),
     "softargmax_beta": (float, None, "factor before the softmax of softargmax"),
     "inverse": (str, get_args(axes.Inverse), "from heatmap cells back to pixels"),

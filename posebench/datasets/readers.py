@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from posebench.datasets.coco import load_coco
+from posebench.datasets.crowdpose import load_crowdpose
 from posebench.datasets.halpe import load_halpe
 from posebench.datasets.mpii import load_mpii
 from posebench.datasets.wholebody import load_hands, load_wholebody
@@ -34,4 +35,5 @@ READERS: Mapping[str, Reader] = {
     "wholebody": load_wholebody,
     "hands": load_hands,
     "mpii": load_mpii,
+    "crowdpose": load_crowdpose,
 }

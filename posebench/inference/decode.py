@@ -21,16 +21,18 @@ Decoder = Callable[[Tensor, Protocol], Decoded]
 
 
 def argmax(heatmaps: Tensor, protocol: Protocol | None = None) -> Decoded:
-    """Peak cell; joints whose peak is not positive stand at (0, 0).
+    """Peak cell; joints whose peak is not positive stand where ``Protocol.no_peak`` says.
 
-    Source: deep-high-resolution-net.pytorch lib/core/inference.py.
+    Source: deep-high-resolution-net.pytorch lib/core/inference.py (first cell); mmpose
+        mmpose/codecs/utils/post_processing.py (one cell outside).
     """
     width = heatmaps.shape[-1]
     scores, index = heatmaps.flatten(2).max(dim=-1)
     x = index % width
     y = torch.div(index, width, rounding_mode="floor")
     coords = torch.stack([x, y], dim=-1).to(heatmaps.dtype)
-    return coords * (scores > 0)[..., None], scores
+    empty = -1.0 if protocol is not None and protocol.no_peak == "outside" else 0.0
+    return torch.where((scores > 0)[..., None], coords, empty), scores
 
 
 def quarter(heatmaps: Tensor, protocol: Protocol | None = None) -> Decoded:
@@ -38,8 +40,35 @@ def quarter(heatmaps: Tensor, protocol: Protocol | None = None) -> Decoded:
 
     Source: deep-high-resolution-net.pytorch lib/core/inference.py.
     """
-    coords, scores = argmax(heatmaps)
+    coords, scores = argmax(heatmaps, protocol)
     return coords + _quarter_offset(heatmaps, coords), scores
+
+
+def quarter_each_axis(heatmaps: Tensor, protocol: Protocol | None = None) -> Decoded:
+    """As ``quarter``, but a peak at a border keeps the step along that border.
+
+    Source: mmpose mmpose/codecs/utils/refinement.py (``refine_keypoints``).
+    """
+    coords, scores = argmax(heatmaps, protocol)
+    x, y = coords.long().unbind(-1)
+    height, width = heatmaps.shape[-2:]
+    along_x = (x > 1) & (x < width - 1) & (y > 0)
+    along_y = (y > 1) & (y < height - 1) & (x > 0)
+    step = _central_signs(heatmaps, x, y) * torch.stack([along_x, along_y], dim=-1)
+    return coords + step * 0.25, scores
+
+
+def quarter_and_half(heatmaps: Tensor, protocol: Protocol) -> Decoded:
+    """Peak of the blurred heatmap, moved by half a cell and the quarter step.
+
+    Heatmaps of the MSPN family reach 255; the joint score is the peak over that, plus a half.
+
+    Source: mmpose mmpose/codecs/megvii_heatmap.py.
+    """
+    blurred = _modulate(heatmaps, protocol.dark_kernel)
+    coords, peak = argmax(blurred, protocol)
+    inside, signs = _inside(blurred, coords), _central_signs(blurred, *coords.long().unbind(-1))
+    return coords + (signs * 0.25 + 0.5) * inside[..., None], peak / 255.0 + 0.5
 
 
 def softargmax(heatmaps: Tensor, protocol: Protocol) -> Decoded:
@@ -74,9 +103,43 @@ def dark(heatmaps: Tensor, protocol: Protocol) -> Decoded:
     Source: Zhang et al., CVPR 2020; PaddleDetection ppdet/modeling/architectures/
         keypoint_hrnet.py (kernel 3 by default).
     """
-    coords, scores = argmax(heatmaps)
+    coords, scores = argmax(heatmaps, protocol)
     log_heat = torch.log(_modulate(heatmaps, protocol.dark_kernel).clamp(min=1e-10))
     return coords + _taylor_offset(log_heat, coords), scores
+
+
+def dark_udp(heatmaps: Tensor, protocol: Protocol) -> Decoded:
+    """Taylor step of UDP: on the clipped logarithm, with neighbours one cell away.
+
+    At a border the nearest cell stands in for what is missing. The joint score is the peak before
+    the blur.
+
+    Source: mmpose mmpose/codecs/utils/refinement.py (``refine_keypoints_dark_udp``).
+    """
+    coords, scores = argmax(heatmaps, protocol)
+    log_heat = torch.log(_modulate(heatmaps, protocol.dark_kernel).clamp(1e-3, 50.0))
+    padded = functional.pad(log_heat, (1, 1, 1, 1), mode="replicate")
+    width, count = padded.shape[-1], padded.shape[-1] * padded.shape[-2]
+    x, y = coords.long().unbind(-1)
+    joint = torch.arange(heatmaps.shape[1], device=heatmaps.device) * count
+    centre = joint + (y + 1) * width + x + 1
+    cells = padded.flatten(1)
+
+    def value(step_x: int, step_y: int) -> Tensor:
+        # A joint without a peak stands in the corner of the padding: its neighbours before that
+        # are those of the joint before, as in the reference, which reads one long array.
+        place = (centre + step_y * width + step_x) % cells.shape[1]
+        return cells.gather(1, place).double()
+
+    here = value(0, 0)
+    right, left, below, above = value(1, 0), value(-1, 0), value(0, 1), value(0, -1)
+    dx, dy = 0.5 * (right - left), 0.5 * (below - above)
+    tiny = float(np.finfo(np.float32).eps)
+    dxx, dyy = right - 2 * here + left + tiny, below - 2 * here + above + tiny
+    dxy = 0.5 * (value(1, 1) - right - below + 2 * here - left - above + value(-1, -1))
+    det = dxx * dyy - dxy * dxy
+    step = torch.stack([dyy * dx - dxy * dy, dxx * dy - dxy * dx], dim=-1) / det[..., None]
+    return (coords - step).to(coords.dtype), scores
 
 
 DECODERS: dict[str, Decoder] = {
@@ -85,6 +148,9 @@ DECODERS: dict[str, Decoder] = {
     "softargmax": softargmax,
     "dark": dark,
     "integral_sigmoid": integral_sigmoid,
+    "quarter_each_axis": quarter_each_axis,
+    "quarter_and_half": quarter_and_half,
+    "dark_udp": dark_udp,
 }
 
 
@@ -106,13 +172,29 @@ def _at(heatmaps: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 def _quarter_offset(heatmaps: Tensor, coords: Tensor) -> Tensor:
     """A quarter of the sign of the central difference; none on the two outermost cells."""
+    nearest = (coords + 0.5).floor()
+    signs = _central_signs(heatmaps, *nearest.long().unbind(-1))
+    return signs * 0.25 * _inside(heatmaps, nearest)[..., None]
+
+
+def _inside(heatmaps: Tensor, coords: Tensor) -> Tensor:
+    """Whether cells (N, K, 2) lie off the two outermost columns and rows: (N, K) bool."""
     height, width = heatmaps.shape[-2:]
-    x, y = (coords + 0.5).floor().long().unbind(-1)
-    inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+    x, y = coords.unbind(-1)
+    return (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+
+
+def _central_signs(heatmaps: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Signs (N, K, 2) of the central differences at cells, read at the border as one inside it.
+
+    Along each axis the other coordinate is the cell's own, wherever it lies.
+    """
+    height, width = heatmaps.shape[-2:]
+    row, column = y.clamp(0, height - 1), x.clamp(0, width - 1)
     x, y = x.clamp(1, width - 2), y.clamp(1, height - 2)
-    dx = _at(heatmaps, x + 1, y) - _at(heatmaps, x - 1, y)
-    dy = _at(heatmaps, x, y + 1) - _at(heatmaps, x, y - 1)
-    return torch.stack([dx, dy], dim=-1).sign() * 0.25 * inside[..., None]
+    dx = _at(heatmaps, x + 1, row) - _at(heatmaps, x - 1, row)
+    dy = _at(heatmaps, column, y + 1) - _at(heatmaps, column, y - 1)
+    return torch.stack([dx, dy], dim=-1).sign()
 
 
 def _modulate(heatmaps: Tensor, kernel: int) -> Tensor:

@@ -14,12 +14,11 @@ from torch import Tensor
 from posebench.inference.crop import apply_affine, box_pixels, inverse_matrix
 from posebench.inference.decode import Decoded
 from posebench.inference.loading import Batch, batches
-from posebench.inference.merge import decode_merged
 from posebench.inference.normalise import normalise
+from posebench.inference.outputs import check_output, decode_output
 from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset, Ints, Persons, Predictions
 from posebench.types.entry import InputSpec
-from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
 
@@ -27,8 +26,8 @@ Progress = Callable[[int, int], None]
 
 # What of a protocol moves raw predictions; the other axes pick persons, or rescore and score them.
 DECODING_AXES = (
-    *("flip", "shift", "flip_merge", "decode", "dark_kernel", "softargmax_beta"),
-    *("inverse", "coordinate_bias"),
+    *("flip", "shift", "flip_merge", "decode", "no_peak", "dark_kernel"),
+    *("softargmax_beta", "inverse", "coordinate_bias"),
 )
 
 
@@ -53,7 +52,8 @@ def network_outputs(
     """Run the network on the crops and, if asked, on their mirror images.
 
     Returns:
-        Heatmaps (N, K, h, w) of the plain and of the mirrored crops (not yet flipped back).
+        What ``InputSpec.output`` describes, of the plain and of the mirrored crops (not yet
+        flipped back).
     """
     with torch.inference_mode():
         plain = model.network(inputs)
@@ -97,8 +97,8 @@ def predict(
     def run(batch: Batch) -> list[Decoded]:
         inputs = normalise(_to_device(batch.crops, options.device), spec)
         plain, flipped = network_outputs(model, inputs, mirrored=mirrored)
-        _check_output(plain, len(keypoints), spec, network)
-        return [decode_merged(plain, flipped, protocol, keypoints) for protocol in protocols]
+        check_output(plain, spec, type(network).__name__)
+        return [decode_output(plain, flipped, protocol, spec) for protocol in protocols]
 
     def store(batch: Batch, decoded: list[Decoded]) -> None:
         nonlocal done
@@ -124,16 +124,6 @@ def predict(
         _predictions(xy, score, dataset, persons, spec)
         for xy, score in zip(coords, scores, strict=True)
     ]
-
-
-def _check_output(heatmaps: Tensor, joints: int, spec: InputSpec, network: Any) -> None:
-    expected = (joints, *spec.heatmap_size)
-    if tuple(heatmaps.shape[1:]) != expected:
-        raise UserError(
-            f"{type(network).__name__} gave heatmaps {tuple(heatmaps.shape[1:])}, but "
-            f"{spec.keypoints} at {spec.size} needs {expected}.",
-            "The checkpoint belongs to another keypoint set or the registry row is wrong.",
-        )
 
 
 def _to_device(crops: NDArray[np.uint8], device: str) -> Tensor:

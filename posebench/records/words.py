@@ -25,6 +25,13 @@ _DECODE = {
     "integral_sigmoid": "integral over the heatmap",
     "combined": "heatmap and integral combined",
     "associative_embedding": "grouping by tags",
+    "quarter_each_axis": "maximum plus a quarter cell",
+    "dark_udp": "DARK of UDP",
+    "quarter_and_half": "maximum of the blurred heatmap plus a half and a quarter cell",
+    "udp_offsets": "maximum plus the offset predicted there",
+    "simcc": "maximum along each side",
+    "coordinates": "regressed coordinates",
+    "own": "the model's own",
 }
 
 
@@ -107,7 +114,7 @@ def _box_words(protocol: Protocol) -> str:
 
 def _decode_words(protocol: Protocol) -> str:
     words = _DECODE[protocol.decode]
-    if protocol.decode == "dark":
+    if protocol.decode in ("dark", "dark_udp", "quarter_and_half", "udp_offsets"):
         words += f" (kernel {protocol.dark_kernel})"
     if protocol.decode == "softargmax":
         words += f" (beta {protocol.softargmax_beta:g})"

@@ -70,7 +70,9 @@ def _claims(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> Iterato
         yield _single_claim(document, zoo, spec, at)
         return
     table = _named(document, zoo.tables, spec.table, "table", (*at, "table"))
-    _named(document, zoo.pages, table.page, "page", ("tables", spec.table, "page"))
+    page = spec.page or table.page or ""
+    where: At = (*at, "page") if spec.page else ("tables", spec.table, "page")
+    _named(document, zoo.pages, page, "page", where)
     cells = (spec.cells or "").split()
     if len(cells) != len(table.columns):
         raise document.error(
@@ -90,7 +92,7 @@ def _claims(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> Iterato
                 "Separate the parts of a cell by /.",
             )
         for part, (metric, raw) in enumerate(zip(metrics, parts, strict=True), start=1):
-            source = Source(page=table.page, line=spec.line, column=column.column, part=part)
+            source = Source(page=page, line=spec.line, column=column.column, part=part)
             yield _table_claim(document, spec, table, column, metric, raw, source, at)
 
 

@@ -43,12 +43,13 @@ class TableSpec(Frozen):
     """A published table: its result columns, in the order in which rows give their cells.
 
     Attributes:
-        page: Name of the page, a key of the zoo's ``pages``.
+        page: Name of the page, a key of the zoo's ``pages``; None where several pages have this
+            table and every line names its own.
         protocol: Protocol of accuracy columns that name none.
         evidence: Of the accuracy columns that say nothing else.
     """
 
-    page: str
+    page: str | None = None
     protocol: str | None = None
     evidence: Evidence = "stated"
     hardware: str | None = None
@@ -65,7 +66,8 @@ class ClaimRow(Frozen):
         cells: The page's own characters, one cell for each column of the table, separated by
             spaces; ``-`` where nothing was published.
         protocol: Overrides the table's.
-        page: Page of a single number, which ``column``, ``part``, ``raw`` and ``metric`` describe.
+        page: Page of a table line, the table's if not given; or of a single number, which
+            ``column``, ``part``, ``raw`` and ``metric`` describe.
     """
 
     table: str | None = None
@@ -92,6 +94,7 @@ class CheckpointRow(Frozen):
     location: str | None = None
     file_name: str | None = None
     sha256: str | None = None
+    sha256_prefix: str | None = None
     sha1: str | None = None
     size: int | None = None
     licence: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from posebench.adapters import ADAPTERS
+from posebench.adapters import ADAPTERS, FOREIGN, absent_packages
 from posebench.checkpoints.cache import Cache
 from posebench.networks import NETWORKS
 from posebench.registry import Registry, load_registry
@@ -63,6 +63,8 @@ def status_of(entry: Entry, registry: Registry) -> str:
         return entry.status
     if missing_parts(entry, registry):
         return "not built yet"
+    if entry.network.name in FOREIGN and absent_packages(entry.network.name):
+        return "needs openmmlab"
     location = entry.checkpoint.location or ""
     here = location.startswith(PACKAGE) or entry.checkpoint.container == "none"
     return "runnable" if here or Cache().find(entry.checkpoint) else "needs checkpoint"
@@ -71,7 +73,7 @@ def status_of(entry: Entry, registry: Registry) -> str:
 def missing_parts(entry: Entry, registry: Registry) -> list[str]:
     """Return what this version lacks to run an entry, in words."""
     missing = []
-    if entry.network.name not in NETWORKS:
+    if entry.network.name not in (*NETWORKS, *FOREIGN):
         missing.append(f"network {entry.network.name}")
     if entry.adapter not in ADAPTERS:
         missing.append(f"adapter {entry.adapter}")

@@ -16,7 +16,7 @@ from posebench.run.shapley import PLAYERS, differing, mixed, shapley, subsets
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
 from posebench.types.explanation import Cell, Explanation, Share
-from posebench.types.protocol import Protocol
+from posebench.types.protocol import DECODE_OF_OUTPUT, Protocol
 
 # What the grid tries besides the two protocols' own choices: player -> changes.
 TRIED: dict[str, tuple[dict[str, Any], ...]] = {
@@ -108,6 +108,8 @@ def _grid(start: Protocol, end: Protocol) -> list[Protocol]:
     tried = {p: c for p, c in TRIED.items() if ranked or p not in ("rescoring", "nms")}
     if start.inverse == "alpha_pose":
         del tried["inverse"]
+    if start.decode in DECODE_OF_OUTPUT.values():
+        del tried["decode"]
     values = []
     for player, axes in PLAYERS.items():
         if player == "scorer":

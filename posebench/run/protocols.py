@@ -9,12 +9,13 @@ from posebench.registry import Registry
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
-from posebench.types.protocol import Protocol
+from posebench.types.protocol import DECODE_OF_OUTPUT, Protocol
 
 # What turns this network's heatmaps into coordinates: ``common`` leaves it to the model.
 OWN_AXES = (
     "flip_merge",
     "decode",
+    "no_peak",
     "dark_kernel",
     "softargmax_beta",
     "inverse",
@@ -107,11 +108,28 @@ def _check(entry: Entry, protocol: Protocol) -> None:
                 f"{entry.key} crops by {entry.input.crop}, which {axis} {value} does not fit.",
                 f"Choose another --{axis}.",
             )
+    _check_decode(entry, protocol)
     if whole and protocol.decode != "associative_embedding":
         raise UserError(
             f"{entry.key} gives heatmaps and tags of whole images, which decode "
             f"{protocol.decode} cannot group.",
             "Leave --decode out.",
+        )
+
+
+def _check_decode(entry: Entry, protocol: Protocol) -> None:
+    """Raise where a decoding reads another output than the network's."""
+    output, decode = entry.input.output, protocol.decode
+    if decode == "own":
+        raise UserError(
+            f"{entry.key} has a decoding of its own, which posebench does not follow.",
+            "`posebench list --status runnable` shows what can be run.",
+        )
+    needed = DECODE_OF_OUTPUT.get(output)
+    if decode != needed and (needed or decode in DECODE_OF_OUTPUT.values()):
+        raise UserError(
+            f"{entry.key} gives {output.replace('_', ' ')}, which decode {decode} does not read.",
+            f"Give --decode {needed}." if needed else "Choose another --decode.",
         )
 
 

@@ -13,7 +13,7 @@ PLAYERS: dict[str, tuple[str, ...]] = {
     "boxes": ("boxes", "box_file", "sanitise", "dummy_boxes", "box_score_threshold"),
     "flip": ("flip",),
     "shift": ("shift",),
-    "decode": ("decode", "dark_kernel", "softargmax_beta", "flip_merge"),
+    "decode": ("decode", "no_peak", "dark_kernel", "softargmax_beta", "flip_merge"),
     "inverse": ("inverse", "coordinate_bias"),
     "rescoring": ("rescoring", "visibility_threshold"),
     "nms": ("nms", "nms_threshold"),

@@ -16,6 +16,9 @@ be matched
 precision       double               double                  single, squares included
 ==============  ===================  ======================  ========================
 
+``xtcoco_oks`` is xtcocotools on a set that has no parts: as ``wholebody_oks``, but with the set's
+own sigmas, the area of all joints, and the whole set alone.
+
 The last but one: matches are stored as annotation ids, with a number standing for "none".
 """
 
@@ -179,4 +182,21 @@ DIALECTS = {
         table="halpe",
         dtype=np.float32,
     ),
+    # mmpose's evaluator for every set that is scored as a whole.
+    "xtcoco_oks": Dialect(
+        follows="xtcocotools 1.14.3",
+        parts=_whole,
+        ignored=_none_or_crowd,
+        looked_at=_positive_anywhere,
+        unmatchable=_is_negative,
+    ),
 }
+# Images are scored a second time by how crowded they are, see ``posebench.scoring.crowd``.
+CROWD_DIALECT = Dialect(
+    follows="xtcocotools 1.14.3, keypoints_crowd",
+    parts=_whole,
+    ignored=_file_says_none,
+    looked_at=_positive_anywhere,
+    unmatchable=_is_negative,
+    keypoint_sets=("crowdpose_14",),
+)

@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 
 from posebench.keypoints import keypoint_set
-from posebench.scoring import pckh
+from posebench.scoring import crowd, pckh
 from posebench.scoring.bootstrap import multiplicities, percentiles
 from posebench.scoring.bootstrap import resampled as resampled_ap
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.dialects import CROWD_DIALECT, DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts, mean_similarities
 from posebench.types.arrays import Dataset, Floats, Results, Scores
 from posebench.types.errors import UserError
@@ -171,6 +171,15 @@ def _by_pckh(
     )
 
 
+def _by_crowd(
+    results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
+) -> Measured:
+    values, draws, persons = crowd.measure(results, dataset, protocol, weights)
+    follows = CROWD_DIALECT.follows
+    return Measured(values, draws, f"crowdpose_oks {VERSION} (rules of {follows})", persons)
+
+
 Scorer = Callable[[Results, Dataset, Protocol, "Floats | None"], Measured]
 SCORERS: dict[str, Scorer] = {name: partial(_by_oks, name) for name in DIALECTS}
 SCORERS["mpii_pckh"] = _by_pckh
+SCORERS["crowdpose_oks"] = _by_crowd

@@ -54,7 +54,8 @@ class DatasetSpec(Frozen):
         reader: Layout of the annotations, see ``posebench.datasets.readers``. ``coco``: COCO's
             keypoint files; ``halpe``: Halpe's 136 keypoints or a part of them; ``wholebody``:
             COCO-WholeBody's lists of parts; ``hands``: the single hands in them; ``mpii``:
-            HRNet's list of MPII's persons with the file of head boxes beside it.
+            HRNet's list of MPII's persons with the file of head boxes beside it; ``crowdpose``:
+            COCO's layout with a crowd index for each image and no areas.
         official_scorer: The evaluator of the dataset's own authors, or where they published none
             for these keypoints, COCO's.
         annotation_file: Path below the data root; ``{annotations}`` stands for the protocol's
@@ -75,7 +76,7 @@ class DatasetSpec(Frozen):
     id: Id
     title: str
     keypoints: str
-    reader: Literal["coco", "halpe", "wholebody", "hands", "mpii"]
+    reader: Literal["coco", "halpe", "wholebody", "hands", "mpii", "crowdpose"]
     official_scorer: Scorer
     annotation_file: str
     image_folder: str

@@ -11,6 +11,7 @@ from posebench.types.base import Frozen
 Crop = Literal["hrnet_affine", "udp_affine", "alpha_pose_box", "whole_image"]
 Container = Literal["torch", "mxnet", "paddle", "safetensors", "none"]
 Repair = Literal["nonfinite_to_zero"]
+Output = Literal["heatmaps", "offset_heatmaps", "simcc", "coordinates"]
 Evidence = Literal["stated", "inferred", "guessed"]
 Unit = Literal["percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s", "ms", "persons/s"]
 STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
@@ -43,7 +44,12 @@ class InputSpec(Frozen):
         std: Divisor after the mean; (1, 1, 1) where the zoo uses none.
         exif: Whether the zoo's reader applies the EXIF orientation.
         keypoints: Name of the keypoint set, see ``posebench.keypoints``.
-        stride: Input pixels per heatmap cell.
+        stride: Input pixels per heatmap cell; 1 where the network gives no heatmaps.
+        output: What the network gives for N crops and K joints. ``heatmaps``: (N, K, h, w);
+            ``offset_heatmaps``: (N, 3 K, h, w), of each joint a heatmap and the offsets in x and
+            y; ``simcc``: (N, K, X + Y), a distribution along each side of the input, which has as
+            many bins a pixel on both; ``coordinates``: (N, K, 3), x and y as shares of the input
+            and the joint score.
     """
 
     size: tuple[int, int]
@@ -56,6 +62,7 @@ class InputSpec(Frozen):
     exif: Literal["apply", "ignore"] = "ignore"
     keypoints: str = "coco_17"
     stride: int = 4
+    output: Output = "heatmaps"
 
     @property
     def heatmap_size(self) -> tuple[int, int]:
@@ -79,6 +86,8 @@ class Checkpoint(Frozen):
             ``package:<path>`` (shipped inside posebench) or None where nobody published it.
         file_name: Name of the file at that location, or inside the folder.
         sha256: Full digest where known; checked before the file is opened.
+        sha256_prefix: Its first digits where the publisher writes them into the file's name
+            (OpenMMLab: eight).
         sha1: Full SHA-1 or its published prefix (MXNet).
         size: Bytes, where known.
         licence: Licence of the weights as the zoo states it.
@@ -91,6 +100,7 @@ class Checkpoint(Frozen):
     location: str | None = None
     file_name: str | None = None
     sha256: str | None = None
+    sha256_prefix: str | None = None
     sha1: str | None = None
     size: int | None = None
     licence: str = ""

@@ -20,14 +20,30 @@ Decode = Literal[
     "integral_sigmoid",
     "combined",
     "associative_embedding",
+    "quarter_each_axis",
+    "dark_udp",
+    "quarter_and_half",
+    "udp_offsets",
+    "simcc",
+    "coordinates",
+    "own",
 ]
+NoPeak = Literal["origin", "outside"]
+# Decoding of outputs that are no heatmaps: ``InputSpec.output`` -> ``Protocol.decode``.
+DECODE_OF_OUTPUT = {
+    "offset_heatmaps": "udp_offsets",
+    "simcc": "simcc",
+    "coordinates": "coordinates",
+}
 FlipMerge = Literal["heatmaps", "coordinates", "by_part"]
 Inverse = Literal["affine", "udp", "alpha_pose"]
 Rescoring = Literal[
     "box_times_mean_visible", "mean_visible", "alphapose_2019", "alphapose_2022", "none"
 ]
 Nms = Literal["none", "oks", "soft_oks", "alphapose"]
-Scorer = Literal["coco_oks", "halpe_oks", "wholebody_oks", "mpii_pckh"]
+Scorer = Literal[
+    "coco_oks", "halpe_oks", "wholebody_oks", "mpii_pckh", "xtcoco_oks", "crowdpose_oks"
+]
 
 
 class Protocol(Frozen):
@@ -53,8 +69,13 @@ class Protocol(Frozen):
         shift: Move the mirrored heatmaps one cell to the right before averaging.
         flip_merge: Average ``heatmaps`` before decoding, ``coordinates`` and scores after it, or
             ``by_part``: heatmaps where ``combined`` takes peaks, coordinates where it integrates.
-        decode: From heatmap to coordinates, see ``posebench.inference``.
-        dark_kernel: Side of the blur kernel of ``dark``, cells.
+        decode: From the network's output to coordinates, see ``posebench.inference``. ``simcc``
+            and ``coordinates`` belong to networks that give no heatmaps; ``own`` names a model's
+            own way that posebench does not follow.
+        no_peak: Where a joint whose heatmap is nowhere positive stands: in the ``origin``, the
+            first cell, or ``outside``, one cell before it in both directions.
+        dark_kernel: Side of the blur kernel of ``dark``, ``dark_udp``, ``quarter_and_half`` and
+            ``udp_offsets``, cells.
         softargmax_beta: Factor on the heatmap before the softmax of ``softargmax``.
         inverse: From heatmap cells back to image pixels.
         coordinate_bias: Pixels subtracted from the final coordinates (LPN on MPII: 1).
@@ -82,6 +103,7 @@ class Protocol(Frozen):
     shift: bool
     flip_merge: FlipMerge = "heatmaps"
     decode: Decode
+    no_peak: NoPeak = "origin"
     dark_kernel: int = Field(3, ge=3)
     softargmax_beta: float = Field(160.0, gt=0)
     inverse: Inverse = "affine"

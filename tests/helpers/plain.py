@@ -142,8 +142,8 @@ def decode_softargmax(joint, beta=160, step=True):
     return (*(nudge(joint, x, y) if step else (x, y)), score)
 
 
-def log_blurred(joint, kernel):
-    """Logarithm (float32) of the blurred map, rescaled to the peak before the blur."""
+def blurred_map(joint, kernel):
+    """The blurred map (float32), rescaled to the peak before the blur."""
     pad = (kernel - 1) // 2
     height, width = joint.shape
     framed = np.zeros((height + 2 * pad, width + 2 * pad))
@@ -151,7 +151,11 @@ def log_blurred(joint, kernel):
     blurred = cv2.GaussianBlur(framed, (kernel, kernel), 0)[pad : pad + height, pad : pad + width]
     blurred = blurred.astype(np.float32)
     blurred *= joint.max() / blurred.max()
-    return np.log(np.maximum(blurred, np.float32(1e-10)))
+    return blurred
+
+
+def log_blurred(joint, kernel):
+    return np.log(np.maximum(blurred_map(joint, kernel), np.float32(1e-10)))
 
 
 def curvature(log, x, y):

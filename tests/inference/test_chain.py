@@ -171,7 +171,7 @@ def test_every_case_is_a_row_that_claims_under_its_protocol(registry):
 
 
 def test_every_protocol_is_a_case_or_acts_like_one(registry):
-    """HigherHRNet's apart, which looks at whole images."""
+    """Apart: models of whole images; mmpose's, held against its own pipeline in tests/openmmlab."""
 
     def acts(protocol):
         return tuple(getattr(protocol, axis) for axis in CHAIN)
@@ -180,6 +180,8 @@ def test_every_protocol_is_a_case_or_acts_like_one(registry):
     apart = [
         key
         for key, protocol in registry.protocols.items()
-        if acts(protocol) not in covered and protocol.boxes != "none"
+        if acts(protocol) not in covered
+        and protocol.boxes != "none"
+        and not key.startswith("mmpose_")
     ]
     assert apart == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import make
 import numpy as np
 import plain
+import plain_mmpose
 import pytest
 import torch
 from hypothesis import given, settings
@@ -28,6 +29,9 @@ PLAIN = {
     "softargmax": lambda joint, p: plain.decode_softargmax(joint, p.softargmax_beta),
     "dark": lambda joint, p: plain.decode_dark(joint, p.dark_kernel),
     "integral_sigmoid": plain_integral,
+    "quarter_each_axis": lambda joint, p: plain_mmpose.decode_quarter_each_axis(joint),
+    "quarter_and_half": lambda joint, p: plain_mmpose.decode_quarter_and_half(joint, p.dark_kernel),
+    "dark_udp": lambda joint, p: plain_mmpose.decode_dark_udp(joint, p.dark_kernel),
 }
 
 

@@ -13,17 +13,23 @@ from posebench.types.entry import Entry
 
 pytestmark = pytest.mark.light
 
-ROWS = {"alphapose": 22, "fpd": 7, "gluoncv": 16, "lpn": 10, "paddledetection": 15}
+ROWS = {
+    **{"alphapose": 22, "fpd": 7, "gluoncv": 16, "lpn": 10, "paddledetection": 15},
+    "mmpose": 251,
+}
 # Cells of the pages, plus FPD's prose (6) and the newest AlphaPose page (1).
-CLAIMS = {"alphapose": 42, "fpd": 78, "gluoncv": 96, "lpn": 126, "paddledetection": 21}
+CLAIMS = {
+    **{"alphapose": 42, "fpd": 78, "gluoncv": 96, "lpn": 126, "paddledetection": 21},
+    "mmpose": 1249,
+}
 WITHOUT_ACCURACY = {
     "alphapose/fast_res50_halpe_26_256x192",
     "alphapose/fast_dcn_res50_combined_noface_68_256x192",
     "alphapose/fast_dcn_res50_regression_single_hand_256x192",
 }
 PREFIX = re.compile(
-    r"(?:(?:fullbody|wholebody|body|foot|face|hand|lefthand|righthand)/)?"
-    r"(?:A[PR](?:50|75|M|L)?|PCKh@0\.(?:5(?:/[a-z]+)?|11))"
+    r"(?:(?:fullbody|wholebody|body|foot|face|hand|lefthand|righthand|easy|medium|hard)/)?"
+    r"(?:A[PR](?:50|75|M|L)?|PCKh@0\.(?:5(?:/[a-z]+)?|11|10))"
 )
 
 
@@ -63,9 +69,10 @@ def test_accuracy_claims_name_a_versioned_protocol_and_others_none(registry: Reg
 
 
 def test_the_first_claim_is_the_headline(published: list[Entry]) -> None:
-    headline = {"AP", "fullbody/AP", "PCKh@0.5"}
+    headline = {"AP", "fullbody/AP", "wholebody/AP", "PCKh@0.5"}
     for entry in published:
-        if entry.key in WITHOUT_ACCURACY:
+        # mmpose publishes other numbers of its models of Halpe's first 26 keypoints
+        if entry.key in WITHOUT_ACCURACY or (entry.zoo, entry.dataset) == ("mmpose", "halpe_26"):
             assert entry.primary is None
         else:
             assert entry.primary is entry.claims[0]
@@ -83,7 +90,8 @@ def test_values_are_plausible_in_posebench_s_units(published: list[Entry]) -> No
     for entry in published:
         for claim in entry.claims:
             if claim.is_accuracy:
-                assert 30 < claim.value < 100, (entry.key, claim)
+                least = 20 if claim.metric == "PCKh@0.10" else 30
+                assert least < claim.value < 100, (entry.key, claim)
             else:
                 assert 0 < claim.value < 100
 

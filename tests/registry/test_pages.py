@@ -68,8 +68,12 @@ def numbers(shared: Path, lines: list[Line]) -> list[Number]:
 
 
 def published(registry: Registry) -> list[tuple[Entry, Claim]]:
-    """Return the claims that quote a page; the models posebench ships quote none."""
-    return [(e, c) for e in registry.entries if e.zoo != "demo" for c in e.claims]
+    """Return the claims that quote a page; the models posebench ships quote none.
+
+    mmpose's pages are the metafiles of its own package: tests/openmmlab holds its rows to them.
+    """
+    zoos = [e for e in registry.entries if e.zoo not in ("demo", "mmpose")]
+    return [(e, c) for e in zoos for c in e.claims]
 
 
 def problems(numbers: Iterable[Number], claims: Iterable[Claim]) -> list[str]:
@@ -272,7 +276,7 @@ def test_a_missing_row_is_noticed(registry: Registry, numbers: list[Number]) -> 
         lost = [c for e, c in published(registry) if e is dropped]
         lost = [c for c in lost if c.source.page not in ELSEWHERE]
         assert len(problems(numbers, rest)) == len(lost)
-        assert lost or dropped.zoo == "demo"
+        assert lost or dropped.zoo in ("demo", "mmpose")
 
 
 def test_a_number_claimed_twice_is_noticed(registry: Registry, numbers: list[Number]) -> None:
