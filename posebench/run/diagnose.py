@@ -85,7 +85,7 @@ def _diagnosis(
         false_negatives=int(errors.missing.sum()),
         ranking=int(errors.misranked.sum()),
         parts=tuple(
-            _part(part, parts[part.name], errors, most) for part in dialect.parts(keypoints)
+            _part(part, parts[part.name], whole, errors, most) for part in dialect.parts(keypoints)
         ),
         joint_errors={
             name: _counted(errors.kind[:, joint]) for joint, name in enumerate(keypoints.names)
@@ -95,7 +95,7 @@ def _diagnosis(
     )
 
 
-def _part(part: Part, people: People, errors: Errors, most: int) -> PartDiagnosis:
+def _part(part: Part, people: People, whole: People, errors: Errors, most: int) -> PartDiagnosis:
     base = evaluate(people, most).values
     joints = _counted(errors.kind[:, part.joints])
     counts = {kind: getattr(joints, kind) for kind in KINDS} | {
@@ -106,8 +106,8 @@ def _part(part: Part, people: People, errors: Errors, most: int) -> PartDiagnosi
     }
     mends = []
     for place, error in enumerate(ERRORS):
-        alone = mend(people, errors, (error,), part.joints, most)
-        together = mend(people, errors, ERRORS[: place + 1], part.joints, most)
+        alone = mend(people, part.joints, whole, errors, (error,), most)
+        together = mend(people, part.joints, whole, errors, ERRORS[: place + 1], most)
         mends.append(
             Mend(
                 error=error,

@@ -39,7 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posebench.scoring.accumulate import evaluate
-from posebench.scoring.matching import Matches, match_once
+from posebench.scoring.matching import Matches, match, match_once
 from posebench.scoring.oks import Bools, People
 from posebench.scoring.pairs import same_image, similar_pairs
 from posebench.types.arrays import Floats, Ints
@@ -101,25 +101,28 @@ def find_errors(
     counts = ~people.ignored
     about = np.flatnonzero((truth >= 0) & counts[truth])
     kind, mended = _judge_joints(people, rows[about], truth[about], np.array(mirror))
-    pairs = similar_pairs(people, rows, LOCALISED)
-    somebody = np.zeros(len(rows), np.bool_)
-    somebody[pairs.place] = True
-    hits = np.zeros(len(people.looked_at), np.bool_)
-    hits[matches.row[matches.hit[0].any(axis=0)]] = True
-    found = np.zeros(len(counts), np.bool_)
-    found[truth[about]] = True
-    alone = truth < 0
+    found = _at(truth[about], len(counts))
+    background, duplicate = _unmatched(people, matches, rows, truth)
     return Errors(
         row=rows[about],
         truth=truth[about],
         kind=kind,
         mended=mended,
-        background=_at(rows[alone & ~somebody], len(hits)),
-        duplicate=_at(rows[alone & somebody & ~hits[rows]], len(hits)),
+        background=background,
+        duplicate=duplicate,
         missing=counts & ~found,
         misranked=_misranked(people, rows, LOCALISED),
         looked_at=len(rows),
     )
+
+
+def _unmatched(people: People, matches: Matches, rows: Ints, truth: Ints) -> tuple[Bools, Bools]:
+    """Detections of nobody, and further ones of somebody, (N,) each."""
+    count = len(people.looked_at)
+    hits = _at(matches.row[matches.hit[0].any(axis=0)], count)
+    somebody = _at(rows[similar_pairs(people, rows, LOCALISED).place], count)[rows]
+    alone = truth < 0
+    return _at(rows[alone & ~somebody], count), _at(rows[alone & somebody & ~hits[rows]], count)
 
 
 def _at(rows: Ints, count: int) -> Bools:
@@ -202,33 +205,50 @@ def _about(people: People, rows: Ints, least: float) -> tuple[Ints, Ints, Floats
 
 
 def mend(
-    people: People, errors: Errors, kinds: tuple[str, ...], joints: slice, max_detections: int
+    people: People,
+    joints: slice,
+    whole: People,
+    errors: Errors,
+    kinds: tuple[str, ...],
+    max_detections: int,
 ) -> dict[str, float]:
     """Return the scores of one part once some kinds of errors are mended.
 
+    Who is of nobody or a duplicate is asked again after joints and scores are mended: of two
+    detections of one person the worse one is then too many.
+
     Args:
         people: The part.
-        errors: Of the whole body.
+        joints: Its place in the whole.
+        whole: The whole body of everybody.
+        errors: Of the whole.
         kinds: Of ``ERRORS``.
-        joints: The part's place in the whole.
         max_detections: Highest-scored detections of an image that are looked at.
     """
+    changed = _moved(people, joints, errors, kinds)
+    if {"background", "duplicate"} & set(kinds):
+        everybody = _moved(whole, slice(None), errors, kinds)
+        matches = match(everybody, max_detections)
+        nobody, again = _unmatched(
+            everybody, matches, *match_once(everybody, max_detections, LOCALISED)
+        )
+        dropped = np.zeros_like(nobody)
+        dropped |= nobody if "background" in kinds else False
+        dropped |= again if "duplicate" in kinds else False
+        changed = replace(changed, looked_at=people.looked_at & ~dropped)
+    if "false negative" in kinds:
+        changed = replace(changed, ignored=people.ignored | errors.missing)
+    return evaluate(changed, max_detections).values
+
+
+def _moved(people: People, joints: slice, errors: Errors, kinds: tuple[str, ...]) -> People:
+    """People with some kinds of joint errors, and scores if asked for, mended."""
     wanted = [KINDS.index(kind) for kind in kinds if kind in KINDS]
     moved = np.isin(errors.kind[:, joints], wanted)
     xy = people.found_xy.astype(np.float64)
     xy[errors.row] = np.where(moved[..., None], errors.mended[:, joints], xy[errors.row])
     changed = replace(people, found_xy=xy)
-    looked_at, ignored = people.looked_at, people.ignored
-    if "score" in kinds:
-        changed = replace(changed, found_score=_best_scores(changed))
-    if "background" in kinds:
-        looked_at = looked_at & ~errors.background
-    if "duplicate" in kinds:
-        looked_at = looked_at & ~errors.duplicate
-    if "false negative" in kinds:
-        ignored = ignored | errors.missing
-    changed = replace(changed, looked_at=looked_at, ignored=ignored)
-    return evaluate(changed, max_detections).values
+    return replace(changed, found_score=_best_scores(changed)) if "score" in kinds else changed
 
 
 def _best_scores(people: People) -> Floats:
