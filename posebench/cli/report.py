@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from posebench.cli.common import Parser, print_json
 
+if TYPE_CHECKING:
+    from posebench.types.record import Record
+
 EXAMPLES = (
     "posebench report --records reports/demo/records --output reports/site",
+    "posebench report --records results --data-root coco",
+    "posebench report --format markdown",
     "posebench report --json",
 )
 
@@ -29,17 +37,65 @@ def add_arguments(parser: Parser) -> None:
         default=Path("reports/site"),
         help="where index.html goes (default: reports/site)",
     )
+    parser.add_argument(
+        "--format",
+        choices=("html", "markdown", "latex"),
+        default="html",
+        help="markdown, latex: the tables alone, on stdout (default: html)",
+    )
+    parser.add_argument(
+        "--data-root",
+        metavar="DIR",
+        type=Path,
+        help="a dataset in its usual layout: saved predictions beside the records are then held "
+        "against its annotations (default: POSEBENCH_DATA; drawn datasets need none)",
+    )
+    parser.add_argument(
+        "--verified",
+        metavar="FILE",
+        type=Path,
+        help="what `posebench verify --all --json` printed (default: verified.json beside the "
+        "records, where there is one)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the records and write the page."""
+    """Read the records and write the pages, or print the tables."""
     from posebench.records.store import load_records
-    from posebench.report import write_site
 
     records = load_records(arguments.records)
-    page = write_site(records, arguments.output)
+    if arguments.format != "html":
+        from posebench.report.tables import latex_tables, markdown_tables
+
+        make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
+        text = make(records)
+        print_json({"records": len(records), "text": text}) if arguments.json else print(text)
+        return 0
+    with contextlib.redirect_stdout(sys.stderr):
+        page = _write(arguments, records)
     if arguments.json:
         print_json({"page": str(page), "records": len(records)})
     else:
         print(f"{page} (records read from {arguments.records}: {len(records)})")
     return 0
+
+
+def _write(arguments: argparse.Namespace, records: list[Record]) -> Path:
+    from posebench.registry import load_registry
+    from posebench.report import write_site
+    from posebench.report.background import VERIFIED, read_verified, registry_background
+    from posebench.report.studies import find_explanations, find_studies
+
+    verified = arguments.verified or arguments.records / VERIFIED
+    asked = arguments.verified is not None or verified.is_file()
+    registry = load_registry(tuple(arguments.registry))
+    background = registry_background(registry, read_verified(verified) if asked else None)
+    studies = find_studies(
+        arguments.records,
+        records,
+        data_root=arguments.data_root,
+        registry=arguments.registry,
+        warn=lambda words: print(f"posebench: {words}", file=sys.stderr),
+    )
+    explanations = find_explanations(arguments.records)
+    return write_site(records, arguments.output, background, studies, explanations)

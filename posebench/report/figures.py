@@ -1,37 +1,78 @@
-"""The accuracy-speed figure twice: matplotlib for paper, plotly to explore."""
+"""The accuracy-speed figure for paper, and how both it and the page tell models apart."""
 
 from __future__ import annotations
 
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from posebench.report.data import Point
+from posebench.report.points import AXES, Axis, Point, frontier
 
 # Middle tones near Okabe and Ito's hues: readable on white and on near-black alike.
-PALETTE = ("#2b84c6", "#d9631e", "#16a37b", "#c2709f", "#c98a00", "#7a6ff0")
+PALETTE = ("#2b84c6", "#d9631e", "#16a37b", "#c2609f", "#b88700", "#7a6ff0", "#5d7a8c")
+# The same shapes in matplotlib's, plotly's and the page's own words.
+SHAPES = (
+    ("o", "circle"),
+    ("s", "square"),
+    ("D", "diamond"),
+    ("^", "triangle-up"),
+    ("v", "triangle-down"),
+    ("p", "pentagon"),
+    ("h", "hexagon"),
+)
 THEMES = {
-    "light": {"ink": "#1c2024", "quiet": "#60646c", "line": "#d9d9e0", "paper": "#ffffff"},
-    "dark": {"ink": "#edeef0", "quiet": "#b0b4ba", "line": "#363a3f", "paper": "#18191b"},
+    "light": {"ink": "#1b1f24", "quiet": "#5b626c", "line": "#dfe2e7", "paper": "#ffffff"},
+    "dark": {"ink": "#eceef1", "quiet": "#a9b0ba", "line": "#343940", "paper": "#16181b"},
 }
-SPEED_TITLE = "Persons per second"
-ACCURACY_TITLE = "AP, percent, with 95 % interval"
+KINDS = ("svg", "png", "pdf")
+# Diameter in px: the area grows with the number of parameters.
+SMALLEST, LARGEST = 7.0, 22.0
+LABELLED = 14  # up to so many points every one gets its name
 
 
-def colours(points: Sequence[Point]) -> dict[str, str]:
-    """Give each zoo a colour, in alphabetical order."""
-    zoos = sorted({_zoo(point) for point in points})
-    return {zoo: PALETTE[number % len(PALETTE)] for number, zoo in enumerate(zoos)}
+@dataclass(frozen=True)
+class Legend:
+    """How models are told apart, the same in every view of the points.
+
+    Attributes:
+        colours: Zoo -> colour.
+        shapes: Hardware -> (matplotlib's marker, plotly's symbol).
+        most: Parameters of the largest model, millions.
+    """
+
+    colours: dict[str, str]
+    shapes: dict[str, tuple[str, str]]
+    most: float
+
+    def diameter(self, point: Point) -> float:
+        """Return a marker's diameter, px."""
+        share = math.sqrt(point.parameters / self.most) if self.most > 0 else 0.0
+        return SMALLEST + (LARGEST - SMALLEST) * share
 
 
-def static_figure(points: Sequence[Point], theme: str, kind: str) -> bytes:
-    """Draw the figure with matplotlib.
+def legend(points: Sequence[Point]) -> Legend:
+    """Give each zoo a colour and each machine a shape, in alphabetical order."""
+    zoos = sorted({point.zoo for point in points})
+    machines = sorted({point.hardware for point in points})
+    return Legend(
+        {zoo: PALETTE[number % len(PALETTE)] for number, zoo in enumerate(zoos)},
+        {name: SHAPES[number % len(SHAPES)] for number, name in enumerate(machines)},
+        max((point.parameters for point in points), default=0.0),
+    )
+
+
+def static_figure(
+    points: Sequence[Point], theme: str, kind: str, signs: Legend | None = None
+) -> bytes:
+    """Draw accuracy over throughput with matplotlib.
 
     Args:
-        points: At least one.
+        points: Of one dataset, with a throughput; one or more.
         theme: ``light`` or ``dark``.
-        kind: ``svg`` or ``png``.
+        kind: ``svg``, ``png`` or ``pdf``.
+        signs: Of all points; by default of these.
 
     Returns:
         The file's bytes, the same for the same points.
@@ -51,49 +92,122 @@ def static_figure(points: Sequence[Point], theme: str, kind: str) -> bytes:
         "xtick.color": look["quiet"],
         "ytick.color": look["quiet"],
         "grid.color": look["line"],
+        # a model may be called $x$
+        "text.parse_math": False,
     }
     with mpl.rc_context(settings):
-        figure = Figure(figsize=(8, 4.5), layout="constrained", facecolor=look["paper"])
-        _draw(figure, points, look)
+        figure = Figure(figsize=(9, 5), layout="constrained", facecolor=look["paper"])
+        axes = figure.add_subplot(facecolor=look["paper"])
+        _draw(axes, points, signs or legend(points), look)
         file = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        metadata: Any = {
+            "svg": {"Date": None},
+            "png": {"Software": None},
+            "pdf": {"CreationDate": None},
+        }[kind]
         figure.savefig(file, format=kind, dpi=160, metadata=metadata)
     return file.getvalue()
 
 
-def _draw(figure: Any, points: Sequence[Point], look: dict[str, str]) -> None:
-    axes = figure.add_subplot(facecolor=look["paper"])
+def _draw(axes: Any, points: Sequence[Point], signs: Legend, look: dict[str, str]) -> None:
+    axis = AXES[0]
     axes.grid(visible=True, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    zoo_colours = colours(points)
-    for point in points:
-        colour = zoo_colours[_zoo(point)]
-        low, high = point.interval or (point.accuracy, point.accuracy)
-        axes.errorbar(
-            point.speed,
-            point.accuracy,
-            yerr=[[max(0.0, point.accuracy - low)], [max(0.0, high - point.accuracy)]],
-            fmt="o",
-            markersize=9,
-            color=colour,
-            # a hollow marker: only a part of the dataset was evaluated
-            markerfacecolor=look["paper"] if point.subset else colour,
-            capsize=3,
-            elinewidth=1.2,
-        )
-        axes.annotate(
-            _label(point),
-            (point.speed, point.accuracy),
-            xytext=(9, 7),
-            textcoords="offset points",
-        )
-    axes.margins(x=0.18, y=0.15)
-    if _wide(points):
+    if is_wide(points, axis):
         axes.set_xscale("log")
         _plain_ticks(axes)
-    axes.set_xlabel(SPEED_TITLE)
-    axes.set_ylabel(ACCURACY_TITLE)
+    which, best = frontier(points, axis)
+    if len(best) > 1:
+        axes.plot(
+            [p.speed for p in best], [p.accuracy for p in best],
+            color=look["quiet"], linewidth=1.2, linestyle=(0, (4, 3)), zorder=1.5,
+        )  # fmt: skip
+    for point in sorted(points, key=lambda p: -p.parameters):
+        _draw_point(axes, point, signs, look)
+    named = points if len(points) <= LABELLED else best
+    for number, point in enumerate(sorted(named, key=lambda p: p.speed or 0.0)):
+        above = number % 2 == 0
+        axes.annotate(
+            label(point),
+            (point.speed, point.accuracy),
+            xytext=(0, 11 if above else -11),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            fontsize=9,
+        )
+    axes.margins(x=0.12, y=0.14)
+    axes.set_xlabel(axis.title)
+    axes.set_ylabel(accuracy_title(points))
+    _draw_legend(axes, points, signs, look, which if len(best) > 1 else "")
+
+
+def _draw_point(axes: Any, point: Point, signs: Legend, look: dict[str, str]) -> None:
+    colour, (marker, _) = signs.colours[point.zoo], signs.shapes[point.hardware]
+    spans = {}
+    if point.interval:
+        low, high = point.interval
+        spans["yerr"] = [[max(0.0, point.accuracy - low)], [max(0.0, high - point.accuracy)]]
+    if point.speed_span and point.speed is not None:
+        low, high = point.speed_span
+        spans["xerr"] = [[max(0.0, point.speed - low)], [max(0.0, high - point.speed)]]
+    if point.kind != "claimed" and point.claimed is not None:
+        # from what was measured to what was claimed
+        axes.plot([point.speed] * 2, [point.accuracy, point.claimed], color=colour, alpha=0.45,
+                  linewidth=3, solid_capstyle="butt", zorder=1.8)  # fmt: skip
+        axes.plot([point.speed], [point.claimed], color=colour, marker="_", markersize=9)
+    axes.errorbar(
+        point.speed,
+        point.accuracy,
+        **spans,
+        fmt=marker,
+        # px at 96 to the inch -> points
+        markersize=0.75 * signs.diameter(point),
+        color=colour,
+        # hollow: only a part of the dataset was evaluated, or nothing was
+        markerfacecolor=colour if point.kind == "whole" else look["paper"],
+        markeredgewidth=1.4,
+        alpha=0.6 if point.kind == "claimed" else 1.0,
+        elinewidth=1.0,
+        capsize=0,
+    )
+    if point.kind == "subset":
+        axes.plot([point.speed], [point.accuracy], marker=".", markersize=4, color=colour)
+
+
+def _draw_legend(
+    axes: Any, points: Sequence[Point], signs: Legend, look: dict[str, str], drawn: str
+) -> None:
+    from matplotlib.lines import Line2D
+
+    def sign(name: str, **style: Any) -> Any:
+        plain: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": "o",
+            "color": look["quiet"],
+            "markersize": 6,
+        }
+        return Line2D([], [], label=name, **(plain | style))
+
+    zoos = sorted({point.zoo for point in points})
+    machines = sorted({point.hardware for point in points})
+    handles = [sign(zoo, color=signs.colours[zoo]) for zoo in zoos]
+    if len(machines) > 1:
+        handles += [sign(name, marker=signs.shapes[name][0]) for name in machines]
+    kinds = {point.kind for point in points}
+    if "subset" in kinds:
+        handles.append(sign("a part of the dataset", markerfacecolor=look["paper"]))
+    if "claimed" in kinds:
+        handles.append(sign("as claimed, not measured", markerfacecolor=look["paper"], alpha=0.6))
+    if drawn:
+        handles.append(
+            sign(f"best of the {drawn}", marker="", linestyle=(0, (4, 3)), linewidth=1.2)
+        )
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4,
+        frameon=False, fontsize=9, labelcolor=look["quiet"], columnspacing=1.2, handletextpad=0.5,
+    )  # fmt: skip
 
 
 def _plain_ticks(axes: Any) -> None:
@@ -104,86 +218,19 @@ def _plain_ticks(axes: Any) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def interactive_figure(points: Sequence[Point]) -> dict[str, Any]:
-    """Describe the figure for plotly: ``{"data": [...], "layout": {...}}``.
-
-    Colours of text and grid are left to the page, which follows the reader's scheme.
-    """
-    zoo_colours = colours(points)
-    traces = [
-        _trace(zoo, [point for point in points if _zoo(point) == zoo], colour)
-        for zoo, colour in zoo_colours.items()
-    ]
-    layout = {
-        "margin": {"l": 56, "r": 16, "t": 16, "b": 48},
-        "hovermode": "closest",
-        "showlegend": len(traces) > 1,
-        "legend": {"orientation": "h", "y": 1.08},
-        "xaxis": {"title": {"text": SPEED_TITLE}, **_speed_axis(points)},
-        "yaxis": {"title": {"text": ACCURACY_TITLE}},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-    }
-    return {"data": traces, "layout": layout}
+def accuracy_title(points: Sequence[Point]) -> str:
+    """Return the title of the vertical axis."""
+    metrics = " or ".join(sorted({point.metric for point in points}))
+    datasets = " and ".join(sorted({point.dataset for point in points}))
+    return f"{metrics} on {datasets}, percent"
 
 
-def _speed_axis(points: Sequence[Point]) -> dict[str, Any]:
-    """Scale and range of the speeds, with room for the labels at the right of the markers."""
-    speeds = [point.speed for point in points]
-    slow, fast = min(speeds), max(speeds)
-    if _wide(points):
-        low, high = math.log10(slow), math.log10(fast)
-        room = high - low
-        return {"type": "log", "dtick": "D2", "range": [low - 0.1 * room, high + 0.25 * room]}
-    room = fast - slow or fast
-    return {"type": "linear", "range": [max(0.0, slow - 0.2 * room), fast + 0.3 * room]}
+def label(point: Point) -> str:
+    """Return a point's name; a subset says so."""
+    return f"{point.name} (subset, n={point.persons})" if point.kind == "subset" else point.name
 
 
-def _trace(zoo: str, points: Sequence[Point], colour: str) -> dict[str, Any]:
-    spans = [point.interval or (point.accuracy, point.accuracy) for point in points]
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "name": zoo,
-        "x": [point.speed for point in points],
-        "y": [point.accuracy for point in points],
-        "text": [_label(point) for point in points],
-        "textposition": "top right",
-        "cliponaxis": False,
-        "customdata": [[_details(point)] for point in points],
-        "hovertemplate": "<b>%{text}</b><br>AP %{y:.2f}, %{x:,.0f} persons/s<br>"
-        "%{customdata[0]}<extra></extra>",
-        "marker": {
-            "size": 13,
-            "color": colour,
-            "line": {"color": colour, "width": 2},
-            "symbol": ["circle-open" if point.subset else "circle" for point in points],
-        },
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": [high - p.accuracy for (_, high), p in zip(spans, points, strict=True)],
-            "arrayminus": [p.accuracy - low for (low, _), p in zip(spans, points, strict=True)],
-            "color": colour,
-            "thickness": 1.2,
-        },
-    }
-
-
-def _details(point: Point) -> str:
-    what = f"{point.parameters:,} parameters, {point.hardware}"
-    return f"{what}, subset of {point.persons} persons" if point.subset else what
-
-
-def _label(point: Point) -> str:
-    return f"{point.name} (subset, n={point.persons})" if point.subset else point.name
-
-
-def _zoo(point: Point) -> str:
-    return point.entry.partition("/")[0]
-
-
-def _wide(points: Sequence[Point]) -> bool:
-    """Whether speeds differ so much that a linear axis would squeeze the slow models."""
-    speeds = [point.speed for point in points]
-    return max(speeds) > 8 * min(speeds) > 0
+def is_wide(points: Sequence[Point], axis: Axis) -> bool:
+    """Whether values differ so much that a linear axis would squeeze the smallest."""
+    values = [value for p in points if (value := getattr(p, axis.key)) is not None]
+    return bool(values) and max(values) > 4 * min(values) > 0

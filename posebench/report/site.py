@@ -1,48 +1,180 @@
-"""Renders the page and writes it with everything it needs, so that it opens without a network."""
+"""Renders all pages and writes them with everything they need, so that they open offline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
 from posebench.records.files import write_whole
+from posebench.records.store import to_json
 from posebench.records.words import LEEWAY
-from posebench.report.data import Page, page
-from posebench.report.figures import THEMES, interactive_figure, static_figure
+from posebench.report.background import Background, shipped_background
+from posebench.report.claims import ClaimRow, claim_rows, counts, record_name
+from posebench.report.evidence import LEVELS, Zoo, zoos
+from posebench.report.figures import KINDS, THEMES, Legend, accuracy_title, legend, static_figure
+from posebench.report.models import Model, models
+from posebench.report.points import AXES, Point, first_view, points
+from posebench.report.studies import Study
+from posebench.types.explanation import Explanation
 from posebench.types.record import Record
 
 FIGURE = "accuracy_speed"
-STATIC_FILES = ("site.css", "figure.js")
+STATIC_FILES = ("site.css", "site.js", "figure.js")
 
 
-def write_site(records: Sequence[Record], output: Path) -> Path:
-    """Write ``index.html`` with its figures.
+@dataclass(frozen=True)
+class Site:
+    """Everything the pages show.
+
+    Attributes:
+        verdicts: (verdict, tone, number of claims).
+        shown: What the figure shows before anything is chosen.
+        timed: Number of timings; ``machines`` they were made on.
+        newest: When the last record was made, in words.
+    """
+
+    rows: tuple[ClaimRow, ...]
+    verdicts: tuple[tuple[str, str, int], ...]
+    points: tuple[Point, ...]
+    shown: tuple[Point, ...]
+    signs: Legend
+    models: tuple[Model, ...]
+    zoos: tuple[Zoo, ...]
+    timed: int
+    machines: tuple[str, ...]
+    versions: tuple[str, ...]
+    newest: str
+
+
+def collect(
+    records: Sequence[Record],
+    background: Background | None = None,
+    studies: Mapping[str, Study] | None = None,
+    explanations: Sequence[Explanation] = (),
+) -> Site:
+    """Collect what the pages of some records show.
 
     Args:
-        records: Evaluations and timings, in any order.
-        output: Folder; files of an earlier page are replaced one by one.
+        records: Evaluations and timings in any order; a later measurement of the same replaces
+            an earlier one, which is shown as history.
+        background: The registry's rows; by default the shipped ones of the records' zoos.
+        studies: Address of a record -> what its saved predictions show.
+        explanations: Why numbers are others under another protocol.
+    """
+    known = background or shipped_background(records)
+    ordered = sorted(records, key=lambda record: record.created)
+    rows = claim_rows(ordered, known.protocols)
+    found = points(ordered)
+    timed = [record for record in ordered if record.timings]
+    machines = {r.cell.hardware if r.cell else r.environment.device for r in timed}
+    return Site(
+        rows=rows,
+        verdicts=counts(rows),
+        points=found,
+        shown=first_view(found),
+        signs=legend(found),
+        models=models(ordered, rows, studies, explanations),
+        zoos=zoos(ordered, rows, known),
+        timed=len(timed),
+        machines=tuple(sorted(machines)),
+        versions=tuple(sorted({_versions(record) for record in ordered})),
+        newest=ordered[-1].created.strftime("%Y-%m-%d %H:%M UTC") if ordered else "",
+    )
+
+
+def write_site(
+    records: Sequence[Record],
+    output: Path,
+    background: Background | None = None,
+    studies: Mapping[str, Study] | None = None,
+    explanations: Sequence[Explanation] = (),
+) -> Path:
+    """Write ``index.html`` and the pages, figures and records it leads to.
+
+    Args:
+        records: See ``collect``, as for the others.
+        output: Folder; files of an earlier site are replaced one by one.
+        background: The registry's rows.
+        studies: What saved predictions show.
+        explanations: Why numbers are others under another protocol.
 
     Returns:
-        The page.
+        The front page.
 
     Raises:
         UserError: The folder cannot be written.
     """
-    content = page(records)
+    site = collect(records, background, studies, explanations)
     for name in STATIC_FILES:
-        write_whole(output / name, _template_file(name))
-    if content.points:
-        _write_figures(content, output)
+        data = (resources.files("posebench.report") / "templates" / name).read_bytes()
+        write_whole(output / name, data)
+    if site.shown:
+        _write_figures(site, output)
+    for record in sorted(records, key=lambda record: record.created):
+        _write(output / record_name(record), json.dumps(to_json(record), indent=1))
+    for model in site.models:
+        _write_pictures(model, output)
+        _write(output / model.page, page("model.html.j2", model=model, up="../"))
+    for zoo in site.zoos:
+        _write(output / zoo.page, page("zoo.html.j2", zoo=zoo, up="../", levels=LEVELS))
     index = output / "index.html"
-    write_whole(index, render(content).encode())
+    _write(index, front_page(site))
     return index
 
 
-def render(content: Page) -> str:
-    """Return the page's HTML; every value of a record is escaped."""
+def front_page(site: Site) -> str:
+    """Return the HTML of the front page."""
+    return page(
+        "index.html.j2",
+        site=site,
+        up="",
+        levels=LEVELS,
+        axes=AXES,
+        figure=_figure(site) if site.points else None,
+        figure_name=FIGURE,
+        leeway=LEEWAY,
+    )
+
+
+def page(template: str, **content: Any) -> str:
+    """Render a template; every value of a record is escaped."""
+    return _environment().get_template(template).render(**content)
+
+
+def _figure(site: Site) -> dict[str, Any]:
+    """What the script of the figure reads."""
+    signs = site.signs
+    return {
+        "points": [
+            {name: _short(value) for name, value in point.to_json().items()}
+            | {"diameter": round(signs.diameter(point), 1)}
+            for point in site.points
+        ],
+        "axes": [
+            {"key": a.key, "title": a.title, "rising": a.rising, "span": a.span} for a in AXES
+        ],
+        "colours": signs.colours,
+        "shapes": {name: plotly for name, (_, plotly) in signs.shapes.items()},
+        "dataset": site.shown[0].dataset if site.shown else site.points[0].dataset,
+    }
+
+
+def _short(value: Any) -> Any:
+    """Six digits are more than any marker shows."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return [_short(part) for part in value] if isinstance(value, tuple) else value
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("posebench.report", "templates"),
         autoescape=True,
@@ -50,20 +182,39 @@ def render(content: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    figure = interactive_figure(content.points) if content.points else None
-    template = environment.get_template("index.html.j2")
-    return template.render(page=content, figure=figure, figure_name=FIGURE, leeway=LEEWAY)
+    environment.globals |= {"accuracy_title": accuracy_title, "picture_name": picture_name}
+    return environment
 
 
-def _write_figures(content: Page, output: Path) -> None:
+def _write(path: Path, text: str) -> None:
+    write_whole(path, text.encode())
+
+
+def _write_figures(site: Site, output: Path) -> None:
     from plotly.offline import get_plotlyjs
 
     for theme in THEMES:
-        for kind in ("svg", "png"):
-            drawn = static_figure(content.points, theme, kind)
+        for kind in KINDS:
+            drawn = static_figure(site.shown, theme, kind, site.signs)
             write_whole(output / f"{FIGURE}_{theme}.{kind}", drawn)
     write_whole(output / "plotly.min.js", get_plotlyjs().encode())
 
 
-def _template_file(name: str) -> bytes:
-    return (resources.files("posebench.report") / "templates" / name).read_bytes()
+def _write_pictures(model: Model, output: Path) -> None:
+    for evaluated in model.evaluations:
+        for number, shown in enumerate(evaluated.study.people if evaluated.study else ()):
+            if shown.image is not None:
+                write_whole(output / picture_name(evaluated.record, number), shown.image)
+
+
+def picture_name(record: str, number: int) -> str:
+    """Return the address of a gallery's picture, from the front page."""
+    return f"{record.removesuffix('.json').replace('records/', 'pictures/', 1)}-{number}.jpg"
+
+
+def _versions(record: Record) -> str:
+    ran = record.environment
+    return (
+        f"posebench {ran.posebench}, Python {ran.python}, torch {ran.torch}, numpy {ran.numpy}, "
+        f"OpenCV {ran.opencv}, {ran.platform}"
+    )

@@ -14,7 +14,9 @@ from posebench.types.record import (
     Record,
     Timings,
 )
+from posebench.types.timing import SpeedCell
 
+ZOOS = ("alphapose", "gluoncv", "lpn", "paddledetection")
 SIZES = {"demo_s": 60_000, "demo_m": 120_000, "demo_l": 250_000}
 
 
@@ -152,6 +154,37 @@ def timing(name: str = "demo_s", persons_per_second: float = 900.0, **changes) -
         "created": datetime(2025, 1, 1, 13, 0, tzinfo=timezone.utc),
     }
     return Record(**(fields | changes))
+
+
+def speeds(count: int = 32) -> list[Record]:
+    """Timings of as many claimed models of four zoos, on two machines."""
+    made = []
+    for number in range(count):
+        zoo, name = ZOOS[number % 4], f"net_{number}"
+        published = claim(f"{55 + 20 * (number % 17) / 16:.1f}", protocol="own@1")
+        row = entry(name, (published,), zoo=zoo, dataset="coco", title=f"Net {number}")
+        machine = ("an accelerator", "a processor")[number % 3 == 0]
+        rate = 4000.0 / (1 + number % 17) * (0.05 if machine == "a processor" else 1.0)
+        made.append(timing(name, rate, entry=row, cell=SpeedCell(device="cpu", hardware=machine)))
+    return made
+
+
+def many(count: int = 500) -> list[Record]:
+    """As many records: evaluations with a claim each, every fourth a subset, and timings."""
+    made = speeds(count // 2)
+    for number, timed in enumerate(made[: count - len(made)]):
+        whole, measured = number % 4 != 0, 60.0 + 20 * (number % 13) / 12
+        verdict = "reproduced" if number % 3 else "differs"
+        record = evaluation(
+            timed.entry.id,
+            measured,
+            verdict=verdict if whole else "not contradicted (n=68)",
+            complete=whole,
+        )
+        names = {"id": timed.entry.id, "zoo": timed.entry.zoo, "title": timed.entry.title}
+        row = record.entry.model_copy(update=names)
+        made.append(record.model_copy(update={"entry": row}))
+    return made
 
 
 def demo() -> list[Record]:

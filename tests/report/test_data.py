@@ -3,51 +3,56 @@ from __future__ import annotations
 import make_records as make
 import pytest
 
-from posebench.report.data import page, tone
+from posebench.report.background import Background, Reference
+from posebench.report.claims import claim_rows, counts, tone
+from posebench.report.evidence import LEVELS, zoos
+from posebench.report.points import AXES, first_view, frontier, points, usual_dataset
+from posebench.report.tables import latex_tables, markdown_tables
+from posebench.types.dataset import DataFile, DatasetSpec
 from posebench.types.record import BoxInfo
+from posebench.types.timing import SpeedCell
 
 pytestmark = pytest.mark.light
 
 
 def test_every_claim_is_a_row_with_its_figures():
-    content = page([make.evaluation(measured=67.22, verdict="differs")])
+    (row,) = claim_rows([make.evaluation(measured=67.22, verdict="differs")])
 
-    (row,) = content.rows
     assert (row.entry, row.metric, row.claimed) == ("demo/demo_s", "AP", "61.23")
     assert row.measured == 67.22
     assert row.difference == pytest.approx(5.99)
     assert row.interval == (64.72, 69.47)
-    assert row.tone == "bad"
+    assert (row.tone, row.primary) == ("bad", True)
     assert row.protocol_words == (
         "ground-truth boxes, flip shifted by one cell, maximum plus a quarter cell, OKS NMS 0.9"
     )
     assert (row.persons, row.coverage, row.subset) == (1040, 100.0, False)
-    assert content.counts == (("differs", "bad", 1),)
-    assert content.newest == "2025-01-01 12:00 UTC"
-    assert content.commands == ("posebench eval --model demo_s --dataset synthetic",)
+    assert row.page == "models/demo-demo_s.html"
+    assert row.record.startswith("records/demo/demo_s/synthetic/eval-demo_gt_flip@1-cpu-")
+    assert counts([row]) == (("differs", "bad", 1),)
 
 
 def test_a_fraction_is_shown_in_percent_with_its_own_digits():
     published = make.claim("0.691", unit="fraction")
     result = make.evaluation().claims[0].model_copy(update={"claim": published})
-    (row,) = page([make.evaluation(claims=(result,))]).rows
+    (row,) = claim_rows([make.evaluation(claims=(result,))])
     assert row.claimed == "69.1"
 
 
 def test_a_subset_is_never_counted_with_the_whole():
-    content = page(
+    rows = claim_rows(
         [
             make.evaluation(),
             make.evaluation("demo_m", verdict="not contradicted (n=68)", complete=False),
             make.evaluation("demo_l", verdict="reproduced", complete=False),
         ]
     )
-    assert content.counts == (
+    assert counts(rows) == (
         ("reproduced", "good", 1),
         ("reproduced (subset)", "good", 1),
         ("not contradicted (subset)", "weak", 1),
     )
-    assert [row.subset for row in content.rows] == [True, True, False]
+    assert [row.subset for row in rows] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -68,71 +73,204 @@ def test_only_reproduced_is_green(verdict, expected):
 
 def test_a_later_measurement_replaces_an_earlier_one():
     older, newer = make.evaluation(measured=60.0), make.evaluation(measured=61.0, minute=9)
-    for order in ([older, newer], [newer, older]):
-        (row,) = page(order).rows
-        assert row.measured == 61.0
+    (row,) = claim_rows([older, newer])
+    assert row.measured == 61.0
 
     on_a_part = make.evaluation(measured=55.0, complete=False, minute=10)
-    assert len(page([newer, on_a_part]).rows) == 2
+    assert len(claim_rows([newer, on_a_part])) == 2
 
 
 def test_points_join_accuracy_and_speed_of_one_model():
-    points = page(make.demo()).points
-    assert [(p.name, p.speed, p.accuracy) for p in points] == [
-        ("demo_l", 410.0, 74.9),
-        ("demo_m", 820.0, 68.4),
-        ("demo_s", 1400.0, 61.23),
+    found = points(make.demo())
+    assert [(p.name, p.speed, p.accuracy, p.kind) for p in found] == [
+        ("demo_l", 410.0, 74.9, "whole"),
+        ("demo_m", 820.0, 68.4, "whole"),
+        ("demo_s", 1400.0, 61.23, "whole"),
     ]
-    assert points[0].interval == pytest.approx((72.4, 77.15))
-    assert points[0].parameters == 250_000
+    assert found[0].interval == pytest.approx((72.4, 77.15))
+    assert (found[0].parameters, found[0].claimed) == (0.25, 61.23)
+    assert (found[0].hardware, found[0].batch, found[0].size) == ("cpu, 2 threads", "64", "128x96")
+    low, high = found[0].speed_span
+    # a quarter of the samples were faster than 70.5 ms, a quarter slower than 71.5 ms
+    assert (low, high) == pytest.approx((410 * 71 / 71.5, 410 * 71 / 70.5))
 
 
 def test_one_record_may_hold_both():
     record = make.evaluation(timings=make.timing(persons_per_second=700.0).timings)
-    (point,) = page([record]).points
+    (point,) = points([record])
     assert (point.speed, point.accuracy) == (700.0, 61.23)
 
 
-def test_a_model_without_timing_or_without_accuracy_is_no_point():
-    assert page([make.evaluation()]).points == ()
-    assert page([make.timing()]).points == ()
-    unmeasured = make.evaluation(measured=None, scores={"AP": None})
-    assert page([unmeasured, make.timing()]).points == ()
+def test_without_a_measured_accuracy_the_claim_stands_in_and_says_so():
+    (point,) = points([make.timing()])
+    assert (point.kind, point.accuracy, point.interval) == ("claimed", 61.23, None)
+    assert points([make.evaluation()]) == ()
+    assert points([make.timing(entry=make.entry())]) == ()
 
 
-def test_the_point_takes_the_whole_dataset_then_the_primary_protocol_then_the_newest():
+def test_forms_devices_and_batches_are_points_of_their_own():
+    plain = make.timing()
+    folded = plain.timings.model_copy(update={"form": "folded"})
+    large = plain.timings.model_copy(update={"batch_size": 128})
+    other = SpeedCell(device="cuda:0", hardware="an accelerator")
+    records = [
+        plain,
+        make.timing(timings=folded),
+        make.timing(timings=large),
+        make.timing(cell=other, timings=plain.timings.model_copy(update={"device": "cuda:0"})),
+        make.timing(persons_per_second=901.0),
+    ]
+    found = {(p.hardware, p.form, p.batch): p.speed for p in points(records)}
+    assert found == {
+        ("cpu, 2 threads", "plain", "64"): 901.0,  # the newest of equal ones
+        ("cpu, 2 threads", "folded", "64"): 900.0,
+        ("cpu, 2 threads", "plain", "128"): 900.0,
+        ("an accelerator", "plain", "64"): 900.0,
+    }
+
+
+def test_each_protocol_is_a_point_and_the_whole_dataset_stands_before_a_part():
     def accuracy(*records):
-        (point,) = page([*records, make.timing()]).points
-        return point.accuracy
+        return {p.protocol: p.accuracy for p in points([*records, make.timing()])}
 
     whole = make.evaluation(measured=61.0)
     part = make.evaluation(measured=70.0, complete=False, minute=5)
-    custom = make.protocol("custom", decode="argmax")
-    other = make.evaluation(measured=50.0, protocol=custom, minute=6)
+    custom = make.protocol("custom", decode="argmax", summary="demo_gt_flip@1 with decode argmax")
+    other = make.evaluation(measured=50.0, protocol=custom, minute=6, claims=())
     newest = make.evaluation(measured=61.1, minute=7)
 
-    assert accuracy(whole, part) == 61.0
-    assert accuracy(other, whole) == 61.0
-    assert accuracy(newest, whole) == 61.1
-    assert accuracy(part) == 70.0
+    assert accuracy(whole, part) == {"demo_gt_flip@1": 61.0}
+    assert accuracy(whole, newest) == {"demo_gt_flip@1": 61.1}
+    assert accuracy(part) == {"demo_gt_flip@1": 70.0}
+    both = accuracy(whole, other)
+    assert both == {"demo_gt_flip@1": 61.0, "demo_gt_flip@1 with decode argmax": 50.0}
+    own = {p.protocol: p.own for p in points([whole, other, make.timing()])}
+    assert own == {"demo_gt_flip@1": True, "demo_gt_flip@1 with decode argmax": False}
 
 
-def test_no_records_make_an_empty_page():
-    content = page([])
-    assert (content.rows, content.points, content.counts, content.models) == ((), (), (), 0)
-
-
-@pytest.mark.light
 def test_images_a_second_are_brought_to_persons_and_say_so():
-    record = make.evaluation("demo_s").model_copy(
-        update={"timings": make.timing("demo_s", 1400.0).timings}
-    )
-    one = record.timings.model_copy(update={"counted": "images", "persons_per_second": 50.0})
+    timed = make.timing("demo_s", 1400.0).timings
+    one = timed.model_copy(update={"counted": "images", "persons_per_second": 50.0})
+    record = make.evaluation("demo_s", timings=one)
     kept = 3 * record.dataset.images
     boxes = BoxInfo(source="none", read=0, used=kept, kept=kept)
-    (point,) = page([record.model_copy(update={"timings": one, "boxes": boxes})]).points
+    (point,) = points([record.model_copy(update={"boxes": boxes})])
     assert point.speed == pytest.approx(150.0)
-    assert "50 images/s with 3.0 persons found in each" in point.hardware
-    (plain,) = page([record]).points
-    assert "images/s" not in plain.hardware
-    assert plain.speed == pytest.approx(record.timings.persons_per_second)
+    assert "50 images/s with 3.0 persons found in each" in point.note
+    (unknown,) = points([record.model_copy(update={"boxes": None})])
+    assert unknown.speed is None
+    assert "50 images/s" in unknown.note
+
+
+def test_the_frontier_is_what_no_other_beats():
+    records = [*make.demo(), make.evaluation("slow", measured=60.0), make.timing("slow", 100.0)]
+    found = points(records)
+    which, best = frontier(found, AXES[0])
+    assert (which, [p.name for p in best]) == ("measured", ["demo_l", "demo_m", "demo_s"])
+    by_latency = next(axis for axis in AXES if axis.key == "latency")
+    assert [p.name for p in frontier(found, by_latency)[1]] == ["demo_l"]  # all equally fast
+    # claims are drawn together only where hardly anything was measured
+    assert frontier(points(make.speeds(8)), AXES[0])[0] == "claimed"
+
+
+def test_the_first_view_is_one_dataset_under_the_claims_own_protocols():
+    found = points([*make.demo(), *make.speeds(12)])
+    assert usual_dataset(found) == "coco"
+    assert {p.dataset for p in first_view(found)} == {"coco"}
+    assert usual_dataset(points([*make.demo(), *make.speeds(5)])) == "synthetic"
+    assert first_view(()) == ()
+
+
+# --- evidence ----------------------------------------------------------------------------------
+
+
+def drawn(**changes) -> DatasetSpec:
+    fields = {
+        "id": "synthetic",
+        "title": "drawn",
+        "keypoints": "coco_17",
+        "reader": "coco",
+        "official_scorer": "coco_oks",
+        "annotation_file": "a",
+        "image_folder": "b",
+        "licence": "Apache-2.0",
+        "how_to_get": "drawn",
+    }
+    return DatasetSpec(**(fields | changes))
+
+
+def levels(record, **changes) -> dict[str, int]:
+    background = Background(
+        entries=(record.entry,), titles={"demo": "Ours"},
+        **({"datasets": {"synthetic": drawn()}} | changes),
+    )  # fmt: skip
+    (zoo,) = zoos([record], claim_rows([record]), background)
+    return dict(zip((name for name, _ in LEVELS), zoo.levels, strict=True))
+
+
+def test_every_level_of_evidence_is_counted_from_what_was_found():
+    record = make.evaluation()
+    names = [name for name, _ in LEVELS]
+    assert list(levels(record).values()) == [1, 1, 0, 0, 0, 1]
+    assert levels(record, verified={"demo/demo_s": "ok"})[names[2]] == 1
+    assert levels(record, verified={"demo/demo_s": "structure only"})[names[2]] == 0
+
+    real = drawn(files=(DataFile(path="x", what="images"),))
+    assert levels(record, datasets={"synthetic": real})[names[4]] == 1
+    partly = make.evaluation(coverage=0.9)
+    assert list(levels(partly, datasets={"synthetic": real}).values()) == [1, 0, 0, 0, 0, 1]
+
+
+def test_a_part_of_the_dataset_reproduces_nothing():
+    assert levels(make.evaluation(complete=False))["published number reproduced"] == 0
+    assert levels(make.evaluation(verdict="differs"))["published number reproduced"] == 0
+
+
+def test_the_whole_chain_equals_the_reference_to_the_written_digits_only():
+    record, level = make.evaluation(), "whole chain equals the reference"
+    digest = record.dataset.annotations_sha256
+
+    def shown(**changes):
+        fields = {"protocol": "demo_gt_flip@1", "annotations_sha256": digest}
+        reference = Reference(**(fields | {"scores": {"AP": "61.23"}} | changes))
+        return levels(record, references={"demo/demo_s": (reference,)})[level]
+
+    assert shown() == 1
+    assert shown(scores={"AP": "61.2", "AP50": "88"}) == 1
+    assert shown(scores={"AP": "61.24"}) == 0
+    assert shown(scores={"AP": "61.23", "APM": "50.0"}) == 0
+    assert shown(protocol="other@1") == 0
+    assert shown(annotations_sha256="0") == 0
+
+
+def test_rows_without_records_are_listed_as_not_measured():
+    other = make.entry("other", (make.claim(),))
+    record = make.evaluation()
+    background = Background(entries=(record.entry, other))
+    (zoo,) = zoos([record], claim_rows([record]), background)
+    assert zoo.verdicts == (("reproduced", "good", 1), ("not measured", "none", 1))
+    assert [(row.name, bool(row.page)) for row in zoo.rows] == [("demo_s", True), ("other", False)]
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def test_tables_hold_claims_and_timings():
+    text = markdown_tables([*make.demo(), make.evaluation("part", complete=False)])
+    assert (
+        "| demo/demo_s | synthetic | AP | 61.23 | 61.23 | 58.7 to 63.5 | 0.00 | reproduced | "
+        "demo_gt_flip@1 |"
+    ) in text
+    assert "synthetic (20 images of it)" in text
+    assert "| demo/demo_l | synthetic | AP 74.9 | measured | 410 |" in text
+    latex = latex_tables(make.demo())
+    assert latex.count(r"\toprule") == 2
+    assert r"demo/demo\_s & synthetic & AP & 61.23" in latex
+    assert markdown_tables([]) == "No claim, no timing."
+
+
+def test_what_a_record_says_stays_in_its_cell():
+    odd = make.evaluation(verdict="a|b\n<script>")
+    assert r"a\|b \<script\>" in markdown_tables([odd])
+    tex = make.evaluation(verdict=r"\input{x} 5% $y$")
+    assert r"\textbackslash{}input\{x\} 5\% \$y\$" in latex_tables([tex])
