@@ -64,18 +64,21 @@ def legend(points: Sequence[Point]) -> Legend:
 
 
 def static_figure(
-    points: Sequence[Point], theme: str, kind: str, signs: Legend | None = None
-) -> bytes:
+    points: Sequence[Point],
+    theme: str,
+    kinds: Sequence[str] = KINDS,
+    signs: Legend | None = None,
+) -> dict[str, bytes]:
     """Draw accuracy over throughput with matplotlib.
 
     Args:
         points: Of one dataset, with a throughput; one or more.
         theme: ``light`` or ``dark``.
-        kind: ``svg``, ``png`` or ``pdf``.
+        kinds: Of ``KINDS``.
         signs: Of all points; by default of these.
 
     Returns:
-        The file's bytes, the same for the same points.
+        Kind -> the file's bytes, the same for the same points.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -99,13 +102,14 @@ def static_figure(
         figure = Figure(figsize=(9, 5), layout="constrained", facecolor=look["paper"])
         axes = figure.add_subplot(facecolor=look["paper"])
         _draw(axes, points, signs or legend(points), look)
-        file = io.BytesIO()
-        metadata: Any = {
-            "svg": {"Date": None},
-            "png": {"Software": None},
-            "pdf": {"CreationDate": None},
-        }[kind]
-        figure.savefig(file, format=kind, dpi=160, metadata=metadata)
+        return {kind: _saved(figure, kind) for kind in kinds}
+
+
+def _saved(figure: Any, kind: str) -> bytes:
+    file = io.BytesIO()
+    # no dates: drawing again must give the same bytes
+    metadata = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+    figure.savefig(file, format=kind, dpi=160, metadata=metadata[kind])
     return file.getvalue()
 
 
@@ -123,8 +127,8 @@ def _draw(axes: Any, points: Sequence[Point], signs: Legend, look: dict[str, str
             [p.speed for p in best], [p.accuracy for p in best],
             color=look["quiet"], linewidth=1.2, linestyle=(0, (4, 3)), zorder=1.5,
         )  # fmt: skip
-    for point in sorted(points, key=lambda p: -p.parameters):
-        _draw_point(axes, point, signs, look)
+    _draw_spans(axes, points, signs)
+    _draw_markers(axes, points, signs, look)
     named = points if len(points) <= LABELLED else best
     for number, point in enumerate(sorted(named, key=lambda p: p.speed or 0.0)):
         above = number % 2 == 0
@@ -143,37 +147,46 @@ def _draw(axes: Any, points: Sequence[Point], signs: Legend, look: dict[str, str
     _draw_legend(axes, points, signs, look, which if len(best) > 1 else "")
 
 
-def _draw_point(axes: Any, point: Point, signs: Legend, look: dict[str, str]) -> None:
-    colour, (marker, _) = signs.colours[point.zoo], signs.shapes[point.hardware]
-    spans = {}
-    if point.interval:
-        low, high = point.interval
-        spans["yerr"] = [[max(0.0, point.accuracy - low)], [max(0.0, high - point.accuracy)]]
-    if point.speed_span and point.speed is not None:
-        low, high = point.speed_span
-        spans["xerr"] = [[max(0.0, point.speed - low)], [max(0.0, high - point.speed)]]
-    if point.kind != "claimed" and point.claimed is not None:
-        # from what was measured to what was claimed
-        axes.plot([point.speed] * 2, [point.accuracy, point.claimed], color=colour, alpha=0.45,
-                  linewidth=3, solid_capstyle="butt", zorder=1.8)  # fmt: skip
-        axes.plot([point.speed], [point.claimed], color=colour, marker="_", markersize=9)
-    axes.errorbar(
-        point.speed,
-        point.accuracy,
-        **spans,
-        fmt=marker,
-        # px at 96 to the inch -> points
-        markersize=0.75 * signs.diameter(point),
-        color=colour,
-        # hollow: only a part of the dataset was evaluated, or nothing was
-        markerfacecolor=colour if point.kind == "whole" else look["paper"],
-        markeredgewidth=1.4,
-        alpha=0.6 if point.kind == "claimed" else 1.0,
-        elinewidth=1.0,
-        capsize=0,
-    )
-    if point.kind == "subset":
-        axes.plot([point.speed], [point.accuracy], marker=".", markersize=4, color=colour)
+def _draw_spans(axes: Any, points: Sequence[Point], signs: Legend) -> None:
+    """Intervals, quartiles, and broad lines from what was measured to what was claimed."""
+    colour = [signs.colours[point.zoo] for point in points]
+    speed, accuracy = [p.speed for p in points], [p.accuracy for p in points]
+    low, high = zip(*(p.interval or (p.accuracy, p.accuracy) for p in points), strict=True)
+    axes.vlines(speed, low, high, colors=colour, linewidth=1.0)
+    low, high = zip(*(p.speed_span or (p.speed, p.speed) for p in points), strict=True)
+    axes.hlines(accuracy, low, high, colors=colour, linewidth=1.0)
+    judged = [p for p in points if p.kind != "claimed" and p.claimed is not None]
+    if judged:
+        colour = [signs.colours[point.zoo] for point in judged]
+        claimed, speed = [p.claimed for p in judged], [p.speed for p in judged]
+        accuracy = [p.accuracy for p in judged]
+        axes.vlines(speed, accuracy, claimed, colors=colour, linewidth=3, alpha=0.45)
+        axes.scatter(speed, claimed, marker="_", s=81, c=colour)
+
+
+def _draw_markers(axes: Any, points: Sequence[Point], signs: Legend, look: dict[str, str]) -> None:
+    for kind, hardware in sorted({(point.kind, point.hardware) for point in points}):
+        # the largest first, so that small ones stay visible
+        some = sorted(
+            (p for p in points if (p.kind, p.hardware) == (kind, hardware)),
+            key=lambda p: -p.parameters,
+        )
+        colour = [signs.colours[point.zoo] for point in some]
+        place = [p.speed for p in some], [p.accuracy for p in some]
+        axes.scatter(
+            *place,
+            marker=signs.shapes[hardware][0],
+            # px at 96 to the inch -> points, squared
+            s=[(0.75 * signs.diameter(point)) ** 2 for point in some],
+            # hollow: only a part of the dataset was evaluated, or nothing was
+            c=colour if kind == "whole" else [look["paper"]] * len(some),
+            edgecolors=colour,
+            linewidths=1.4,
+            alpha=0.6 if kind == "claimed" else 1.0,
+            zorder=3,
+        )
+        if kind == "subset":
+            axes.scatter(*place, marker=".", s=20, c=colour, zorder=4)
 
 
 def _draw_legend(

@@ -12,16 +12,16 @@ from typing import Any
 
 import jinja2
 
-from posebench.records.files import write_whole
 from posebench.records.store import to_json
 from posebench.records.words import LEEWAY
 from posebench.report.background import Background, shipped_background
 from posebench.report.claims import ClaimRow, claim_rows, counts, record_name
 from posebench.report.evidence import LEVELS, Zoo, zoos
-from posebench.report.figures import KINDS, THEMES, Legend, accuracy_title, legend, static_figure
+from posebench.report.figures import KINDS, Legend, accuracy_title, legend, static_figure
 from posebench.report.models import Model, models
 from posebench.report.points import AXES, Point, first_view, points
 from posebench.report.studies import Study
+from posebench.types.errors import UserError
 from posebench.types.explanation import Explanation
 from posebench.types.record import Record
 
@@ -114,7 +114,7 @@ def write_site(
     site = collect(records, background, studies, explanations)
     for name in STATIC_FILES:
         data = (resources.files("posebench.report") / "templates" / name).read_bytes()
-        write_whole(output / name, data)
+        _write(output / name, data)
     if site.shown:
         _write_figures(site, output)
     for record in sorted(records, key=lambda record: record.created):
@@ -186,25 +186,32 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _write(path: Path, text: str) -> None:
-    write_whole(path, text.encode())
+def _write(path: Path, content: str | bytes) -> None:
+    """Write one file; a site can be made again, so that nothing waits for the disk."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}.", "Give another folder with --output."
+        ) from error
 
 
 def _write_figures(site: Site, output: Path) -> None:
     from plotly.offline import get_plotlyjs
 
-    for theme in THEMES:
-        for kind in KINDS:
-            drawn = static_figure(site.shown, theme, kind, site.signs)
-            write_whole(output / f"{FIGURE}_{theme}.{kind}", drawn)
-    write_whole(output / "plotly.min.js", get_plotlyjs().encode())
+    # papers are light; the page needs both
+    for theme, kinds in (("light", KINDS), ("dark", KINDS[:1])):
+        for kind, drawn in static_figure(site.shown, theme, kinds, site.signs).items():
+            _write(output / f"{FIGURE}_{theme}.{kind}", drawn)
+    _write(output / "plotly.min.js", get_plotlyjs())
 
 
 def _write_pictures(model: Model, output: Path) -> None:
     for evaluated in model.evaluations:
         for number, shown in enumerate(evaluated.study.people if evaluated.study else ()):
             if shown.image is not None:
-                write_whole(output / picture_name(evaluated.record, number), shown.image)
+                _write(output / picture_name(evaluated.record, number), shown.image)
 
 
 def picture_name(record: str, number: int) -> str:
