@@ -66,6 +66,16 @@ def add_arguments(parser: Parser) -> None:
         help="go on with an interrupted evaluation of the same command",
     )
     how.add_argument(
+        "--fetch",
+        action="store_true",
+        help="get the weights first where they are not at hand, as `posebench fetch` does",
+    )
+    how.add_argument(
+        "--accept-licence",
+        action="store_true",
+        help="with --fetch: agree to the licence that is shown, also a non-commercial one",
+    )
+    how.add_argument(
         "--on-error",
         choices=get_args(OnError),
         default="fail",
@@ -86,6 +96,15 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, store the record, print it."""
+    if arguments.fetch and arguments.checkpoint is None:
+        from posebench.cli.fetch import bring_weights
+
+        bring_weights(
+            arguments.model,
+            arguments.dataset,
+            arguments.registry,
+            accepted=arguments.accept_licence,
+        )
     if arguments.shard:
         return _run_shard(arguments)
     if arguments.launcher != "local":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +137,28 @@ def _plan(arguments: argparse.Namespace, settings: Settings) -> list[Item]:
         arguments.models, zoo=arguments.zoo, dataset=arguments.dataset, registry=registry
     )
     return fetch.plan_entries(entries, settings)
+
+
+def bring_weights(
+    model: str, dataset: str | None, registry: Sequence[Path], *, accepted: bool
+) -> None:
+    """Fetch a model's weights where they are not at hand, for a verb that is about to need them.
+
+    The licence is shown first; some need a yes, on the terminal or by ``accepted``.
+
+    Raises:
+        UserError: Nobody agreed to the licence, or the file cannot be had.
+    """
+    from posebench.run import fetch
+
+    settings = fetch.Settings(registry=tuple(registry))
+    entries = fetch.entries_to_fetch([model], dataset=dataset, registry=registry)
+    items = fetch.plan_entries(entries, settings)
+    _agree(items, accepted=accepted)
+    with contextlib.redirect_stdout(sys.stderr), _bars() as report:
+        (item,) = fetch.fetch_items(items, settings, report=report, say=_say)
+    if item.state in (fetch.FAILED, fetch.BY_HAND):
+        raise UserError(item.message or f"{entries[0].key} needs its weights file.", item.hint)
 
 
 def _take(arguments: argparse.Namespace, settings: Settings) -> int:

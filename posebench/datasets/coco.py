@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -351,7 +352,10 @@ def _stand_in(row: Any, person: int, images: Images, joints: int) -> Row:
 
 def _truth(people: Sequence[Row], joints: int) -> GroundTruth:
     def column(get: Callable[[Row], Any], dtype: Any, *tail: int) -> Any:
-        return np.array([get(row) for row in people], dtype).reshape(len(people), *tail)
+        array = np.array([get(row) for row in people], dtype)
+        if people and array.shape[1:] != ((math.prod(tail),) if tail else ()):
+            raise ValueError(f"a row has numbers in the shape {array.shape[1:]}")
+        return array.reshape(len(people), *tail)
 
     keypoints = column(lambda row: numbers_of(row, "keypoints", joints), np.float64, joints, 3)
     count = (keypoints[:, :, 2] > 0).sum(axis=1)

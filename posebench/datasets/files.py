@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from posebench.types.errors import UserError
 
+LARGEST = 4 << 30  # bytes; the largest published annotations have a tenth of that
+
 Layout = Literal["coco", "wholebody", "mpii", "boxes", "results", "unknown"]
 
 # Keys of COCO-WholeBody beside ``keypoints``, in the order of its 133 keypoints
@@ -45,9 +47,43 @@ def read_bytes(path: Path, what: str) -> bytes:
         UserError: It is missing or unreadable; ``what`` names it in the sentence.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{what} {path} cannot be read: it is no file.")
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{what} {path} has more than {LARGEST:,} bytes.")
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{what} {path} cannot be read: {error.strerror}.") from error
+
+
+def strict_json(data: bytes | str, *, finite: bool = False) -> Any:
+    """Return the value of a JSON text that says everything once.
+
+    Args:
+        data: The text.
+        finite: Refuse NaN and infinities, which are no JSON, also.
+
+    Raises:
+        ValueError: It is none, is nested too deeply, or has a key twice in one object.
+    """
+    try:
+        if finite:
+            return json.loads(data, object_pairs_hook=_once, parse_constant=_not_finite)
+        return json.loads(data, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {key[:40]!r} stands twice in one object")
+    return found
+
+
+def _not_finite(word: str) -> float:
+    raise ValueError(f"{word} is no number")
 
 
 def parse_json(data: bytes, path: Path, what: str) -> Any:
@@ -57,8 +93,8 @@ def parse_json(data: bytes, path: Path, what: str) -> Any:
         UserError: It is none.
     """
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return strict_json(data)
+    except ValueError as error:
         raise UserError(f"{what} {path} is no valid JSON ({error}).") from error
 
 

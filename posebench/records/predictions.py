@@ -9,8 +9,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +24,12 @@ from posebench.types.arrays import Predictions, Results
 from posebench.types.errors import UserError
 
 FORMAT_VERSION = 1
+MOST_UNFOLDING = 16  # predictions hardly shrink
+# What a file that is not as it should be leads to.
+WRONG = (
+    *(OSError, EOFError, LookupError, MemoryError, RecursionError, RuntimeError, SyntaxError),
+    *(TypeError, ValueError, OverflowError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
 DTYPES = {
     "keypoints": np.float32,
     "joint_scores": np.float32,
@@ -66,21 +75,23 @@ def load_predictions(path: Path) -> Predictions:
         UserError: The file is missing, of another format, or its arrays do not fit together.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
-            fields = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"The predictions {path} cannot be read ({error}).") from error
+        fields = _arrays(path)
+    except WRONG as error:
+        words = " ".join(str(error).split())[:160] or type(error).__name__
+        raise UserError(f"The predictions {path} cannot be read ({words}).") from error
     missing = {*DTYPES, "keypoint_set", "format_version"} - fields.keys()
     if missing:
         raise UserError(f"The predictions {path} have no {', '.join(sorted(missing))}.")
-    if int(fields["format_version"]) != FORMAT_VERSION:
+    name, version = fields["keypoint_set"], fields["format_version"]
+    if name.shape or name.dtype.kind != "U" or version.shape or version.dtype.kind != "i":
+        raise UserError(f"The predictions {path} do not say their keypoint set and format.")
+    if int(version) != FORMAT_VERSION:
         raise UserError(
-            f"The predictions {path} have format {fields['format_version']}, "
-            f"this posebench reads {FORMAT_VERSION}.",
+            f"The predictions {path} have format {version}, this posebench reads {FORMAT_VERSION}.",
             "Write them again with this version.",
         )
-    name = str(fields["keypoint_set"])
-    people, joints = len(fields["person_id"]), len(keypoint_set(name).names)
+    known = str(name)
+    people, joints = fields["person_id"].size, len(keypoint_set(known).names)
     shapes = {
         "keypoints": (people, joints, 2),
         "joint_scores": (people, joints),
@@ -93,7 +104,37 @@ def load_predictions(path: Path) -> Predictions:
                 f"{path}: {field} is {array.dtype}{array.shape}, "
                 f"it must be {np.dtype(dtype)}{expected}."
             )
-    return Predictions(keypoint_set=name, **{field: fields[field] for field in DTYPES})
+    return Predictions(keypoint_set=known, **{field: fields[field] for field in DTYPES})
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Arrays of an ``.npz``; none may claim more bytes than the file holds for it.
+
+    Raises:
+        ValueError: One does, or a member is packed beyond reason; also much else of ``WRONG``.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > MOST_UNFOLDING * path.stat().st_size:
+            raise ValueError("it unfolds beyond reason")
+        found = {}
+        for member in members:
+            data = archive.read(member)
+            _check_header(io.BytesIO(data), len(data), member.filename)
+            array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+            found[member.filename.removesuffix(".npy")] = array
+    return found
+
+
+def _check_header(data: io.BytesIO, size: int, name: str) -> None:
+    version = np.lib.format.read_magic(data)
+    if version != (1, 0):
+        raise ValueError(f"{name} has the array format {version}")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(data)
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"{name} claims the shape {shape}")
 
 
 def save_coco_results(results: Results, path: Path, category_id: int = 1) -> None:

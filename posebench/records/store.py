@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from posebench.datasets.files import strict_json
 from posebench.records.files import write_whole
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
@@ -24,6 +25,7 @@ from posebench.types.record import SCHEMA_VERSION, Record
 from posebench.types.timing import SpeedCell
 
 KINDS = ("eval", "speed")
+LARGEST = 64 << 20  # bytes; a record has some ten thousand
 
 
 def to_json(record: Record) -> dict[str, Any]:
@@ -109,7 +111,9 @@ def load(path: Path) -> Record:
         UserError: The file is missing, is not JSON, or is not a record of this version.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and (not path.is_file() or path.stat().st_size > LARGEST):
+            raise UserError(f"{path} is no record: it is no file, or far too large for one.")
+        content = strict_json(path.read_bytes(), finite=True)
     except FileNotFoundError as error:
         raise UserError(f"There is no record {path}.", "posebench eval writes one.") from error
     except OSError as error:

@@ -22,6 +22,8 @@ _WORDS: dict[str, Any] = {
     **{"true": True, "false": False},
 }
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+DEEPEST = 100  # levels; the registry has a dozen
+LONGEST_NUMBER = 300  # digits; Python refuses some thousands, floats end before
 _PLAIN = "plain"
 _QUOTED = "quoted"
 _STARTS_NUMBER = frozenset("+-.0123456789")
@@ -35,6 +37,17 @@ def composer(base: type) -> Any:
     """
 
     class Composer(base):  # type: ignore[misc]
+        depth = 0
+
+        def descend_resolver(self, parent: yaml.Node | None, index: Any) -> None:
+            # the C parser recurses without looking, down to the end of the process
+            self.depth += 1
+            if self.depth > DEEPEST:
+                raise RecursionError
+
+        def ascend_resolver(self) -> None:
+            self.depth -= 1
+
         def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:
             if kind is yaml.ScalarNode:
                 return _PLAIN if implicit[0] else _QUOTED
@@ -155,6 +168,8 @@ class _Builder:
         if node.tag != _PLAIN:
             raise self.error(node, f"the tag {node.tag} is not allowed", "Leave it out.")
         if text[:1] in _STARTS_NUMBER and _NUMBER.fullmatch(text):
+            if len(text) > LONGEST_NUMBER:
+                raise self.error(node, f"a number of {len(text)} digits", "Write a shorter one.")
             return float(text) if set(text) & set(".eE") else int(text)
         return _WORDS.get(text, text)
 

@@ -15,6 +15,9 @@ from posebench.types.errors import UserError
 
 Row = dict[str, Any]
 
+# Beyond this no pixel, score or id is meant, and floats no longer count whole numbers.
+MOST = 1e15
+
 
 def read_results(path: Path, dataset: Dataset) -> tuple[Results, str, bool]:
     """Read persons as some tool reports them: nothing is left to rescore or to suppress.
@@ -93,22 +96,24 @@ def _numbers(path: Path, place: int, row: Row, joints: int) -> Sequence[float]:
             f"{joints} joints are {3 * joints}.",
             "Give the dataset that the persons were estimated for.",
         )
-    if not all(isinstance(number, (int, float)) for number in numbers):
-        raise UserError(f"Row {place} of {path} has a keypoint that is no number.")
+    if not all(isinstance(number, (int, float)) and abs(number) < MOST for number in numbers):
+        raise UserError(f"Row {place} of {path} has a keypoint that is no number of pixels.")
     return numbers
 
 
 def _boxes(path: Path, rows: Sequence[tuple[int, Row]]) -> Floats:
     boxes = [_get(path, place, row, "bbox") for place, row in rows]
     for (place, _), box in zip(rows, boxes, strict=True):
-        if not isinstance(box, list) or len(box) != 4:
+        fine = isinstance(box, list) and all(isinstance(n, (int, float)) for n in box)
+        if not fine or len(box) != 4 or not all(abs(n) < MOST for n in box):
             raise UserError(f"Row {place} of {path} has no bbox of four numbers, other rows do.")
     return np.array(boxes, np.float64)
 
 
 def _number(path: Path, place: int, row: Row, name: str) -> float:
     value = _get(path, place, row, name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not abs(value) < MOST:  # NaN is not below it either
         raise UserError(f"Row {place} of {path} has {value!r} for its {name}, not a number.")
     return float(value)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from posebench.datasets.files import read_bytes, strict_json
 from posebench.records.files import write_whole
 from posebench.run.evaluation import record_of
 from posebench.run.outcome import ProgressOf, predict_protocols
@@ -126,7 +127,7 @@ def merge(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = strict_json(read_bytes(path, "The manifest"))
         if content["format"] == FORMAT:
             return dict(content)
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from importlib.resources import files
 from pathlib import Path
 
 import cv2
@@ -490,3 +492,25 @@ def test_versions_are_compared_as_numbers(version, wanted, fits):
 )  # fmt: skip
 def test_sizes_in_words(size, words):
     assert size_words(size) == words
+
+
+def test_eval_fetches_on_demand_and_shows_the_licence(server, folder, capsys, tmp_path):
+    """The weights of demo_s as if somebody published them; evaluated, they score alike."""
+    source = Path(str(files("posebench"))) / "assets" / "demo" / "demo_s.safetensors"
+    url = server.put("/copy.safetensors", source.read_bytes())
+    zoo(folder, copy=f"location: '{url}', licence: non-commercial")
+    limits = ("--limit", "8", "--threads", "1", "--boxes", "gt", "--json")
+    words = ("eval", "--model", "copy", "--registry", folder, "--output", tmp_path, *limits)
+    assert "needs its weights file" in json.loads(run(capsys, *words)[1])["error"]
+    status, out, err = run(capsys, *words, "--fetch")
+    assert status == 2 and "Nobody agreed to the licence" in json.loads(out)["error"]
+    assert "licence of probe.copy: non-commercial" in err
+    assert not server.requests
+    status, out, err = run(capsys, *words, "--fetch", "--accept-licence")
+    assert status == 0
+    record = json.loads(out)
+    assert record["checkpoint_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    own = ("eval", "--model", "demo_s", "--output", tmp_path, *limits)
+    assert record["scores"] == json.loads(run(capsys, *own)[1])["scores"]
+    assert run(capsys, *words, "--fetch")[0] == 0
+    assert len(server.requests) == 1
