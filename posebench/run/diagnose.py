@@ -137,8 +137,9 @@ def _groups(people: People, evaluation: Evaluation, errors: Errors) -> Iterator[
     labels, joints = people.labelled.sum(axis=1), len(people.sigmas)
     edges = [round(joints * edge / LABELLED[-1]) for edge in LABELLED]
     for low, high in pairwise(edges):
-        inside = (labels > low) & (labels <= high)
-        yield _group("labelled joints", f"{low + 1} to {high}", inside, people, recall, errors)
+        inside = (labels > low if low else labels >= 0) & (labels <= high)
+        name = f"{low + 1} to {high}" if low else f"up to {high}"
+        yield _group("labelled joints", name, inside, people, recall, errors)
     others = crowding(people)
     for name, low, last in CROWDS:
         inside = (others >= low) & (others <= (others.max(initial=0) if last is None else last))

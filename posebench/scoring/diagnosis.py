@@ -16,9 +16,9 @@ to, among its own and its mirrored place on this person and on all others of the
 
 Detections and persons that are not matched:
 
-* background: a detection that has an OKS of 0.1 with nobody;
-* duplicate: another detection of somebody who has one, and a hit at no threshold (the source
-  counts these with the background);
+* background: a false alarm (at OKS 0.5) that has an OKS of 0.1 with nobody who counts;
+* duplicate: a false alarm about somebody who has a detection, and a hit at no threshold (the
+  source counts these with the background);
 * false negative: a person without any detection.
 
 A score (ranking) error is a person whose most similar detection is not the highest-scored one
@@ -51,6 +51,8 @@ ERRORS = (
     *("miss", "swap", "inversion", "jitter"),
     *("score", "background", "duplicate", "false negative"),
 )
+# The place of OKS 0.5 among the thresholds.
+LOOSEST = 0
 # Below this OKS a detection's best score is as good as none.
 NOTHING = 1e-3
 
@@ -117,12 +119,13 @@ def find_errors(
 
 
 def _unmatched(people: People, matches: Matches, rows: Ints, truth: Ints) -> tuple[Bools, Bools]:
-    """Detections of nobody, and further ones of somebody, (N,) each."""
+    """False alarms about nobody, and further ones about somebody, (N,) each."""
     count = len(people.looked_at)
     hits = _at(matches.row[matches.hit[0].any(axis=0)], count)
-    somebody = _at(rows[similar_pairs(people, rows, LOCALISED).place], count)[rows]
-    alone = truth < 0
-    return _at(rows[alone & ~somebody], count), _at(rows[alone & somebody & ~hits[rows]], count)
+    alarm = _at(matches.row[matches.miss[0, LOOSEST]], count) & ~hits
+    alarm[rows[truth >= 0]] &= people.ignored[truth[truth >= 0]]
+    somebody = _at(rows[_about(people, rows, LOCALISED)[0]], count)
+    return alarm & ~somebody, alarm & somebody
 
 
 def _at(rows: Ints, count: int) -> Bools:

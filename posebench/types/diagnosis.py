@@ -92,8 +92,8 @@ class Diagnosis(Frozen):
         persons: Annotated persons that count.
         detections: That are looked at.
         found: Persons with a detection at OKS 0.1 or above.
-        background: Detections of nobody.
-        duplicates: Further detections of somebody.
+        background: False alarms about nobody.
+        duplicates: Further false alarms about somebody.
         false_negatives: Persons without a detection.
         ranking: Persons whose best detection is not their highest-scored one.
         parts: The whole of the body last.

@@ -180,6 +180,24 @@ def test_persons_and_detections_without_each_other_are_recovered_exactly(name, s
     assert errors.looked_at == len(scene.image) - 3 + 3 + 4 + 2
 
 
+def test_who_does_not_count_excuses_a_detection_that_finds_him():
+    """Close to him it is no false alarm; away from him, or closer to somebody, it is one."""
+    scene = Scene("coco_17", "coco_oks")
+    scene.label[[2, 3, 5]] = 0  # nothing labelled: compared by the box, enlarged by its size
+    scene.found[3] = scene.corner[3] + scene.side / 2
+    scene.found[3, :, 0] += 1.5 * scene.side + scene.far(0.3, np.arange(17))
+    scene.score[3] = 2.0
+    scene.add(scene.found[0], 1, 1.5)
+    scene.score[0] = 3.0
+    errors, people = scene.errors()
+    assert list(np.flatnonzero(people.ignored)) == [2, 3, 5]
+    assert list(np.flatnonzero(errors.background)) == [3]
+    assert list(np.flatnonzero(errors.duplicate)) == [len(scene.image)]
+    assert not errors.missing.any()
+    mended = mend(people, slice(None), people, errors, ("background", "duplicate"), MOST)
+    assert evaluate(people, MOST).values["AP"] < 99 < mended["AP"] == pytest.approx(100.0)
+
+
 def test_nothing_is_wrong_with_perfect_predictions():
     errors, people = Scene("coco_17", "coco_oks").errors()
     assert not any(counted(errors)[kind] for kind in KINDS[1:])

@@ -1,0 +1,84 @@
+"""Predictions as files beside their annotations, as tools and users leave them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import make_records
+import numpy as np
+import random_people
+
+from posebench.datasets.coco import load_coco
+from posebench.records import store
+from posebench.records.predictions import digest, save_predictions
+from posebench.run.score import Where
+from posebench.types.arrays import Dataset, Predictions, Results
+from posebench.types.record import BoxInfo
+
+
+@dataclass
+class Saved:
+    """A random world on disk."""
+
+    folder: Path
+    world: dict
+    dataset: Dataset
+    results: Results
+
+    @property
+    def where(self) -> Where:
+        """Where its annotations are."""
+        return self.choosing()
+
+    def choosing(self, **choices) -> Where:
+        """The same with choices made."""
+        fields = {f: choices.pop(f) for f in ("limit", "protocol", "dataset") if f in choices}
+        asked = {"dataset": "coco", "annotations": self.folder / "annotations.json"} | fields
+        return Where(**asked, choices=choices)
+
+    def results_file(self, rows: list[dict] | None = None, name: str = "results.json") -> Path:
+        """Write rows, the world's own by default, as any tool would."""
+        path = self.folder / name
+        path.write_text(json.dumps(self.world["results"] if rows is None else rows))
+        return path
+
+    def columns(self, predictions: Predictions | None = None, name: str = "saved.npz") -> Path:
+        """Write posebench's own file."""
+        path = self.folder / name
+        save_predictions(self.results.predictions if predictions is None else predictions, path)
+        return path
+
+    def record(self, predictions: Predictions | None = None, name: str = "demo_s", **changes):
+        """Write predictions and the record that speaks of them; returns the record's file."""
+        raw = self.results.predictions if predictions is None else predictions
+        sha256 = digest(raw)
+        save_predictions(raw, self.folder / "predictions" / f"predictions-x-{sha256[:8]}.npz")
+        fields = {
+            "dataset": make_records.dataset(
+                id="coco", limit=None, annotations_sha256=self.dataset.annotations_sha256
+            ),
+            "protocol": make_records.protocol(nms="none", rescoring="none"),
+            "boxes": BoxInfo(source="gt", read=9, used=9, kept=9),
+            "predictions_sha256": sha256,
+        }
+        return store.save(make_records.evaluation(name, **(fields | changes)), self.folder)
+
+
+def save(folder: Path, seed: int = 0, images: int = 12) -> Saved:
+    """Write a random world of COCO's 17 joints; instance scores are the box scores."""
+    world = random_people.world("coco_17", seed, images=images)
+    for row in world["annotations"]:  # as files have it: nobody is 0, and labels are counted
+        row["id"] = row["id"] or 9999
+        row["num_keypoints"] = sum(label > 0 for label in row["keypoints"][2::3])
+    results = random_people.results(world)
+    raw = replace(results.predictions, box_score=results.score.astype(np.float64))
+    path = folder / "annotations.json"
+    named = [row | {"file_name": f"{row['id']}.jpg"} for row in world["images"]]
+    categories = [{"id": 1, "name": "person"}]
+    path.write_text(
+        json.dumps({"images": named, "annotations": world["annotations"], "categories": categories})
+    )
+    dataset = load_coco(path, folder, dataset_id="coco", keypoint_set="coco_17")
+    return Saved(folder, world, dataset, replace(results, predictions=raw))

@@ -1,0 +1,186 @@
+"""score: saved predictions give the same numbers again, whoever wrote them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import saved
+
+from posebench.cli import main as cli
+from posebench.datasets.coco import restrict
+from posebench.inference.select import select
+from posebench.registry import load_registry
+from posebench.run.score import Where, score
+from posebench.scoring.scorers import score as score_results
+from posebench.types.arrays import take
+from posebench.types.errors import UserError
+
+
+@pytest.fixture
+def files(tmp_path):
+    return saved.save(tmp_path)
+
+
+def direct(files, **choices):
+    """The scores of the arrays themselves."""
+    protocol = load_registry().protocol("common").with_choices(scorer="coco_oks", **choices)
+    results = select(files.results.predictions, protocol)
+    return score_results(results, files.dataset, protocol)
+
+
+def same(found, expected):
+    for name, value in expected.values.items():
+        if np.isfinite(value):
+            assert found.scores[name] == value, name
+        else:
+            assert found.scores[name] is None, name
+    assert found.intervals == expected.intervals
+
+
+def test_a_results_file_gives_its_own_scores(files):
+    found = score(files.results_file(), files.where)
+    same(found, direct(files, rescoring="none", nms="none"))
+    assert found.scorer.startswith("coco_oks 1 (rules of pycocotools")
+    assert (found.read, found.kept) == (len(files.world["results"]),) * 2
+    assert (found.protocol.name, found.boxes, found.entry) == ("as_written", None, None)
+    assert (found.dataset.images, found.dataset.complete) == (12, False)
+    low, high = found.intervals["AP"]
+    assert low < found.scores["AP"] < high
+
+
+def test_the_columnar_file_is_rescored_and_suppressed_as_asked(files):
+    path = files.columns()
+    plain = score(path, files.choosing(rescoring="none", nms="none"))
+    same(plain, direct(files, rescoring="none", nms="none"))
+    assert plain.kept == plain.read
+    usual = score(path, files.where)
+    same(usual, direct(files))
+    assert usual.kept < usual.read
+    assert usual.scores["AP"] != plain.scores["AP"]
+    strict = score(path, files.choosing(nms_threshold=0.3, max_detections=2))
+    same(strict, direct(files, nms_threshold=0.3, max_detections=2))
+    assert strict.kept < usual.kept
+
+
+def test_a_record_knows_its_protocol_and_its_images(files):
+    info = saved.make_records.dataset(id="coco", limit=5)
+    found = score(files.record(dataset=info), Where(annotations=files.where.annotations))
+    same(found, direct(replace_dataset(files, restrict(files.dataset, 5)), rescoring="none",
+                       nms="none"))  # fmt: skip
+    assert (found.entry, found.boxes) == ("demo/demo_s", "gt")
+    assert (found.dataset.limit, found.dataset.images) == (5, 5)
+    assert score(files.record(), files.choosing(limit=3)).dataset.images == 3
+
+
+def replace_dataset(files, dataset):
+    inside = np.isin(files.results.predictions.image_id, dataset.images.id)
+    raw = take(files.results.predictions, inside)
+    return replace(files, dataset=dataset, results=replace(files.results, predictions=raw))
+
+
+def test_the_area_of_a_results_box_counts_as_evaluators_count_it(files):
+    rows = copy.deepcopy(files.world["results"])
+    for row in rows:
+        row["bbox"] = [0.0, 0.0, 40.0, 40.0]  # medium, whatever the joints say
+    boxed = score(files.results_file(rows), files.where)
+    assert boxed.protocol.result_area == "box"
+    referee = score(files.results_file(rows), files.where, engine="pycocotools")
+    assert referee.engine.startswith("pycocotools 2.")
+    assert "gives the numbers of pycocotools" in referee.notes[0]
+    assert referee.scores == pytest.approx(boxed.scores)
+    extent = score(files.results_file(rows), files.choosing(result_area="extent"))
+    assert extent.scores["APM"] != boxed.scores["APM"]
+
+
+def test_the_referee_computes_for_itself(files, monkeypatch):
+    from posebench.scoring import engine_referees
+
+    found = score(files.results_file(), files.where, engine="pycocotools")
+    assert found.scores == score(files.results_file(), files.where).scores
+    path, where = files.results_file(), files.where
+    monkeypatch.setattr(engine_referees, "summary", lambda precision, recall: {"AP": 12.5})
+    other = score(path, where, engine="pycocotools")
+    assert other.scores["AP"] == 12.5
+    assert "differs from pycocotools" in other.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("engine", "choices", "words"),
+    [
+        ("nobody", {}, "Unknown engine 'nobody'"),
+        ("xtcocotools", {}, "xtcocotools scores by the rules of wholebody_oks, not of coco_oks"),
+    ],
+)
+def test_an_engine_of_other_rules_is_refused(files, engine, choices, words):
+    with pytest.raises(UserError, match=words):
+        score(files.results_file(), files.choosing(**choices), engine=engine)
+
+
+def spoiled(rows, **changes):
+    return [rows[0] | changes, *rows[1:]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda rows: [], "holds no person"),
+        (lambda rows: {"annotations": rows}, "is no results file"),
+        (lambda rows: spoiled(rows, image_id=4), "in 1 images that .* does not list, .* is 4"),
+        (lambda rows: spoiled(rows, image_id=4.5), "4.5 for its image_id, not a whole number"),
+        (lambda rows: spoiled(rows, keypoints=[1.0] * 50), "Row 0 .* has 50 keypoint numbers.* 51"),
+        (lambda rows: spoiled(rows, keypoints=["x"] * 51), "Row 0 .* keypoint that is no number"),
+        (lambda rows: spoiled(rows, score="high"), "'high' for its score, not a number"),
+        (lambda rows: spoiled(rows, score=float("nan")), "Row 0 .* nan for its score, not a"),
+        (
+            lambda rows: spoiled(rows, keypoints=[float("inf")] * 51),
+            "Row 0 .* keypoint that is no",
+        ),
+        (lambda rows: [{k: v for k, v in r.items() if k != "score"} for r in rows], "has no score"),
+        (lambda rows: [r | {"category_id": 7} for r in rows], "none of category 1"),
+    ],
+)
+def test_what_an_evaluator_would_take_for_zero_is_refused(files, spoil, words):
+    path = files.results_file(spoil(copy.deepcopy(files.world["results"])))
+    with pytest.raises(UserError, match=words):
+        score(path, files.where)
+
+
+def test_files_that_do_not_fit_are_refused(files, tmp_path):
+    path = files.results_file()
+    with pytest.raises(UserError, match="Which dataset"):
+        score(path, files.choosing(dataset=None))
+    with pytest.raises(UserError, match="scored as it is: nms cannot be chosen"):
+        score(path, files.choosing(nms="none"))
+    with pytest.raises(UserError, match=r"nowhere\.json"):
+        score(tmp_path / "nowhere.json", files.where)
+    raw = files.results.predictions
+    nobody = files.columns(take(raw, np.zeros(len(raw), bool)))
+    with pytest.raises(UserError, match="holds no person"):
+        score(nobody, files.where)
+    record = files.record()
+    (columns,) = (tmp_path / "predictions").iterdir()
+    files.columns(replace(raw, box_score=raw.box_score / 2), f"predictions/{columns.name}")
+    with pytest.raises(UserError, match="does not hold the predictions that the record speaks of"):
+        score(record, files.where)
+    columns.unlink()
+    with pytest.raises(UserError, match="are not saved"):
+        score(record, files.where)
+
+
+def test_the_verb_prints_scores_and_intervals(files, capsys):
+    command = ["score", "--predictions", str(files.results_file()), "--dataset", "coco"]
+    command += ["--annotations", str(files.where.annotations)]
+    assert cli.main([*command, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["scores"] == score(files.results_file(), files.where).scores
+    assert cli.main(command) == 0
+    text = capsys.readouterr().out
+    low, high = content["intervals"]["AP"]
+    assert f"{content['scores']['AP']:.2f}  {low:.2f} to {high:.2f}" in text
+    assert "a subset: 12 images" in text and "coco_oks 1 (rules of pycocotools" in text
+    assert cli.main([*command, "--nms", "none"]) == 2
+    assert "scored as it is" in capsys.readouterr().err
