@@ -9,6 +9,16 @@ from typing import Any
 
 Reader = Callable[[Path], Any]
 
+# What a zoo file speaks of.
+PROTOCOLS = """
+hrnet_det56@1: {boxes: gt, sanitise: none, flip: true, shift: true, decode: quarter,
+  rescoring: box_times_mean_visible, nms: oks}
+"""
+DATASETS = """
+coco: {title: C, keypoints: coco_17, reader: coco, official_scorer: coco_oks, licence: none,
+  annotation_file: a.json, image_folder: a, how_to_get: ask}
+"""
+
 
 def weights(path: Path) -> Any:
     from posebench.checkpoints import read_checkpoint
@@ -81,6 +91,8 @@ def yaml(path: Path) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         zoos = Path(folder) / "zoos"
         zoos.mkdir()
+        (Path(folder) / "protocols.yaml").write_text(PROTOCOLS)
+        (Path(folder) / "datasets.yaml").write_text(DATASETS)
         (zoos / "nasty.yaml").write_bytes(path.read_bytes())
         return registry_of(Path(folder))
 
@@ -120,3 +132,12 @@ READERS: dict[str, Reader] = {
     "archive": archive,
 }
 NEEDS_TORCH = ("torch", "mxnet", "paddle", "safetensors", "image")
+# What only the fuzzer spoils: layouts that convert to COCO's, and single rows that may be bad.
+FUZZED: dict[str, Reader] = READERS | {
+    "halpe": annotations("halpe", "halpe_136"),
+    "wholebody": annotations("wholebody", "wholebody_133"),
+    "hands": tolerant("hands", "hand_21"),
+    "coco": tolerant("coco", "coco_17"),
+    "mpii": tolerant("mpii", "mpii_16"),
+    "results": results,
+}
