@@ -48,6 +48,16 @@ def coco(joints: int, persons: int = 3, seed: int = 0) -> dict:
     }
 
 
+def crowdpose(persons: int = 3, seed: int = 0) -> dict:
+    """CrowdPose's 14 keypoints: how crowded each image is, and no areas."""
+    content = coco(14, persons, seed)
+    for row in content["annotations"]:
+        del row["area"]
+    for number, row in enumerate(content["images"]):
+        row["crowdIndex"] = 0.1 + 0.5 * number
+    return content
+
+
 def wholebody(persons: int = 3, seed: int = 0) -> dict:
     """COCO-WholeBody's lists of parts; odd persons have no valid right hand."""
     generator = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ from posebench.types.arrays import Dataset, GroundTruth, Images, Predictions, Re
 # Joints that are labelled, or score, together: the finest parts any evaluator knows.
 CUTS = {
     "coco_17": (17,),
+    "crowdpose_14": (14,),
     "halpe_26": (20, 6),
     "wholebody_133": (17, 6, 68, 21, 21),
     "halpe_136": (20, 6, 68, 21, 21),

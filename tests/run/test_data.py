@@ -24,6 +24,7 @@ STEMS = {
     "noface_68": "halpe_val_v1",
     "single_hand": "coco_wholebody_val_v1.0",
     "coco_wholebody": "coco_wholebody_val_v1.0",
+    "crowdpose": "mmpose_crowdpose_test",
 }
 CONTENTS = {
     "coco": files.coco(17),
@@ -31,6 +32,7 @@ CONTENTS = {
     "halpe": files.coco(136),
     "hands": files.wholebody(),
     "wholebody": files.wholebody(),
+    "crowdpose": files.crowdpose(),
 }
 
 
@@ -277,4 +279,5 @@ def test_official_scorers():
         "noface_68": "coco_oks",
         "single_hand": "coco_oks",
         "coco_wholebody": "wholebody_oks",
+        "crowdpose": "crowdpose_oks",
     }

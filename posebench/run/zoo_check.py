@@ -1,0 +1,128 @@
+"""Which rows of an optional zoo build with random weights and run one batch, and why not others."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from posebench.adapters import load_model
+from posebench.inference.outputs import check_output, decode_output
+from posebench.registry import load_registry
+from posebench.run.protocols import claim_protocols
+from posebench.types.entry import Entry
+from posebench.types.errors import UserError
+
+Report = Callable[[str, int, int], None]
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One row.
+
+    Attributes:
+        id: Of the row.
+        dataset: Of the row.
+        output: What its network gives.
+        decode: How its protocol decodes that.
+        parameters: Elements of its parameters; None where it was not built.
+        outcome: ``runs``, or why not.
+        seconds: To build it and run a batch of one person with the mirrored crop.
+    """
+
+    id: str
+    dataset: str
+    output: str
+    decode: str
+    parameters: int | None
+    outcome: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def check_zoo(
+    zoo: str, *, names: Sequence[str] = (), report: Report | None = None
+) -> tuple[Checked, ...]:
+    """Build every row of a zoo with random weights and run one batch through it.
+
+    Args:
+        zoo: Its slug.
+        names: Ids of single rows; all if none are given.
+        report: Called with (row, done, all).
+
+    Raises:
+        UserError: No such zoo, or no such row in it.
+    """
+    known = load_registry()
+    entries = [entry for entry in known.entries if entry.zoo == zoo]
+    if not entries:
+        raise UserError(f"There is no zoo {zoo!r}.", f"Known: {', '.join(known.zoos)}.")
+    if names:
+        entries = [known.find(f"{zoo}/{name}") for name in names]
+    found = []
+    for done, entry in enumerate(entries):
+        if report:
+            report("building and running", done, len(entries))
+        start = time.perf_counter()
+        protocols = claim_protocols(entry, known)
+        outcome, parameters = _outcome(entry, protocols)
+        decode = protocols[0].decode if protocols else ""
+        seconds = round(time.perf_counter() - start, 2)
+        row = (entry.id, entry.dataset, entry.input.output, decode, parameters, outcome, seconds)
+        found.append(Checked(*row))
+    return tuple(found)
+
+
+def _outcome(entry: Entry, protocols: Sequence[Any]) -> tuple[str, int | None]:
+    if entry.status.startswith("broken: "):
+        return entry.status.removeprefix("broken: "), None
+    try:
+        network = load_model(entry, allow_random=True).network
+    except UserError as error:
+        return error.message, None
+    parameters = sum(p.numel() for p in network.parameters())
+    try:
+        with torch.inference_mode():
+            # one picture of noise; batches in which nothing varies hide shapes that only fit one
+            crops = torch.randn(2, 3, *entry.input.size, generator=torch.Generator().manual_seed(0))
+            plain, mirrored = network(crops), network(crops.flip(-1))
+            check_output(plain, entry.input, type(network).__name__)
+            for protocol in protocols:
+                cells, scores = decode_output(plain, mirrored, protocol, entry.input)
+                if not (torch.isfinite(cells).all() and torch.isfinite(scores).all()):
+                    return "decodes to numbers that are not finite", parameters
+    except (UserError, RuntimeError, ValueError, TypeError) as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}", parameters
+    return RUNS, parameters
+
+
+def table(rows: Sequence[Checked], zoo: str, command: str) -> str:
+    """Return a page of markdown: counts first, then every row."""
+    reasons = Counter(row.outcome for row in rows if row.outcome != RUNS)
+    runs = len(rows) - sum(reasons.values())
+    lines = [f"# Rows of {zoo} that build and run", "", f"Written by `{command}`.", ""]
+    lines += [f"{runs} of {len(rows)} rows build with random weights and run one batch, with the"]
+    lines += ["mirrored crops and the decoding of their protocol. The others:", ""]
+    lines += [f"- {count} x {reason}" for reason, count in reasons.most_common()]
+    ways = Counter((row.output, row.decode) for row in rows if row.outcome == RUNS)
+    lines += ["", "| network gives | decoding | rows |", "|---|---|---|"]
+    lines += [f"| {output} | {decode} | {n} |" for (output, decode), n in ways.most_common()]
+    lines += ["", "| row | dataset | parameters | outcome |", "|---|---|---|---|"]
+    for row in rows:
+        size = "" if row.parameters is None else f"{row.parameters / 1e6:.2f} M"
+        lines.append(f"| `{row.id}` | {row.dataset} | {size} | {row.outcome} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_table(path: Path, rows: Sequence[Checked], zoo: str, command: str) -> None:
+    """Write the page of ``table``."""
+    path.write_text(table(rows, zoo, command), encoding="utf-8")
