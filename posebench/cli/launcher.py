@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 from posebench.cli.common import positive
 
 if TYPE_CHECKING:
-    from posebench.launch.many import Report
+    from posebench.launch.board import Board, Report
+
+ROWS = 20  # of requests at work; a terminal that scrolls shows nothing
 
 
-def add_launcher(group: Any) -> None:
-    """Add the launcher's options."""
+def add_launcher(group: Any, *, shares: bool = True) -> None:
+    """Add the launcher's options.
+
+    Args:
+        group: Of a parser.
+        shares: Whether the work is cut into shares.
+    """
     group.add_argument(
         "--launcher",
         choices=("local", "ray"),
@@ -25,20 +32,26 @@ def add_launcher(group: Any) -> None:
     group.add_argument(
         "--address", metavar="ADDRESS", help="of the Ray cluster; auto finds one, none starts one"
     )
-    group.add_argument(
-        "--shares", type=positive, metavar="N", help="tasks a model on Ray (default: 4)"
-    )
+    if shares:
+        group.add_argument(
+            "--shares", type=positive, metavar="N", help="tasks a model on Ray (default: 4)"
+        )
 
 
 def launcher(arguments: argparse.Namespace) -> Any:
     """Return the launcher that was asked for."""
+    fetching = None
+    if getattr(arguments, "fetch", False):
+        from posebench.launch.files import Fetching
+
+        fetching = Fetching(arguments.accept_licence)
     if arguments.launcher == "local":
         from posebench.launch.tasks import LocalLauncher
 
-        return LocalLauncher()
+        return LocalLauncher(fetching)
     from posebench.launch.on_ray import RayLauncher
 
-    return RayLauncher(arguments.address)
+    return RayLauncher(arguments.address, fetching=fetching)
 
 
 @contextlib.contextmanager
@@ -49,14 +62,22 @@ def board() -> Iterator[Report | None]:
         return
     from rich.console import Console
     from rich.live import Live
-    from rich.table import Table
 
     with Live(console=Console(stderr=True), transient=True) as live:
+        yield lambda found: live.update(board_table(found))
 
-        def report(found: Any) -> None:
-            table = Table("model", "shares", "")
-            for line in found.lines:
-                table.add_row(line.model, f"{line.done} of {line.shares}", line.error)
-            live.update(table)
 
-        yield report
+def board_table(found: Board) -> Any:
+    """Lay out a board: what is at work or has failed, and below how many are in each state."""
+    from rich.table import Table
+
+    shown = [line for line in found.lines if line.state not in ("waiting", "done")]
+    counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
+    caption = f"{counts}; {found.seconds:,.0f} s"
+    table = Table("model", "state", "shares", "work", "", caption=caption)
+    for line in shown[:ROWS]:
+        shares = f"{line.done} of {line.shares}"
+        table.add_row(line.model, line.state, shares, f"{line.seconds:,.0f} s", line.error)
+    if len(shown) > ROWS:
+        table.add_row(f"... and {len(shown) - ROWS} more", "", "", "", "")
+    return table
