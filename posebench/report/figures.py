@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from posebench.report.points import AXES, Axis, Point, frontier
@@ -129,22 +130,38 @@ def _draw(axes: Any, points: Sequence[Point], signs: Legend, look: dict[str, str
         )  # fmt: skip
     _draw_spans(axes, points, signs)
     _draw_markers(axes, points, signs, look)
-    named = points if len(points) <= LABELLED else best
-    for number, point in enumerate(sorted(named, key=lambda p: p.speed or 0.0)):
-        above = number % 2 == 0
-        axes.annotate(
-            label(point),
-            (point.speed, point.accuracy),
-            xytext=(0, 11 if above else -11),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if above else "top",
-            fontsize=9,
-        )
     axes.margins(x=0.12, y=0.14)
     axes.set_xlabel(axis.title)
     axes.set_ylabel(accuracy_title(points))
+    _name_points(axes, points if len(points) <= LABELLED else best, signs)
     _draw_legend(axes, points, signs, look, which if len(best) > 1 else "")
+
+
+def _name_points(axes: Any, named: Sequence[Point], signs: Legend) -> None:
+    """Write names where there is room: each takes the first of six places that is free."""
+    axes.figure.draw_without_rendering()
+    inside = axes.get_window_extent()
+    taken: list[Any] = []
+    renderer = axes.figure._get_renderer()
+    for point in named:
+        away = 0.375 * signs.diameter(point) + 1
+        # nothing better stands above and to the right of the best
+        for up, across in product((1, -1), (1, 0, -1)):
+            text = axes.annotate(
+                label(point),
+                (point.speed, point.accuracy),
+                xytext=(3 * across, away * up),
+                textcoords="offset points",
+                ha=("center", "left", "right")[across],
+                va="bottom" if up > 0 else "top",
+                fontsize=9,
+            )
+            box = text.get_window_extent(renderer)
+            free = not any(box.overlaps(other) for other in taken)
+            if free and inside.x0 <= box.x0 and box.x1 <= inside.x1:
+                taken.append(box)
+                break
+            text.remove()
 
 
 def _draw_spans(axes: Any, points: Sequence[Point], signs: Legend) -> None:

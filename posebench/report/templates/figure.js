@@ -11,6 +11,7 @@
   const narrow = matchMedia("(max-width: 52rem)");
   const OWN = "as each was claimed";
   const LABELLED = 14;
+  const LETTER = 6.2;  // px, of the names beside markers
   const kinds = { whole: "measured", subset: "measured on a part", claimed: "claimed, not measured" };
   const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 });
 
@@ -85,11 +86,47 @@
       width: 0,
     };
   };
+  // Names where there is room: each takes the first of six places that no other name needs.
+  // Nothing better stands above the best, on their better side.
+  const places = () => {
+    const sides = axis().rising ? ["right", "center", "left"] : ["left", "center", "right"];
+    return ["top", "bottom"].flatMap((half) => sides.map((side) => `${half} ${side}`));
+  };
+  const labels = (among, named) => {
+    const log = isWide(among) ? Math.log10 : Number;
+    const [left, right] = withRoom(among.map((point) => log(point[axis().key])));
+    const heights = among.map((point) => point.accuracy);
+    const [low, high] = withRoom(heights);
+    const [width, height] = [place.clientWidth - 80, place.clientHeight - 80];
+    const taken = [];
+    const found = new Map();
+    for (const point of named) {
+      const x = (log(point[axis().key]) - left) / (right - left) * width;
+      const y = (high - point.accuracy) / (high - low) * height;
+      const long = LETTER * name(point).length;
+      const away = point.diameter / 2 + 1;
+      for (const at of places()) {
+        const x0 = at.endsWith("center") ? x - long / 2 : at.endsWith("right") ? x + 2 : x - 2 - long;
+        const y0 = at.startsWith("top") ? y - away - 13 : y + away;
+        const box = [x0, y0, x0 + long, y0 + 13];
+        const free = taken.every((b) => b[2] < box[0] || b[0] > box[2] || b[3] < box[1] || b[1] > box[3]);
+        if (!free || box[0] < 0 || box[2] > width) continue;
+        taken.push(box);
+        found.set(point, at);
+        break;
+      }
+    }
+    return found;
+  };
+  const isWide = (among) => {
+    const values = among.map((point) => point[axis().key]);
+    return values.length > 0 && Math.max(...values) > 4 * Math.min(...values) && Math.min(...values) > 0;
+  };
   const traces = (among) => {
     const { key, span } = axis();
     const { best } = frontier(among);
     const { quiet } = styles();
-    const labelled = new Set(among.length <= LABELLED ? among : best);
+    const labelled = labels(among, among.length <= LABELLED ? among : best);
     const made = [];
     const line = (xs, ys, style) => made.push({
       type: "scatter", mode: "lines", x: xs, y: ys, hoverinfo: "skip", showlegend: false, ...style,
@@ -111,7 +148,7 @@
         x: some.map((point) => point[key]),
         y: some.map((point) => point.accuracy),
         text: some.map((point) => (labelled.has(point) ? escaped(name(point)) : "")),
-        textposition: some.map((_, i) => (i % 2 ? "bottom center" : "top center")),
+        textposition: some.map((point) => labelled.get(point) || "top center"),
         textfont: { size: 11 },
         customdata: some.map((point) => points.indexOf(point)),
         hoverinfo: "none",
@@ -149,7 +186,7 @@
     const { ink, quiet, line } = styles();
     const { key, title } = axis();
     const values = among.map((point) => point[key]);
-    const wide = values.length > 0 && Math.max(...values) > 4 * Math.min(...values) && Math.min(...values) > 0;
+    const wide = isWide(among);
     const ticks = wide ? roundNumbers(Math.min(...values), Math.max(...values)) : undefined;
     const metrics = distinct("metric", among).join(" or ");
     const style = { gridcolor: line, zerolinecolor: line, linecolor: line, tickfont: { color: quiet }, automargin: true };
