@@ -42,7 +42,7 @@ def population() -> tuple[Matches, dict[str, float]]:
 
 
 def drawn(matches: Matches, images: np.ndarray[Any, Any]) -> Matches:
-    """The matches of some images, each as often as it is listed.
+    """The matches of some images, each as often as it is listed, for persons of all sizes.
 
     Args:
         matches: Of the population.
@@ -57,14 +57,16 @@ def drawn(matches: Matches, images: np.ndarray[Any, Any]) -> Matches:
     image = np.repeat(np.arange(len(images)), sizes)
     by_score = np.argsort(-matches.score[rows], kind="stable")
     rows, image = rows[by_score], image[by_score]
+    # Metrics of one size are not asked for: without events they take no time.
+    every = np.arange(len(matches.hit))[:, None, None] == 0
     return replace(
         matches,
         image=image,
         row=matches.row[rows],
         score=matches.score[rows],
         truth=matches.truth[:, :, rows],
-        hit=matches.hit[:, :, rows],
-        miss=matches.miss[:, :, rows],
+        hit=matches.hit[:, :, rows] & every,
+        miss=matches.miss[:, :, rows] & every,
         persons=matches.persons[:, images],
     )
 
