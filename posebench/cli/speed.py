@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from posebench.cli.common import Parser, facts, positive, print_json
+from posebench.cli.launcher import add_launcher, launcher
 from posebench.types.errors import UserError
 from posebench.types.timing import Method, Precision, Runtime, Timings
 
 if TYPE_CHECKING:
+    from posebench.cli.progress import Report
     from posebench.run.speed import Timed
     from posebench.types.record import Record
     from posebench.types.timing import SpeedCell
@@ -71,6 +73,7 @@ def add_arguments(parser: Parser) -> None:
         "--images", metavar="DIR", type=Path, help="time the whole way with these, not drawn ones"
     )
     how.add_argument("--again", action="store_true", help="time what was timed before, too")
+    add_launcher(how, shares=False)
     how.add_argument(
         "--output",
         type=Path,
@@ -96,33 +99,56 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: Models and ``--all``, or something that cannot be had here.
     """
     from posebench.cli.progress import progress
-    from posebench.run.speed import measure_speeds, speed_cell
 
     if arguments.models and arguments.all:
         raise UserError("Name models or give --all, not both.", "`posebench list` names them.")
-    cell = speed_cell(**_asked(arguments))
     rows = not arguments.json and len(arguments.models) != 1
-    head = f"{cell_words(cell)}\n\n{_line([name for name, _ in COLUMNS])}\n"
     found: list[Timed] = []
     # the rows go to stdout, what libraries say does not
     printed = sys.stdout
     with contextlib.redirect_stdout(sys.stderr), progress("models") as report:
-        for timed in measure_speeds(
-            arguments.models,
-            cell,
-            dataset=arguments.dataset,
-            output=arguments.output,
-            again=arguments.again,
-            images=arguments.images,
-            registry=arguments.registry,
-            command=arguments.command,
-            progress=report,
-        ):
+        for timed in _timed(arguments, report):
             if rows:
-                print(f"{'' if found else head}{row(timed.record)}", file=printed, flush=True)
+                head = "" if found else _head(timed.record)
+                print(f"{head}{row(timed.record)}", file=printed, flush=True)
             found.append(timed)
     _print(found, arguments.json, rows)
     return int(any(timed.record.failure for timed in found))
+
+
+def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Timed]:
+    """Time here, or on the nodes of a cluster."""
+    if arguments.launcher != "local":
+        from posebench.launch.speed import Order, measure_on_ray
+
+        order = Order(
+            _asked(arguments),
+            arguments.output,
+            arguments.again,
+            tuple(arguments.registry),
+            arguments.command,
+        )
+        return measure_on_ray(
+            launcher(arguments), arguments.models, order, dataset=arguments.dataset, progress=report
+        )
+    from posebench.run.speed import measure_speeds, speed_cell
+
+    return measure_speeds(
+        arguments.models,
+        speed_cell(**_asked(arguments)),
+        dataset=arguments.dataset,
+        output=arguments.output,
+        again=arguments.again,
+        images=arguments.images,
+        registry=arguments.registry,
+        command=arguments.command,
+        progress=report,
+    )
+
+
+def _head(record: Record) -> str:
+    words = cell_words(record.cell) if record.cell else ""
+    return f"{words}\n\n{_line([name for name, _ in COLUMNS])}\n"
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
