@@ -74,6 +74,7 @@ class Zoo:
         page: Its address from the front page.
         levels: How many rows show each of ``LEVELS``.
         verdicts: (verdict, tone, number of rows), by primary claim, the best first.
+        verified: Whether anything was verified at all.
     """
 
     slug: str
@@ -82,6 +83,7 @@ class Zoo:
     rows: tuple[ZooRow, ...]
     levels: tuple[int, ...]
     verdicts: tuple[tuple[str, str, int], ...]
+    verified: bool
 
 
 def zoos(
@@ -124,6 +126,7 @@ def _zoo(slug: str, rows: Sequence[ZooRow], background: Background) -> Zoo:
         rows=tuple(rows),
         levels=tuple(sum(row.levels[level] for row in rows) for level in range(len(LEVELS))),
         verdicts=tuple((verdict, kind, count) for (verdict, kind), count in verdicts),
+        verified=bool(background.verified),
     )
 
 

@@ -154,7 +154,7 @@ def test_the_figure_is_filtered_by_every_choice_and_changes_its_axis(chromium, i
         page.select_option("#figure-filters [name=zoo]", "every")
         assert len(opened.names()) == 10
         page.select_option("#figure-filters [name=axis]", "parameters")
-        assert page.inner_text(".xtitle") == "Parameters, millions"
+        assert page.text_content(".xtitle") == "Parameters, millions"
         # energy was not measured, so that it cannot be chosen
         assert page.locator("#figure-filters [name=axis] option[value=joules]").is_disabled()
         page.select_option("#figure-filters [name=dataset]", "synthetic")
