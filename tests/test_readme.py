@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = {
     name: (ROOT / name).read_text()
-    for name in ("README.md", "CONTRIBUTING.md", "docs/predictions.md")
+    for name in ("README.md", "CONTRIBUTING.md", "docs/predictions.md", "docs/report.md")
 }
 NUMBER = re.compile(r"[+-]?\d+\.\d+")
 
@@ -34,7 +34,8 @@ def commands() -> list[str]:
         for block in blocks(text, "sh")
         for line in block.replace("\\\n", " ").splitlines()
     ]
-    return [line for line in lines if line.startswith("posebench ")]
+    # what follows > is the shell's
+    return [line.partition(" > ")[0] for line in lines if line.startswith("posebench ")]
 
 
 @pytest.mark.light
