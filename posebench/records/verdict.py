@@ -24,11 +24,13 @@ def judge(
     complete: bool,
     persons: int,
     scores: dict[str, float | None] | None = None,
+    inferred_tolerance: float = TOLERANCE,
 ) -> ClaimResult:
     """Compare one measurement with one claim.
 
     On the whole dataset the claim is reproduced within half a unit of its last published digit
-    plus 0.05 points.  On a subset a claim can only be not contradicted (the interval contains
+    plus 0.05 points, or plus the protocol's own tolerance where it is only inferred that the claim
+    was made under it.  On a subset a claim can only be not contradicted (the interval contains
     it, its own rounding allowed for) or differ.  A protocol that was guessed, or that could not
     be met on some axis, is never held against a claim.
 
@@ -40,9 +42,13 @@ def judge(
         complete: Whether the whole published split was evaluated.
         persons: Annotated persons that count.
         scores: All metrics of the claim's protocol, to be kept beside the verdict.
+        inferred_tolerance: Points, for claims whose protocol is inferred (``Protocol.tolerance``).
     """
     difference = None if measured is None else measured - claim.value
-    verdict = _word(claim, difference, interval, axes, complete=complete, persons=persons)
+    tolerance = inferred_tolerance if claim.evidence == "inferred" else TOLERANCE
+    verdict = _word(
+        claim, difference, interval, axes, tolerance, complete=complete, persons=persons
+    )
     return ClaimResult(
         claim=claim,
         measured=measured,
@@ -59,6 +65,7 @@ def _word(
     difference: float | None,
     interval: tuple[float, float] | None,
     axes: tuple[str, ...],
+    tolerance: float,
     *,
     complete: bool,
     persons: int,
@@ -68,7 +75,7 @@ def _word(
     if axes:
         return NOT_COMPARABLE
     if complete:
-        close = abs(difference) <= claim.resolution + TOLERANCE + 1e-9
+        close = abs(difference) <= claim.resolution + tolerance + 1e-9
         verdict = REPRODUCED if close else DIFFERS
     elif interval is None:
         return NOT_COMPARABLE

@@ -124,6 +124,7 @@ def _claims(
             complete=dataset.complete,
             persons=scores.persons,
             scores=values,
+            inferred_tolerance=protocol.tolerance,
         )
         results.append((protocol, result))
     return results

@@ -79,7 +79,7 @@ class Request:
         """
         own = {f.name for f in fields(cls)}
         choices = {name: value for name, value in asked.items() if name not in own}
-        unknown = choices.keys() - Protocol.model_fields.keys()
+        unknown = choices.keys() - set(Protocol.axes())
         if unknown:
             raise TypeError(f"no argument and no axis of a protocol: {', '.join(sorted(unknown))}")
         given = {name: value for name, value in asked.items() if name in own}

@@ -45,6 +45,9 @@ Scorer = Literal[
     "coco_oks", "halpe_oks", "wholebody_oks", "mpii_pckh", "xtcoco_oks", "crowdpose_oks"
 ]
 
+# Fields of ``Protocol`` that do not move a number.
+NO_CHOICES = ("name", "version", "summary", "tolerance")
+
 
 class Protocol(Frozen):
     """One named and versioned way to turn a network's outputs into a score.
@@ -89,6 +92,9 @@ class Protocol(Frozen):
             Moves only the figures by person size.
         annotations: Stem of the annotation file.
         scorer: The evaluator.
+        tolerance: Points by which a measurement may miss, beside half its last digit, a claim of
+            which it is only inferred that it was made under this protocol.  No choice of
+            evaluation: it is neither hashed nor written into records.
     """
 
     name: str
@@ -116,6 +122,12 @@ class Protocol(Frozen):
     result_area: Literal["extent", "box"] = "extent"
     annotations: str = "person_keypoints_val2017"
     scorer: Scorer = "coco_oks"
+    tolerance: float = Field(0.05, ge=0.05, exclude=True)
+
+    @classmethod
+    def axes(cls) -> tuple[str, ...]:
+        """Names of the choices."""
+        return tuple(f for f in cls.model_fields if f not in NO_CHOICES)
 
     @property
     def key(self) -> str:
@@ -154,8 +166,7 @@ class Protocol(Frozen):
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """Return the axes on which two protocols differ: name -> (own, other)."""
-        axes = [f for f in type(self).model_fields if f not in {"name", "version", "summary"}]
-        pairs = {axis: (getattr(self, axis), getattr(other, axis)) for axis in axes}
+        pairs = {axis: (getattr(self, axis), getattr(other, axis)) for axis in self.axes()}
         return {axis: pair for axis, pair in pairs.items() if pair[0] != pair[1]}
 
 

@@ -40,6 +40,36 @@ def test_more_decimals_mean_less_tolerance():
     assert verdict(89.10, raw="89.040", unit="percent") == "differs"
 
 
+@pytest.mark.parametrize(
+    ("evidence", "word"),
+    [("stated", "differs"), ("inferred", "reproduced"), ("guessed", "not comparable")],
+)
+def test_an_inferred_protocol_may_allow_more(evidence, word):
+    result = judge(
+        claim(evidence=evidence),
+        69.4,
+        None,
+        complete=True,
+        persons=68,
+        inferred_tolerance=0.3,
+    )
+    assert result.verdict == word
+    assert verdict(69.4, evidence="inferred") == "differs"
+
+
+def test_a_tolerance_is_no_choice_of_evaluation():
+    from posebench.types.protocol import Protocol
+
+    axes = {"boxes": "gt", "flip": True, "shift": True, "decode": "dark", "nms": "none"}
+    plain, wide = (
+        Protocol(name="p", rescoring="none", tolerance=tolerance, **axes)
+        for tolerance in (0.05, 0.3)
+    )
+    assert plain.hash == wide.hash and not plain.differences(wide)
+    assert "tolerance" not in wide.model_dump()
+    assert wide.with_choices(flip=False).tolerance == 0.05
+
+
 def test_a_subset_never_reproduces():
     assert verdict(69.1, (55.0, 78.0), complete=False) == "not contradicted (n=68)"
     assert verdict(40.0, (30.0, 50.0), complete=False) == "differs (n=68)"
