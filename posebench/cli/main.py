@@ -5,7 +5,9 @@ Exit status: 0 done, 1 a check did not hold, 2 something the user can mend, 130 
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -52,6 +54,8 @@ examples:
   posebench eval --help
 """
 OK, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+# What a disk that takes no more says.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,30 +69,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except UserError as error:
-        if as_json:
-            print_json({"error": error.message, "hint": error.hint})
-        else:
-            print(f"posebench: {error.message}", file=sys.stderr)
-            if error.hint:
-                print(f"  {error.hint}", file=sys.stderr)
-        return USER_ERROR
+        return _refused(error, as_json=as_json)
+    except MemoryError:
+        hint = "Give a smaller --batch-size and fewer --threads, or use a larger machine."
+        return _refused(UserError("Out of memory.", hint), as_json=as_json)
     except KeyboardInterrupt:
         print("posebench: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; keep the interpreter's last flush silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # the reader (head, less) has seen enough
+        _forget_stdout()
         return OK
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return _refused(_unwritten(error), as_json=False)
 
 
 def entry_point() -> None:
     """Run the ``posebench`` command."""
-    status = main()
+    status = INTERRUPTED
     try:
+        status = main()
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
+    except OSError as error:
+        status = _refused(_unwritten(error), as_json=False)
+    # all is done: from here on Ctrl-C just ends the process, without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(status)
+
+
+def _refused(error: UserError, *, as_json: bool) -> int:
+    if as_json:
+        print_json({"error": error.message, "hint": error.hint})
+    else:
+        print(f"posebench: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _unwritten(error: OSError) -> UserError:
+    _forget_stdout()
+    return UserError(
+        f"{error.filename or 'The output'} cannot be written: {error.strerror}.",
+        "Free some space, or write somewhere else.",
+    )
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter's last flush silent."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(words: list[str]) -> int:

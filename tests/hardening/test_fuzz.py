@@ -19,7 +19,7 @@ from readers import FUZZED, NEEDS_TORCH
 
 from posebench.types.errors import UserError
 
-EXAMPLES = int(float(os.environ.get("POSEBENCH_FUZZ", "1")) * 120)
+EXAMPLES = int(float(os.environ.get("POSEBENCH_FUZZ", "1")) * 60)
 SECONDS = 5.0
 BIG = st.sampled_from([0, 1, -1, 2**31 - 1, -(2**31), 2**32, 2**53 + 1, 2**63, 2**64, 10**30])
 NASTY = st.one_of(

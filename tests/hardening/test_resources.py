@@ -1,0 +1,284 @@
+"""Too little disk, memory or right; Ctrl-C; a clock that jumps: one sentence, and nothing half."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from posebench.cli import main as cli
+from posebench.inference import loading
+from posebench.inference.shortage import enough_memory, is_shortage
+from posebench.records import files
+from posebench.records.files import write_whole
+from posebench.records.store import load, load_records
+from posebench.registry import load_registry
+from posebench.run import evaluate
+from posebench.run.data import data_root
+from posebench.types.entry import Checkpoint
+from posebench.types.errors import UserError
+
+EVAL = ("eval", "--model", "demo_s", "--limit", "24", "--batch-size", "8", "--threads", "1")
+RUN = {"limit": 24, "batch_size": 8, "threads": 1}
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for less than it has")
+
+
+def command(*words, prepare=None, cache=None, code=None, **options):
+    environment = (
+        os.environ | {"OMP_NUM_THREADS": "1"} | ({"POSEBENCH_CACHE": cache} if cache else {})
+    )
+    start = ["-c", code] if code else ["-m", "posebench"]
+    return subprocess.run(
+        [sys.executable, *start, *map(str, words)],
+        capture_output=True, text=True, timeout=120, preexec_fn=prepare, env=environment, **options,
+    )  # fmt: skip
+
+
+def told(done, *words):
+    """One sentence on stderr, status 2, no traceback."""
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr[-2000:]
+
+
+def small_files(size):
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def whole_files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return evaluate("demo_s", **RUN)
+
+
+# --- disk --------------------------------------------------------------------------------------
+
+
+@LINUX
+def test_a_full_disk_leaves_nothing_half_and_the_next_run_goes_on(tmp_path, whole):
+    """No file may be larger than a part needs; then there is room again."""
+    words = (*EVAL, "--output", tmp_path, "--resume")
+    told(command(*words, prepare=small_files(9000)), "cannot be written", "File too large")
+    assert not list(tmp_path.rglob("*.json")) and not list(tmp_path.rglob(".*"))
+    again = evaluate("demo_s", parts=tmp_path / "parts", resume=True, **RUN)
+    assert again.predictions_sha256 == whole.predictions_sha256
+    assert again.scores == whole.scores
+
+
+@LINUX
+def test_pictures_that_find_no_room_are_not_taken_for_drawn_ones(tmp_path):
+    told(command(*EVAL, prepare=small_files(3000), cache=tmp_path), "cannot be written")
+    assert not whole_files(tmp_path)
+
+
+@LINUX
+def test_output_that_finds_no_room():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "posebench", "list"],
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    told(done, "No space left on device")
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_a_write_that_fails_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
+    path = tmp_path / "record.json"
+    write_whole(path, b"old")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    if step == "write":
+        monkeypatch.setattr(files.os, "fdopen", full)
+    elif step == "fsync":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        write_whole(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def without_rights():
+    """Root ignores a folder's rights; without this capability it does no longer."""
+    PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+    libc = ctypes.CDLL(None)
+    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+@LINUX
+def test_a_read_only_cache_is_read_or_explained(tmp_path, whole):
+    cache, output = tmp_path / "cache", tmp_path / "out"
+    cache.mkdir(mode=0o555)
+    done = command(*EVAL, "--output", output, cache=cache, prepare=without_rights)
+    told(done, "cannot be written", str(cache))
+    cache.chmod(0o755)
+    source = data_root(load_registry().dataset("synthetic"), None)
+    shutil.copytree(source, cache / "synthetic" / source.name)
+    folders = [Path(folder) for folder, *_ in os.walk(cache)]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        words = (*EVAL, "--output", output, "--json")
+        done = command(*words, cache=cache, prepare=without_rights)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert json.loads(done.stdout)["predictions_sha256"] == whole.predictions_sha256
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+HUNGRY = """
+import resource, sys, torch, cv2, scipy, pandas, pydantic
+from posebench.cli.main import main
+from posebench.registry import load_registry
+from posebench.run import evaluate
+from posebench.run.data import data_root
+used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]),) * 2)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@LINUX
+def test_too_little_memory_is_a_sentence(tmp_path):
+    done = command(
+        300 << 20, "eval", "--model", "demo_l", "--limit", "30", "--threads", "1",
+        "--batch-size", "4096", "--output", tmp_path, code=HUNGRY,
+    )  # fmt: skip
+    told(done, "Out of memory", "--batch-size")
+    assert not whole_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+)
+def test_every_way_to_say_it_is_understood(error):
+    assert is_shortage(error)
+    with pytest.raises(UserError, match="Out of memory on cuda:0 with batches of 64"):  # noqa: SIM117
+        with enough_memory("cuda:0", 64):
+            raise error
+
+
+def test_other_errors_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="shapes"), enough_memory("cpu", 1):
+        raise RuntimeError("shapes do not match")
+
+
+# --- threads, signals, clock ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [0, 7, 30])
+def test_a_worker_thread_that_raises_ends_the_run_at_once(monkeypatch, after):
+    calls = []
+    plain = loading.crop_person
+
+    def crop(*arguments):
+        calls.append(1)
+        if len(calls) > after:
+            raise ZeroDivisionError("in a thread")
+        return plain(*arguments)
+
+    monkeypatch.setattr(loading, "crop_person", crop)
+    before, began = threading.active_count(), time.monotonic()
+    with pytest.raises(ZeroDivisionError, match="in a thread"):
+        evaluate("demo_s", limit=24, batch_size=8, threads=3)
+    assert time.monotonic() - began < 10
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("POSEBENCH_KILLS", "1"))))
+def test_control_c_at_any_moment(tmp_path, whole, seed):
+    """Then ``--resume``: no traceback, and the same predictions."""
+    words = [sys.executable, "-m", "posebench", *EVAL, "--resume", "--json", "--output", tmp_path]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    random = np.random.default_rng(seed)
+    began = time.monotonic()
+    assert command("list", "--json").returncode == 0
+    start = time.monotonic() - began
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    time.sleep(random.uniform(0.5, 8.0) * start)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode in (0, 130, -signal.SIGINT)
+    assert "Traceback" not in said
+    again = evaluate("demo_s", parts=tmp_path / "parts", resume=True, **RUN)
+    assert again.predictions_sha256 == whole.predictions_sha256
+    assert again.scores == whole.scores
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_clock_that_runs_backwards_moves_nothing(tmp_path, monkeypatch, whole):
+    now = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    seen = []
+
+    def stop(what, done, _):
+        seen.append(done)
+        if done >= 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("demo_s", parts=tmp_path, progress=stop, **RUN)
+    kept = whole_files(tmp_path)
+    assert kept or max(seen) < 40
+    for number, path in enumerate(kept):
+        os.utime(path, (4e9, 4e9) if number % 2 else (0, 0))
+    record = evaluate("demo_s", parts=tmp_path, resume=True, **RUN)
+    assert record.predictions_sha256 == whole.predictions_sha256
+    assert record.seconds >= 0
+
+
+# --- things that are no files, names that are paths -----------------------------------------------
+
+
+@LINUX
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, capsys):
+    pipe = tmp_path / "eval-x.json"
+    os.mkfifo(pipe)
+    for act in (lambda: load(pipe), lambda: load_records(tmp_path)):
+        with pytest.raises(UserError, match="no file"):
+            act()
+    for words in (
+        ("--annotations", pipe, "--images", tmp_path),
+        ("--checkpoint", pipe),
+        ("--boxes", pipe),
+    ):
+        began = time.monotonic()
+        assert cli.main([*EVAL, "--output", str(tmp_path), *map(str, words)]) == 2
+        assert "eval-x.json" in capsys.readouterr().err
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("name", ["..", ".", "...", "a/b", "a\\b", "a\n", "A", ""])
+def test_ids_are_names_of_files(name):
+    with pytest.raises(ValueError, match="id"):
+        Checkpoint(id=name, container="none")
