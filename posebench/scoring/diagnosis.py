@@ -140,7 +140,6 @@ def _judge_joints(people: People, rows: Ints, truth: Ints, mirror: Ints) -> tupl
     xy = people.found_xy[rows].astype(np.float64)
     own = _similarity(people, xy, truth, straight)
     mirrored = _similarity(people, xy, truth, mirror)
-    mirrored[:, mirror == straight] = -1.0
     others = np.full(own.shape, -1.0)
     for place, person in same_image(people, rows):
         other = person != truth[place]

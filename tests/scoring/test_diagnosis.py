@@ -167,7 +167,7 @@ def test_persons_and_detections_without_each_other_are_recovered_exactly(name, s
     for person in (6, 9, 10, 11):  # a second one of somebody, scored below the first
         scene.add(scene.found[person], scene.image[person], scene.score[person] / 2)
     better, worse = [20, 25], scene.found[[20, 25]].copy()
-    worse[:, :, 0] += scene.far(0.4, np.arange(len(scene.set)))
+    worse[:, :, 0] += scene.far(0.6, np.arange(len(scene.set)))
     for person, xy in zip(better, worse, strict=True):  # the worse one scored above the better one
         scene.add(xy, scene.image[person], scene.score[person] + 2)
     scene.drop([30, 31, 37])
@@ -280,6 +280,30 @@ def test_mending_scores_sorts_the_bad_behind_the_good():
     assert ap(people, errors) == pytest.approx(expected, abs=1e-6)
     reached = (np.linspace(0, 1, 101) <= (count - 10) / count).mean()
     assert ap(people, errors, "score") == pytest.approx(100 * reached)
+
+
+def test_scores_are_mended_once_joints_are():
+    """Mended, the inverted one is closer than the second detection of somebody else."""
+    scene = Scene("coco_17", "coco_oks")
+    scene.label[:] = 2
+    mirror = np.array(scene.set.flip_index())
+    scene.found[0, :11] = scene.xy[0, mirror[:11]]  # OKS 7 / 17
+    scene.add(scene.found[8], scene.image[8], 2.0)
+    scene.found[-1, :, 0] += scene.far(0.45, np.arange(17))
+    errors, people = scene.errors()
+    assert counted(errors)["inversion"] == 10
+    for kinds, perfect in ((("score",), False), (("inversion", "score"), True)):
+        found = mend(people, slice(None), people, errors, kinds, MOST)["AP50"]
+        assert (found > 100 - 1e-6) == perfect
+
+
+def test_a_joint_at_the_mirrored_place_of_somebody_else_is_a_swap():
+    scene = Scene("coco_17", "coco_oks", images=2)
+    scene.label[:] = 2
+    mirror = scene.set.flip_index()
+    scene.found[0, 9] = scene.xy[1, mirror[9]]
+    errors, _ = scene.errors()
+    assert counted(errors)["swap"] == 1 and counted(errors)["miss"] == 0
 
 
 def test_a_part_is_mended_by_its_own_joints():
