@@ -1,0 +1,91 @@
+"""Keypoints of filled networks, posebench's way and through mmpose's own test pipeline."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import numpy as np
+import pytest
+import torch
+
+if importlib.util.find_spec("mmpose") is None:
+    if os.environ.get("POSEBENCH_REQUIRE_MMPOSE"):
+        pytest.fail("mmpose is not installed", pytrace=False)
+    pytest.skip("needs mmpose", allow_module_level=True)
+
+import mmpose_pipeline as pipeline
+
+from posebench.adapters import load_model
+from posebench.datasets.boxes import annotation_persons, detector_persons
+from posebench.datasets.detections import read_detections
+from posebench.datasets.readers import READERS
+from posebench.inference.predict import Options, predict
+from posebench.registry import load_registry
+from posebench.run.protocols import claim_protocols
+from posebench.types.arrays import take
+
+COCO = ("coco", "test_coco.json", "test_coco_det_AP_H_56.json")
+WHOLEBODY = ("coco", "test_coco_wholebody.json", "test_coco_det_AP_H_56.json")
+CROWDPOSE = ("crowdpose", "test_crowdpose.json", "test_crowdpose_det_AP_40.json")
+MPII = ("mpii", "test_mpii.json", None)
+# One small network for each decoding, and one for each dataset.
+ROWS = {
+    "quarter": ("td_hm_litehrnet_18_8xb64_210e_coco_256x192", COCO),
+    "stride 8": ("td_hm_cpm_8xb64_210e_coco_256x192", COCO),
+    "dark": ("td_hm_vipnas_res50_dark_8xb64_210e_coco_wholebody_256x192", WHOLEBODY),
+    "dark_udp": ("cspnext_tiny_udp_8xb256_210e_coco_256x192", COCO),
+    "joints picked": ("cspnext_tiny_udp_8xb256_210e_aic_coco_256x192", COCO),
+    "udp_offsets": ("td_hm_hrnet_w32_udp_regress_8xb64_210e_coco_256x192", COCO),
+    "quarter_and_half": ("td_hm_rsn18_8xb32_210e_coco_256x192", COCO),
+    "simcc": ("rtmpose_t_8xb256_420e_coco_256x192", COCO),
+    "simcc, plain head": ("simcc_mobilenetv2_wo_deconv_8xb64_210e_coco_256x192", COCO),
+    "simcc, whole body": ("rtmpose_m_8xb64_270e_coco_wholebody_256x192", WHOLEBODY),
+    "coordinates": ("td_reg_res50_8xb64_210e_coco_256x192", COCO),
+    "coordinates, RLE": ("td_reg_mobilenetv2_rle_pretrained_8xb64_210e_coco_256x192", COCO),
+    "coordinates, DSNT": ("ipr_res50_dsnt_8xb64_210e_coco_256x256", COCO),
+    "crowdpose": ("rtmpose_m_8xb64_210e_crowdpose_256x192", CROWDPOSE),
+    "mpii": ("td_hm_mobilenetv2_8xb64_210e_mpii_256x256", MPII),
+}
+LIMIT = 0.01  # px
+PERSONS = 4  # of each row, the first in the file
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return load_registry()
+
+
+def our_dataset(registry, entry, folder, annotations):
+    spec = registry.dataset(entry.dataset)
+    read = READERS[spec.reader]
+    return read(folder / annotations, folder, dataset_id=spec.id, keypoint_set=spec.keypoints)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_keypoints_are_those_of_mmpose_s_own_pipeline(name, registry, shared):
+    torch.set_num_threads(2)
+    row, (where, annotations, boxes) = ROWS[name]
+    entry, folder = registry.find(f"mmpose/{row}"), shared / "data" / "samples" / where
+    model = load_model(entry, allow_random=True)
+    state = pipeline.filled(model.network)
+    dataset = our_dataset(registry, entry, folder, annotations)
+    protocol = claim_protocols(entry, registry)[0]
+    if boxes is None:
+        persons = annotation_persons(dataset, entry.input)
+    else:
+        found = read_detections(folder / boxes, dataset)
+        persons = detector_persons(found, dataset, entry.input, "none", 0.0)
+    # persons lie by image here, by place in the file there
+    rows = np.argsort(persons.person_id)[:PERSONS]
+    persons = take(persons, rows)
+    ours = predict(model, dataset, persons, [protocol], Options(batch_size=PERSONS))[0]
+
+    files = {"ann_file": folder / annotations, "img": folder}
+    files["bbox_file"] = None if boxes is None else folder / boxes
+    theirs = pipeline.dataset_of(pipeline.config_of(entry), **files)
+    points, scores = pipeline.keypoints_of(pipeline.predicted(entry, state, theirs, len(persons)))
+    assert len(np.unique(points.round(1))) > len(persons), "the networks say something"
+    apart = np.linalg.norm(points - ours.keypoints, axis=2)
+    assert apart.max() <= LIMIT, (apart.max(), int((apart > LIMIT).sum()), apart.size)
+    np.testing.assert_allclose(ours.joint_scores, scores, rtol=1e-4, atol=1e-5)
