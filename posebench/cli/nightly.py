@@ -1,0 +1,105 @@
+"""``posebench nightly``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from posebench.cli.common import Parser, print_json
+from posebench.cli.launcher import add_launcher, launcher
+from posebench.cli.progress import Report, progress
+
+if TYPE_CHECKING:
+    from posebench.launch.board import Board
+
+EXAMPLES = (
+    "posebench nightly --suite demo",
+    "posebench nightly --suite zoo.yaml --launcher ray --address auto",
+    "posebench nightly --suite demo --accept",
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add suite, folders and launcher."""
+    parser.add_argument(
+        "--suite",
+        metavar="FILE",
+        required=True,
+        help="what to measure: a YAML file, or the name of a shipped suite (demo)",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path("reports/nightly"),
+        help="where site, summary.md and junit.xml go (default: reports/nightly)",
+    )
+    parser.add_argument(
+        "--history",
+        metavar="DIR",
+        type=Path,
+        default=Path("results/history"),
+        help="of earlier nights, appended to (default: results/history)",
+    )
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="take this night's numbers for the usual ones from now on",
+    )
+    add_launcher(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, compare, write.
+
+    Returns:
+        1 for a regression, 2 where something could not be run.
+    """
+    from posebench.nightly.facts import code_facts
+    from posebench.nightly.night import Places, run_night
+    from posebench.nightly.pages import publish, summary, to_json
+    from posebench.nightly.suite import cells, read_suite
+    from posebench.nightly.work import Measuring
+    from posebench.registry import load_registry
+
+    suite, folder = read_suite(arguments.suite)
+    known = load_registry(tuple(arguments.registry))
+    wanted = cells(suite, folder, known)
+    with contextlib.redirect_stdout(sys.stderr), progress("models") as say:
+        work = Measuring(
+            launcher(arguments),
+            registry=arguments.registry,
+            shares=arguments.shares or (1 if arguments.launcher == "local" else 4),
+            report=_told(say) if say else None,
+            command=arguments.command,
+        )
+        night = run_night(
+            suite,
+            wanted,
+            work,
+            Places(arguments.output, arguments.history),
+            facts=code_facts(),
+            protocols=known.protocols,
+            accept=arguments.accept,
+            say=say,
+            publish=publish,
+        )
+    if arguments.json:
+        print_json(to_json(night))
+    else:
+        print(f"{summary(night)}\n{arguments.output / 'site' / 'nightly.html'}")
+    return night.status
+
+
+def _told(say: Report) -> Callable[[Board], None]:
+    """Turn a board into a bar."""
+
+    def report(found: Board) -> None:
+        over = sum(line.state in ("done", "failed") for line in found.lines)
+        say("evaluating", over, len(found.lines))
+
+    return report

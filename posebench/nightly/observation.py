@@ -1,0 +1,200 @@
+"""What a night keeps of a record: the numbers, and everything that could explain another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Literal
+
+from pydantic import Field
+
+from posebench.nightly.suite import Cell
+from posebench.records.words import is_joint_metric
+from posebench.types.base import Frozen
+from posebench.types.record import Record
+
+VERSION = 1  # of a line of a history
+FORWARD = "the network alone"
+WHOLE = "image file to keypoints"
+CEILING = "matrix products"  # what the machine reached in the same run, GFLOP/s
+DIGEST = 12  # digits of a SHA-256 that are kept
+
+
+class Value(Frozen):
+    """One number of a night.
+
+    Attributes:
+        measured: Percent, or persons (images) a second; None where nothing was annotated.
+        claimed: As published, where it is a claim.
+        verdict: Of the claim.
+        protocol: ``name@version`` of an accuracy.
+    """
+
+    measured: float | None
+    claimed: float | None = None
+    verdict: str = ""
+    protocol: str = ""
+
+
+class Observation(Frozen):
+    """One cell in one night: a line of a history.
+
+    Attributes:
+        key: Of the cell; a timing's also names the hardware.
+        night: When the night began, as text; its id.
+        good: Later nights may be held against it.
+        accepted: Somebody took these numbers for the usual ones, whatever they were before.
+        failure: Why there is no number.
+        values: What -> number; ``AP under demo_gt_flip@1``, ``the network alone``.
+        facts: What could explain another number: versions, digests, hardware.
+        flags: Why a timing should not be quoted.
+    """
+
+    version: int = VERSION
+    key: str
+    kind: Literal["eval", "speed"]
+    entry: str
+    dataset: str
+    device: str
+    night: str
+    created: datetime
+    good: bool = False
+    accepted: bool = False
+    failure: str | None = None
+    values: dict[str, Value] = Field(default_factory=dict)
+    facts: dict[str, str] = Field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+
+def observe(
+    cell: Cell, found: Record | str, night: str, facts: Mapping[str, str], when: datetime
+) -> Observation:
+    """Take down what was found.
+
+    Args:
+        cell: That was measured.
+        found: A record, or why there is none.
+        night: Its id.
+        facts: Of the code, see ``facts.code_facts``.
+        when: For what left no record.
+    """
+    if isinstance(found, str):
+        return _observation(cell, cell.key, night, when, found, {}, dict(facts), ())
+    known = dict(facts) | {name: fact for name, fact in _facts(found).items() if fact}
+    if found.kind == "speed":
+        hardware = found.cell.hardware if found.cell else cell.device
+        key = f"{cell.key}, {hardware}"
+        values, flags = _speeds(found), _flags(found)
+        return _observation(cell, key, night, found.created, found.failure, values, known, flags)
+    return _observation(cell, cell.key, night, found.created, None, _scores(found), known, ())
+
+
+def _observation(
+    cell: Cell,
+    key: str,
+    night: str,
+    created: datetime,
+    failure: str | None,
+    values: dict[str, Value],
+    facts: dict[str, str],
+    flags: tuple[str, ...],
+) -> Observation:
+    return Observation(
+        key=key,
+        kind=cell.kind,
+        entry=cell.entry.key,
+        dataset=cell.dataset,
+        device=cell.device,
+        night=night,
+        created=created.astimezone(timezone.utc),
+        failure=failure,
+        values=values,
+        facts=facts,
+        flags=flags,
+    )
+
+
+def _scores(record: Record) -> dict[str, Value]:
+    """Every claim; without claims every score that tables publish."""
+    found = {}
+    for result in record.claims:
+        protocol = result.claim.protocol or ""
+        found[f"{result.claim.metric} under {protocol}"] = Value(
+            measured=result.measured,
+            claimed=result.claim.value,
+            verdict=result.verdict,
+            protocol=protocol,
+        )
+    if found:
+        return found
+    protocol = record.protocol.key if record.protocol else ""
+    return {
+        f"{metric} under {protocol}": Value(measured=score, protocol=protocol)
+        for metric, score in record.scores.items()
+        if not is_joint_metric(metric)
+    }
+
+
+def _speeds(record: Record) -> dict[str, Value]:
+    timed = ((FORWARD, record.timings), (WHOLE, record.end_to_end))
+    found = {name: Value(measured=t.persons_per_second) for name, t in timed if t}
+    if record.timings and record.timings.ceiling:
+        found[CEILING] = Value(measured=record.timings.ceiling / 1e9)
+    return found
+
+
+def _flags(record: Record) -> tuple[str, ...]:
+    both = (record.timings, record.end_to_end)
+    return tuple(dict.fromkeys(flag for timing in both if timing for flag in timing.flags))
+
+
+def _facts(record: Record) -> dict[str, str]:
+    ran, data, boxes = record.environment, record.dataset, record.boxes
+    found = {
+        "weights": _short(record.checkpoint_sha256),
+        "coverage": "" if record.coverage is None else f"{record.coverage:.4%}",
+        "torch": ran.torch or "",
+        "numpy": ran.numpy,
+        "OpenCV": ran.opencv,
+        "crops": _short(ran.crop_self_test),
+        "Python": ran.python,
+        "posebench": ran.posebench,
+        "platform": ran.platform,
+    }
+    if data is not None:
+        images = f"{data.images} images, {data.persons} persons"
+        found["dataset"] = f"{images}, {_short(data.annotations_sha256)}"
+    if boxes is not None:
+        found["boxes"] = f"{boxes.source}, {boxes.read} read, {_short(boxes.sha256)}".rstrip(", ")
+    if record.kind == "eval":
+        found |= {
+            "scorer": record.scorer or "",
+            "protocol": f"{record.protocol.key if record.protocol else ''}, "
+            f"{_short(record.protocol_hash)}",
+            "predictions": _short(record.predictions_sha256),
+            "skipped": str(len(record.skipped.faults)) if record.skipped else "",
+        }
+    return found | _machine_facts(record)
+
+
+def _machine_facts(record: Record) -> dict[str, str]:
+    found: dict[str, str] = {}
+    machine, timings = record.machine, record.timings
+    if machine is not None:
+        throttled = {reason for state in machine.states for reason in state.throttled}
+        found |= {
+            "processor": f"{machine.processor}, {machine.cores} cores",
+            "accelerator and driver": machine.accelerator or "",
+            "governor": machine.governor or "",
+            "throttling": ", ".join(sorted(throttled)),
+        }
+    if timings is not None:
+        found["network's size"] = f"{timings.parameters:,} parameters" + (
+            "" if timings.gmacs is None else f", {timings.gmacs:.6g} GMAC"
+        )
+        found["threads"] = str(timings.threads)
+    return found
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "")[:DIGEST]

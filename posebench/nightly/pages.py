@@ -1,0 +1,202 @@
+"""A night written down: summary, page with histories, JUnit XML, JSON, and the report's site."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from posebench.nightly.changes import Check
+from posebench.nightly.junit import junit
+from posebench.nightly.night import NOT_RUN, REGRESSION, Night
+from posebench.nightly.observation import CEILING
+from posebench.records.files import write_whole
+from posebench.records.store import save_all
+from posebench.types.record import Record
+
+if TYPE_CHECKING:
+    import jinja2
+    from markupsafe import Markup
+
+SITE, SUMMARY, JUNIT, JSON = "site", "summary.md", "junit.xml", "nightly.json"
+PAGE = "nightly.html"
+DRAWN = 400  # points of a history; more stand on top of each other
+LISTED = 50  # lines of a summary: a CI shows a megabyte at most
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    entry: str
+    what: str
+    now: str
+    before: str
+    state: str
+
+
+def publish(
+    night: Night, output: Path, *, site: Callable[[Sequence[Record], Path], Any] | None = None
+) -> None:
+    """Write everything into the output folder.
+
+    Args:
+        night: To write down.
+        output: Folder; what an earlier night left is replaced.
+        site: Writes the site of some records; by default ``posebench.report.write_site``.
+    """
+    records = output / "records"
+    shutil.rmtree(records, ignore_errors=True)
+    save_all(night.records, records)
+    if night.records:
+        from posebench.report import write_site
+
+        shutil.rmtree(output / SITE, ignore_errors=True)
+        (site or write_site)(night.records, output / SITE)
+    write_whole(output / SITE / PAGE, page(night).encode())
+    write_whole(output / JUNIT, junit(night))
+    write_whole(output / JSON, json.dumps(to_json(night), indent=1).encode() + b"\n")
+    write_whole(output / SUMMARY, summary(night).encode())
+
+
+def verdict(night: Night) -> str:
+    """Say in one sentence how the night was."""
+    bad = [check for check in night.checks if check.bad]
+    failed = [check for check in night.checks if check.state == "failed"]
+    unjudged = sum(check.state == "not judged" for check in night.checks)
+    words = f"{len(night.checks)} numbers"
+    if night.status == REGRESSION:
+        words = f"{len(bad)} of {words} moved where they must not"
+    elif night.status == NOT_RUN:
+        words = f"{words}; none moved where it must not"
+    else:
+        words = f"{words}, and none moved where it must not"
+    if failed:
+        words += f"; {len(failed)} could not be run"
+    if unjudged:
+        words += f"; {unjudged} could not be judged"
+    return f"{words}."
+
+
+def summary(night: Night) -> str:
+    """Return the summary as Markdown, for a terminal as well."""
+    lines = [f"# Nightly {night.suite.name}, {night.id}", "", verdict(night)]
+    moved = _moved(night)
+    for check in moved[:LISTED]:
+        lines += ["", f"- **{_cell(check.entry)}, {check.what or check.kind}: {check.state}**"]
+        lines[-1] += f", {_change(check)}" if check.before is not None else ""
+        lines += [f"  {_cell(check.words)}"] if check.words else []
+        lines += [f"  - {_cell(reason)}" for reason in check.reasons]
+    if len(moved) > LISTED:
+        lines += ["", f"... and {len(moved) - LISTED} more; {JUNIT} names all of them."]
+    if night.changed:
+        lines += ["", "New since the last good night:", ""]
+        lines += [f"- {fact}: {_cell(change)}" for fact, change in night.changed]
+    lines += ["", "| model | what | now | before | state |", "|---|---|---:|---:|---|"]
+    for row in rows(night)[: 4 * LISTED]:
+        cells = (row.entry, row.what, row.now, row.before, row.state)
+        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def to_json(night: Night) -> dict[str, Any]:
+    """Return the night as JSON values."""
+    return {
+        "suite": night.suite.name,
+        "night": night.id,
+        "status": night.status,
+        "verdict": verdict(night),
+        "checks": [check.model_dump(mode="json") for check in night.checks],
+        "changed": dict(night.changed),
+    }
+
+
+def page(night: Night) -> str:
+    """Return the page with what moved and every history."""
+    return (
+        _environment()
+        .get_template(f"{PAGE}.j2")
+        .render(
+            title=f"Nightly {night.suite.name}, {night.id}",
+            verdict=verdict(night),
+            moved=_moved(night),
+            changed=night.changed,
+            rows=rows(night),
+            drawings=list(_drawings(night)),
+        )
+    )
+
+
+def rows(night: Night) -> list[Row]:
+    """Return a line a number."""
+    return [
+        Row(
+            check.entry,
+            check.what or check.kind,
+            _number(check, check.now),
+            _number(check, check.before),
+            check.state,
+        )
+        for check in night.checks
+    ]
+
+
+def _moved(night: Night) -> list[Check]:
+    """What a reader has to know of; the worst first."""
+    order = ("worse", "changed", "failed", "not judged", "better")
+    found = [check for check in night.checks if check.state in order]
+    return sorted(found, key=lambda check: order.index(check.state))
+
+
+def _change(check: Check) -> str:
+    unit = " a second" if check.kind == "speed" else ""
+    since = f" on {check.since:%Y-%m-%d}" if check.since else ""
+    return f"{_number(check, check.before)}{since} -> {_number(check, check.now)}{unit}"
+
+
+def _number(check: Check, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.4g}" if check.kind == "speed" else f"{value:.2f}"
+
+
+def _cell(text: str) -> str:
+    """Text that ends no cell, opens no tag and no link."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return " ".join(safe.replace("[", "\\[").split())
+
+
+def _drawings(night: Night) -> Iterator[tuple[str, Markup]]:
+    from posebench.report.drawings import history
+
+    for seen in night.observations:
+        line = [*night.past.get(seen.key, ()), seen]
+        step = -(-len(line) // DRAWN)
+        shown = line[::-step][::-1]  # the newest is always among them
+        for name in seen.values:
+            if name == CEILING:
+                continue
+            found = [
+                (each.created, value.measured)
+                for each in shown
+                if (value := each.values.get(name)) and value.measured is not None
+            ]
+            if len(found) > 1:
+                yield f"{seen.key}: {name}", history(found, name)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("posebench.nightly", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

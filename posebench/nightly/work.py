@@ -1,0 +1,103 @@
+"""The measuring itself: evaluations by a launcher, timings in processes of their own here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from posebench.nightly.suite import Cell
+from posebench.types.errors import UserError
+from posebench.types.record import Record
+
+if TYPE_CHECKING:
+    from posebench.run.request import Request
+
+
+class Work(Protocol):
+    """Measures cells; what goes wrong with one of them is its answer, in words."""
+
+    def evaluate(self, cells: Sequence[Cell], folder: Path) -> Iterator[tuple[Cell, Record | str]]:
+        """Evaluate cells; finished parts that lie in the folder are not estimated again."""
+        ...
+
+    def time(self, cell: Cell) -> Record | str:
+        """Time a cell."""
+        ...
+
+
+class Measuring:
+    """Measures for real.
+
+    Args:
+        launcher: Where evaluations run; see ``posebench.launch``.
+        registry: Folders of further rows.
+        shares: Tasks an evaluation.
+        report: Called with a ``posebench.launch.board.Board`` whenever a task ended.
+        command: For the records.
+    """
+
+    def __init__(
+        self,
+        launcher: Any,
+        *,
+        registry: Sequence[Path] = (),
+        shares: int = 1,
+        report: Any = None,
+        command: str = "",
+    ) -> None:
+        self._launcher = launcher
+        self._registry = tuple(registry)
+        self._shares = shares
+        self._report = report
+        self._command = command
+
+    def evaluate(self, cells: Sequence[Cell], folder: Path) -> Iterator[tuple[Cell, Record | str]]:
+        """Yield what each cell gave, in their order."""
+        from posebench.launch.many import Failure, evaluate_all
+
+        found = evaluate_all(
+            [self._request(cell) for cell in cells],
+            self._launcher,
+            folder,
+            shares=self._shares,
+            report=self._report,
+            command=self._command,
+        )
+        for cell, each in zip(cells, found, strict=True):
+            yield cell, each.error if isinstance(each, Failure) else each
+
+    def time(self, cell: Cell) -> Record | str:
+        """Return a record, a failure in it or not; words where this machine cannot do it."""
+        from posebench.run.speed import measure_speed
+
+        run = cell.run
+        try:
+            return measure_speed(
+                cell.entry.key,
+                registry=self._registry,
+                command=self._command,
+                device=cell.device,
+                batch_size=run.batch_size,
+                threads=run.threads,
+                quick=run.quick,
+            )
+        except UserError as error:
+            return str(error)
+
+    def _request(self, cell: Cell) -> Request:
+        from posebench.run.request import Request
+
+        run = cell.run
+        return Request(
+            cell.entry.key,
+            dataset=cell.dataset,
+            protocol=run.protocol,
+            checkpoint=cell.path(run.checkpoint),
+            data_root=cell.path(run.data_root),
+            device=cell.device,
+            batch_size=run.batch_size,
+            threads=run.threads,
+            limit=run.limit,
+            registry=self._registry,
+        )
