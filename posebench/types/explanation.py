@@ -88,4 +88,4 @@ class Explanation(Frozen):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for ``json.dumps``."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json") | {"sentence": self.sentence()}
