@@ -1,6 +1,9 @@
 """How often does the 95 % interval of AP hold the true AP?  A simulation with a fixed seed.
 
-    OMP_NUM_THREADS=1 python tools/coverage.py --output docs/coverage.json
+    OMP_NUM_THREADS=1 python tools/coverage.py
+
+writes the figures to docs/coverage.json and their table into docs/uncertainty.md.  Sizes that the
+file already holds, from the same seed and numbers, are not simulated again: delete it for that.
 
 The population is made up: 5,000 images with persons and detections as COCO val2017's
 (``benchmarks/val2017_scale.py``), all of which are in every way known, so that its AP is the truth.
@@ -32,6 +35,8 @@ from val2017_scale import val2017_scale
 # Chosen before the first run.
 SEED, RUNS, SIZES = 20170707, 2000, (1000, 200, 32)
 METRICS = ("AP", "AP50", "AP75", "AR")
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+BEGIN, END = "<!-- coverage: begin -->\n", "<!-- coverage: end -->\n"
 
 
 def population() -> tuple[Matches, dict[str, float]]:
@@ -112,10 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="images of a sample")
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--resamples", type=int, default=RESAMPLES)
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where the figures go, JSON")
+    parser.add_argument("--output", type=Path, default=DOCS / "coverage.json", metavar="FILE")
+    parser.add_argument("--page", type=Path, metavar="FILE", default=DOCS / "uncertainty.md")
     asked = parser.parse_args(arguments)
     matches, truth = population()
-    found = {
+    found: dict[str, Any] = {
         "seed": SEED,
         "runs": asked.runs,
         "resamples": asked.resamples,
@@ -124,21 +130,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         | {metric: truth[metric] for metric in METRICS},
         "images": {},
     }
+    known = json.loads(asked.output.read_text()) if asked.output.is_file() else {}
+    same = known | {"images": {}} == found
     for size in asked.sizes:
-        found["images"][size] = simulate(matches, truth, size, asked.runs, asked.resamples)
-        if asked.output:
-            asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print("| images | metric | truth | coverage | truth above | truth below | median width |")
-    print("|" + "---|" * 7)
+        before = known["images"].get(str(size)) if same else None
+        found["images"][str(size)] = before or simulate(
+            matches, truth, size, asked.runs, asked.resamples
+        )
+        asked.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    page = asked.page.read_text(encoding="utf-8")
+    head, _, rest = page.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    asked.page.write_text(head + BEGIN + table(found) + END + tail, encoding="utf-8")
+    return 0
+
+
+def table(found: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    head = "images", "metric", "coverage", "truth above it", "truth below it", "median width"
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for size, metrics in found["images"].items():
         for metric, row in metrics.items():
             cells = (
-                *(str(size), metric, f"{truth[metric]:.2f}", f"{row['coverage']:.1f} %"),
+                *(size, metric, f"{row['coverage']:.1f} %"),
                 *(f"{row[f'truth_{side}_interval']:.1f} %" for side in ("above", "below")),
-                f"{row['median_width']:.2f}",
+                f"{row['median_width']:.1f} points",
             )
-            print("| " + " | ".join(cells) + " |")
-    return 0
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
