@@ -16,9 +16,10 @@ from posebench.records import store
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+DOCS = ("predictions", "report", "scoring", "uncertainty")
 PAGES = {
     name: (ROOT / name).read_text()
-    for name in ("README.md", "CONTRIBUTING.md", "docs/predictions.md", "docs/report.md")
+    for name in ("README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in DOCS))
 }
 NUMBER = re.compile(r"[+-]?\d+\.\d+")
 
