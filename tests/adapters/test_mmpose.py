@@ -1,0 +1,107 @@
+"""What is said where mmpose is not installed, and the stand-ins for parts of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from posebench.adapters import catalogue, load_model, openmmlab_standin
+from posebench.adapters.mmpose_index import digest_prefix, package_folder
+from posebench.adapters.openmmlab_standin import MissingPartError, StandIn, stand_in
+from posebench.registry import load_registry
+from posebench.run.catalogue import find_entry, list_entries
+from posebench.run.protocols import requested_protocols
+from posebench.types.errors import UserError
+
+ROW = "mmpose/rtmpose_m_8xb256_420e_coco_256x192"
+without_mmpose = pytest.mark.skipif(find_spec("mmpose") is not None, reason="mmpose is installed")
+
+
+@pytest.fixture
+def lacking(monkeypatch):
+    """An environment without OpenMMLab's packages, wherever this runs."""
+    monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
+    catalogue.absent_packages.cache_clear()
+    yield
+    catalogue.absent_packages.cache_clear()
+
+
+def test_a_row_says_how_to_get_what_builds_it(lacking):
+    with pytest.raises(UserError, match="mmpose, mmengine, mmcv are not installed") as caught:
+        load_model(find_entry(ROW), allow_random=True)
+    assert "posebench-zoo[openmmlab]" in caught.value.hint
+    assert "pip install --no-deps mmpose==1.3.2" in caught.value.hint
+
+
+def test_rows_need_openmmlab_unless_they_are_broken(lacking):
+    statuses = [entry.status for entry in list_entries("mmpose")]
+    assert set(s.partition(":")[0] for s in statuses) == {"needs openmmlab", "broken"}
+    assert statuses.count("needs openmmlab") >= 200
+
+
+@without_mmpose
+def test_the_index_is_looked_for_in_the_package():
+    with pytest.raises(UserError, match="MMPose is not installed") as caught:
+        package_folder()
+    assert "openmmlab" in caught.value.hint
+
+
+def test_listing_imports_none_of_it():
+    code = (
+        "import sys, posebench.run.catalogue as c; assert c.list_entries('mmpose')\n"
+        "print([m for m in ('torch', 'mmengine', 'mmcv', 'mmpose') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_stand_in_has_every_name_and_says_what_is_missing():
+    module = StandIn("mmdet.utils", "pip install mmdet")
+    with pytest.raises(MissingPartError, match=r"reduce_mean of mmdet\.utils.*pip install mmdet"):
+        module.reduce_mean(1)
+    with pytest.raises(AttributeError):
+        module.__wrapped__  # noqa: B018  (inspect and copy ask for such names)
+
+
+def test_what_is_installed_is_not_stood_in_for(monkeypatch):
+    monkeypatch.setattr(
+        openmmlab_standin, "STAND_INS", {"json": ((), ""), "no_such_package_here": (("part",), "")}
+    )
+    before = sys.modules["json"]
+    try:
+        assert stand_in() == ("no_such_package_here",)
+        assert sys.modules["json"] is before
+        assert isinstance(sys.modules["no_such_package_here.part"], StandIn)
+        assert stand_in() == ("no_such_package_here",), "again"
+    finally:
+        for name in ("no_such_package_here", "no_such_package_here.part"):
+            sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "digits"),
+    [
+        ("https://x/td-hm_res50_coco-256x192-04af38ce_20220923.pth", "04af38ce"),
+        ("https://x/hrnet_w32_coco_512x512-bcb8c247_20200816.pth", "bcb8c247"),
+        ("https://x/edpose_res50_coco_3rdparty.pth", None),
+    ],
+)
+def test_digits_of_the_digest_in_a_name(url, digits):
+    assert digest_prefix(url) == digits
+
+
+def test_outputs_that_are_no_heatmaps_have_one_decoding():
+    registry = load_registry()
+    entry = registry.find(ROW)
+    with pytest.raises(UserError, match="gives simcc, which decode dark does not read") as caught:
+        requested_protocols(entry, registry, "claim", {"decode": "dark"})
+    assert caught.value.hint == "Give --decode simcc."
+    other = registry.find("mmpose/td_hm_hrnet_w32_8xb64_210e_coco_256x192")
+    with pytest.raises(UserError, match="heatmaps, which decode simcc does not read"):
+        requested_protocols(other, registry, "claim", {"decode": "simcc"})
+    whole = registry.find("mmpose/dekr_hrnet_w32_8xb10_140e_coco_512x512")
+    with pytest.raises(UserError, match="decoding of its own"):
+        requested_protocols(whole, registry, "claim", {})
