@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
 import pytest
+from far_row import fetched_row
 from server import Server, serving
 
-from posebench.adapters.loading import _shipped
 from posebench.launch.files import Fetching, bring
 from posebench.launch.tasks import Task, carry_out
-from posebench.registry import load_registry
 from posebench.run.evaluation import load_model
 from posebench.run.request import Request
 from posebench.types.errors import UserError
@@ -24,22 +22,6 @@ ASKED = {"limit": 6, "batch_size": 4, "threads": 1}
 def server() -> Server:
     with serving() as running:
         yield running
-
-
-def fetched_row(folder: Path, server: Server, licence: str = "MIT") -> Path:
-    """A registry whose one row is demo_s, with its weights on a server."""
-    entry = load_registry().find("demo_s")
-    url = server.put("/weights", _shipped(entry.checkpoint).read_bytes())
-    network = json.dumps({"name": entry.network.name, "arguments": entry.network.arguments})
-    (folder / "zoos").mkdir(parents=True)
-    (folder / "zoos" / "probe.yaml").write_text(
-        "zoo: probe\ntitle: probe\nlicence: MIT\n"
-        f"inputs:\n  probe: {{size: [128, 96]}}\n"
-        "rows:\n  - id: far\n    title: far\n    dataset: synthetic\n"
-        f"    network: {network}\n    input: probe\n    protocol: demo_gt_flip@1\n"
-        f"    file: {{container: safetensors, location: '{url}', licence: {licence}}}\n"
-    )
-    return folder
 
 
 def request(folder: Path, **more) -> Request:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
+from collections import deque
+from itertools import pairwise
 
 import pytest
+from far_row import fetched_row
+from server import serving
 
+from posebench.launch import speed
+from posebench.launch.files import Fetching, bring
 from posebench.launch.many import Failure, evaluate_all
-from posebench.launch.tasks import LocalLauncher, Task, carry_out
+from posebench.launch.tasks import LocalLauncher, Result, Task, carry_out
+from posebench.run.evaluation import evaluate
 from posebench.run.request import Request
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (posebench-zoo[ray])")
@@ -19,7 +29,7 @@ ASKED = {"limit": 30, "batch_size": 8, "threads": 1}
 
 
 def content(record):
-    return record.model_dump(exclude={"created", "seconds", "command", "environment"})
+    return record.model_dump(exclude={"created", "seconds", "command"})
 
 
 @pytest.fixture
@@ -34,10 +44,10 @@ def cluster():
     found.shutdown()
 
 
-def launcher(cluster):
+def launcher(cluster, **options):
     from posebench.launch.on_ray import RayLauncher
 
-    return RayLauncher(cluster.address)
+    return RayLauncher(cluster.address, **options)
 
 
 def test_the_cluster_gives_the_local_bytes_and_does_nothing_twice(cluster, tmp_path):
@@ -82,3 +92,93 @@ def test_a_poisoned_entry_is_recorded_and_blocks_nobody(cluster, tmp_path, monke
     assert isinstance(poisoned, Failure)
     assert "worker died" in poisoned.error
     assert not isinstance(fine, Failure)
+
+
+def test_a_killed_driver_goes_on_where_it_was_and_json_has_stdout_for_itself(cluster, tmp_path):
+    words = "eval --model demo_s --launcher ray --shares 8 --limit 120 --batch-size 8 --threads 1"
+    command = [
+        *(sys.executable, "-m", "posebench", *words.split(), "--json"),
+        *("--address", cluster.address, "--output", str(tmp_path)),
+    ]
+    board = tmp_path / "progress.json"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
+        while driver.poll() is None and not board.is_file():
+            time.sleep(0.05)
+        driver.kill()
+    done = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.npz")}
+    assert done
+    assert not list(tmp_path.rglob("eval-*.json"))
+    again = subprocess.run(command, capture_output=True, check=True)
+    record = json.loads(again.stdout)
+    assert {file: file.stat().st_mtime_ns for file in done} == done
+    assert json.loads(board.read_text())["counts"]["done"] == 1
+    alone = evaluate("demo_s", limit=120, batch_size=8, threads=1)
+    assert record["predictions_sha256"] == alone.predictions_sha256
+    assert record["scores"] == json.loads(alone.model_dump_json())["scores"]
+
+
+def test_each_node_fetches_a_file_once(tmp_path, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    from posebench.launch import on_ray
+
+    def only_bring(task: Task) -> Result:
+        bring(task.request, task.fetching)
+        time.sleep(1)  # so that no node does all of them
+        return Result(os.environ["POSEBENCH_CACHE"])
+
+    monkeypatch.setattr(on_ray, "carry_out", only_bring)
+    monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "one"))
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "two"))
+    found.add_node(num_cpus=1)
+    found.wait_for_nodes()
+    try:
+        with serving() as server:
+            folder = fetched_row(tmp_path / "rows", server)
+            asked = Request.of("far", registry=(folder,))
+            tasks = deque(Task(0, asked, (n, 8), tmp_path) for n in range(1, 9))
+            done = list(launcher(found, fetching=Fetching()).run(tasks))
+            caches = {each.result.error for each in done}
+            assert caches == {str(tmp_path / "one"), str(tmp_path / "two")}
+            assert len(server.asked("/weights")) == 2
+    finally:
+        ray.shutdown()
+        found.shutdown()
+
+
+def test_cells_are_timed_one_a_node_and_stored_here(cluster, tmp_path, monkeypatch):
+    def fake(model: str, order: speed.Order, threads: int) -> speed.Timed:
+        start = time.time()
+        time.sleep(2)
+        cell = speed.speed_cell(**order.asked)
+        job = speed.SpeedJob(model, cell, command=order.command)
+        node = ray.get_runtime_context().get_node_id()
+        entry = speed.load_registry().find(model)
+        found = speed.Findings(notes=[node, str(start), str(time.time()), str(threads)])
+        if model == "demo/demo_l":
+            os._exit(1)
+        return speed.Timed(speed.record_of(job, entry, found), None)
+
+    monkeypatch.setattr(speed, "time_here", fake)
+    asked = {
+        "device": None, "batch_size": 2, "precision": "fp32", "fold": True, "channels_last": False,
+        "runtime": "torch", "threads": None, "flip": False, "method": "posebench", "quick": True,
+        "images": None, "compiled": False,
+    }  # fmt: skip
+    order = speed.Order(asked, tmp_path, command="posebench speed")
+    models = ["demo_s", "demo_m", "demo_mpii", "demo_bottom_up", "demo_l"]
+    timed = list(speed.measure_on_ray(launcher(cluster), models, order))
+    assert len(timed) == 5
+    assert all(each.file.is_file() for each in timed)
+    records = {each.record.entry.id: each.record for each in timed}
+    lost = records.pop("demo_l")
+    assert "worker died" in lost.failure and lost.cell.form.folded
+    spans: dict[str, list] = {}
+    for record in records.values():
+        node, start, end, threads = record.notes
+        assert threads == "1"
+        spans.setdefault(node, []).append((float(start), float(end)))
+    assert len(spans) == 2
+    for times in map(sorted, spans.values()):
+        assert all(one[1] <= two[0] for one, two in pairwise(times))
