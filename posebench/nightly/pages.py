@@ -53,10 +53,12 @@ def publish(
     shutil.rmtree(records, ignore_errors=True)
     save_all(night.records, records)
     if night.records:
-        from posebench.report import write_site
+        if site is None:
+            from posebench.report import write_site
 
+            site = write_site
         shutil.rmtree(output / SITE, ignore_errors=True)
-        (site or write_site)(night.records, output / SITE)
+        site(night.records, output / SITE)
     write_whole(output / SITE / PAGE, page(night).encode())
     write_whole(output / JUNIT, junit(night))
     write_whole(output / JSON, json.dumps(to_json(night), indent=1).encode() + b"\n")

@@ -1,0 +1,128 @@
+"""Made-up nights: work that answers at once, and does what a test tells it to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import make_records as make
+import numpy as np
+
+from posebench.nightly.night import Night, Places, run_night
+from posebench.nightly.pages import publish
+from posebench.nightly.suite import Cell, Run, Suite, cells
+from posebench.registry.loader import shipped_registry
+from posebench.types.record import ClaimResult, Record
+from posebench.types.timing import SpeedCell, Timings
+
+START = datetime(2025, 1, 1, 3, tzinfo=timezone.utc)
+FACTS = {"code of inference": "11111111", "code of networks": "22222222", "commit": "abc"}
+MODELS = ("demo/demo_s", "demo/demo_m", "demo/demo_bottom_up")
+# 1 % between nights
+NOISE = np.random.default_rng(5).normal(1, 0.01, 4096)
+
+
+def suite(**changes) -> Suite:
+    runs = (Run(entries=MODELS), Run(entries=MODELS[:2], accuracy=False, speed=True))
+    return Suite(**({"name": "made_up", "exact": True, "runs": runs} | changes))
+
+
+def cells_of(what: Suite, folder: Path = Path()) -> tuple[Cell, ...]:
+    return cells(what, folder, shipped_registry())
+
+
+class Work:
+    """Measures what the claims say, and what it is told to.
+
+    Attributes:
+        score: (entry, protocol) -> points to add.
+        rate: entry -> factor.
+        broken: entry -> why it fails.
+        changes: Fields of the record.
+        measured: Keys of what was asked for.
+    """
+
+    def __init__(
+        self,
+        night: int = 0,
+        *,
+        score: Callable[[str, str], float] = lambda entry, protocol: 0.0,
+        rate: Callable[[str], float] = lambda entry: 1.0,
+        broken: Mapping[str, str] | None = None,
+        flags: tuple[str, ...] = (),
+        **changes,
+    ) -> None:
+        self.night, self.score, self.rate = night, score, rate
+        self.broken, self.flags, self.changes = broken or {}, flags, changes
+        self.measured: list[str] = []
+
+    def evaluate(self, wanted, folder):
+        for cell in wanted:
+            self.measured.append(cell.key)
+            yield cell, self.broken.get(cell.entry.key) or self.evaluation(cell)
+
+    def time(self, cell):
+        self.measured.append(cell.key)
+        return self.broken.get(cell.entry.key) or self.timing(cell)
+
+    @property
+    def when(self) -> datetime:
+        return START + timedelta(days=self.night, minutes=5)
+
+    def evaluation(self, cell: Cell) -> Record:
+        results = tuple(
+            ClaimResult(
+                claim=claim,
+                measured=(value := claim.value + self.score(cell.entry.key, claim.protocol)),
+                difference=value - claim.value,
+                verdict="reproduced" if abs(value - claim.value) < 0.06 else "differs",
+            )
+            for claim in cell.entry.claims
+        )
+        fields = {"entry": cell.entry, "claims": results, "created": self.when}
+        return make.evaluation(**(fields | self.changes))
+
+    def timing(self, cell: Cell) -> Record:
+        noise = NOISE[(self.night * 7 + len(self.measured)) % len(NOISE)]
+        rate = 900.0 * self.rate(cell.entry.key) * noise
+        network = _timings(rate, self.flags, ceiling=50e9)
+        whole = _timings(rate / 3, self.flags, scope="end to end")
+        asked = SpeedCell(device="cpu", hardware="a processor, 2 cores", batch_size=16)
+        fields = {"entry": cell.entry, "created": self.when, "cell": asked, "end_to_end": whole}
+        return make.timing(**(fields | self.changes | {"timings": network}))
+
+
+def _timings(rate: float, flags: tuple[str, ...], **changes) -> Timings:
+    return make.timing(persons_per_second=rate).timings.model_copy(
+        update={"flags": flags} | changes
+    )
+
+
+def run(
+    folder: Path,
+    work: Work,
+    *,
+    what: Suite | None = None,
+    facts: Mapping[str, str] = FACTS,
+    site: Callable | None = None,
+    accept: bool = False,
+) -> Night:
+    """A night in a folder; the site is left out unless it is given."""
+    what = what or suite()
+    return run_night(
+        what,
+        cells_of(what),
+        work,
+        Places(folder / "out", folder / "history"),
+        facts=facts,
+        protocols=shipped_registry().protocols,
+        accept=accept,
+        publish=lambda night, output: publish(night, output, site=site or (lambda *_: None)),
+        clock=lambda: START + timedelta(days=work.night),
+    )
+
+
+def bad(night: Night) -> set[tuple[str, str]]:
+    """What is a regression."""
+    return {(check.entry, check.what) for check in night.checks if check.bad}

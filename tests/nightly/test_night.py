@@ -1,0 +1,210 @@
+"""Nights: nothing reported where nothing changed, each fault named, nothing else."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import make_records as make
+import nights
+import pytest
+
+from posebench.nightly.history import read_history
+from posebench.nightly.night import FINE, NOT_RUN, REGRESSION
+from posebench.types.errors import UserError
+
+SHIFTED = ("demo_gt_flip@1", "demo_det_flip@1")
+
+
+def good_nights(folder, count=6, **changes):
+    return [nights.run(folder, nights.Work(night, **changes)) for night in range(count)]
+
+
+def test_two_equal_nights_report_nothing(tmp_path):
+    first, second = good_nights(tmp_path, 2)
+    assert {check.state for check in first.checks} == {"new"}
+    assert {check.state for check in second.checks} == {"same"}
+    assert (first.status, second.status) == (FINE, FINE)
+    assert second.changed == ()
+    assert len(second.checks) == sum(
+        len(c.entry.claims) if c.kind == "eval" else 2 for c in nights.cells_of(nights.suite())
+    )
+
+
+def test_a_dropped_shift_is_named_and_nothing_else(tmp_path):
+    good_nights(tmp_path, 2)
+    work = nights.Work(2, score=lambda entry, protocol: -1.3 * (protocol in SHIFTED))
+    night = nights.run(tmp_path, work, facts=nights.FACTS | {"code of inference": "33333333"})
+    assert night.status == REGRESSION
+    moved = [check for check in night.checks if check.bad]
+    assert {check.protocol for check in moved} == set(SHIFTED)
+    assert {check.entry for check in moved} == {"demo/demo_s", "demo/demo_m"}
+    assert all(check.state == "same" for check in night.checks if check not in moved)
+    for check in moved:
+        assert check.reasons == (
+            "code of inference: 11111111 -> 33333333",
+            "only protocols with a flip test shifted by one cell moved",
+        )
+
+
+def test_a_slowed_network_is_named_and_nothing_else(tmp_path):
+    good_nights(tmp_path)
+    work = nights.Work(6, rate=lambda entry: 0.8 if entry == "demo/demo_m" else 1.0)
+    night = nights.run(tmp_path, work)
+    assert night.status == REGRESSION
+    slow = {("demo/demo_m", "the network alone"), ("demo/demo_m", "image file to keypoints")}
+    assert nights.bad(night) == slow
+    (check,) = [c for c in night.checks if c.bad and c.what == "the network alone"]
+    assert check.reasons[0].startswith("the network itself")
+    assert check.before == pytest.approx(900, rel=0.02)
+    # one run proves nothing: it was timed three times
+    assert sum("demo_m" in key and key.startswith("speed") for key in work.measured) == 3
+
+
+def test_a_changed_weights_file_is_named_and_nothing_else(tmp_path):
+    good_nights(tmp_path, 2)
+
+    class Changed(nights.Work):
+        def evaluation(self, cell):
+            record = super().evaluation(cell)
+            if cell.entry.id != "demo_s":
+                return record
+            return record.model_copy(update={"checkpoint_sha256": "99" * 32})
+
+    night = nights.run(tmp_path, Changed(2, score=lambda e, _: -0.01 * (e == "demo/demo_s")))
+    assert night.status == REGRESSION
+    assert {entry for entry, _ in nights.bad(night)} == {"demo/demo_s"}
+    assert all(
+        check.reasons[0] == "weights: efefefefefef -> 999999999999"
+        for check in night.checks
+        if check.bad
+    )
+
+
+def test_one_that_fails_does_not_stop_the_others(tmp_path):
+    good_nights(tmp_path, 2)
+    night = nights.run(tmp_path, nights.Work(2, broken={"demo/demo_m": "Its file is gone."}))
+    assert night.status == NOT_RUN
+    failed = [check for check in night.checks if check.state == "failed"]
+    assert {(check.entry, check.kind) for check in failed} == {
+        ("demo/demo_m", "eval"),
+        ("demo/demo_m", "speed"),
+    }
+    assert all(check.words == "Its file is gone." for check in failed)
+    others = [check for check in night.checks if check.entry != "demo/demo_m"]
+    assert {check.state for check in others} == {"same"}
+    # the next night is held against the one before the failure
+    assert nights.run(tmp_path, nights.Work(3)).status == FINE
+
+
+def test_a_regression_stays_one_until_it_is_accepted(tmp_path):
+    good_nights(tmp_path, 2)
+    lower = {"score": lambda entry, protocol: -0.5}
+    assert nights.run(tmp_path, nights.Work(2, **lower)).status == REGRESSION
+    assert nights.run(tmp_path, nights.Work(3, **lower)).status == REGRESSION
+    assert nights.run(tmp_path, nights.Work(4, **lower), accept=True).status == REGRESSION
+    assert nights.run(tmp_path, nights.Work(5, **lower)).status == FINE
+    assert nights.run(tmp_path, nights.Work(6)).status == REGRESSION
+
+
+def test_an_accepted_rate_is_the_usual_one(tmp_path):
+    good_nights(tmp_path, 10)
+    slow = {"rate": lambda entry: 0.7}
+    assert nights.run(tmp_path, nights.Work(10, **slow)).status == REGRESSION
+    nights.run(tmp_path, nights.Work(11, **slow), accept=True)
+    assert nights.run(tmp_path, nights.Work(12, **slow)).status == FINE
+
+
+def test_a_busy_machine_is_held_against_nobody(tmp_path):
+    good_nights(tmp_path)
+    busy = {"rate": lambda entry: 0.4, "flags": ("other processes kept 1.8 of 2 cores busy",)}
+    night = nights.run(tmp_path, nights.Work(6, **busy))
+    assert night.status == FINE
+    unjudged = [check for check in night.checks if check.kind == "speed"]
+    assert {check.state for check in unjudged} == {"not judged"}
+    assert "other processes" in unjudged[0].words
+    # ... nor taken for usual
+    again = nights.run(tmp_path, nights.Work(7))
+    assert again.status == FINE
+    rates = [c.before for c in again.checks if c.what == "the network alone"]
+    assert rates == pytest.approx([900, 900], rel=0.02)
+
+
+def test_a_new_version_that_moves_nothing_is_still_told(tmp_path):
+    good_nights(tmp_path, 2)
+    night = nights.run(tmp_path, nights.Work(2, environment=make.environment(torch="2.14.0")))
+    assert night.status == FINE
+    assert night.changed == (("torch", "2.13.0 -> 2.14.0"),)
+
+
+def test_own_claims_have_to_hold_from_the_first_night_on(tmp_path):
+    lower = nights.Work(0, score=lambda entry, protocol: -0.5 * (entry == "demo/demo_s"))
+    assert nights.run(tmp_path / "lenient", lower).status == FINE
+    strict = nights.suite(claims_must_hold=True)
+    night = nights.run(tmp_path / "strict", lower, what=strict)
+    assert night.status == REGRESSION
+    assert {entry for entry, _ in nights.bad(night)} == {"demo/demo_s"}
+
+
+def test_an_interrupted_night_measures_only_what_is_missing(tmp_path):
+    class Dies(nights.Work):
+        def time(self, cell):
+            if len(self.measured) == 4:
+                raise KeyboardInterrupt
+            return super().time(cell)
+
+    first = Dies(0)
+    with pytest.raises(KeyboardInterrupt):
+        nights.run(tmp_path, first)
+    second = nights.Work(0)
+    night = nights.run(tmp_path, second)
+    assert [*first.measured, *second.measured] == [c.key for c in nights.cells_of(nights.suite())]
+    assert len(second.measured) == 1
+    assert night.status == FINE
+
+
+def test_an_interrupted_night_of_other_code_begins_anew(tmp_path):
+    class Dies(nights.Work):
+        def time(self, cell):
+            raise KeyboardInterrupt
+
+    for facts in (nights.FACTS, nights.FACTS | {"commit": "other"}):
+        work = Dies(0)
+        with pytest.raises(KeyboardInterrupt):
+            nights.run(tmp_path, work, facts=facts)
+        assert len(work.measured) == 3
+
+
+def test_two_at_once_are_refused(tmp_path):
+    class Nested(nights.Work):
+        def time(self, cell):
+            nights.run(tmp_path, nights.Work(0))
+
+    with pytest.raises(UserError, match="Another nightly is at work"):
+        nights.run(tmp_path, Nested(0))
+
+
+def test_a_night_is_written_down(tmp_path):
+    good_nights(tmp_path, 2)
+    broken = {"demo/demo_bottom_up": "No <file> & no | luck."}
+    work = nights.Work(2, score=lambda entry, p: -1.0 * (entry == "demo/demo_m"), broken=broken)
+    night = nights.run(tmp_path, work)
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
+        *("junit.xml", "nightly.json", "records", "site", "summary.md")
+    ]
+    suite = ElementTree.parse(out / "junit.xml").getroot()[0]
+    assert int(suite.get("tests")) == len(suite) == len(night.checks)
+    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == 9
+    assert int(suite.get("errors")) == len(suite.findall("testcase/error")) == 1
+    assert suite.find("testcase/error").text == "No <file> & no | luck."
+    names = [(case.get("classname"), case.get("name")) for case in suite]
+    assert len(set(names)) == len(names)
+    content = json.loads((out / "nightly.json").read_text())
+    assert content["status"] == REGRESSION
+    summary = (out / "summary.md").read_text()
+    assert "9 of 23 numbers moved where they must not; 1 could not be run." in summary
+    assert "No &lt;file> &amp; no \\| luck." in summary
+    html = (out / "site" / "nightly.html").read_text()
+    assert "No &lt;file&gt; &amp; no | luck." in html
+    assert len(read_history(next((tmp_path / "history").glob("eval-demo-demo_m-*")))) == 3
