@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def compare(
         seed: Of the draws.
         force: Compare even what was measured on other images or other boxes; then only the
             images that both were measured on count.
-        metrics: Only these, in their order; all if empty.
+        metrics: Only these, in their order; if empty all, those of the whole body first.
 
     Raises:
         UserError: They were measured on other data or other boxes, or a file does not fit.
@@ -69,11 +69,18 @@ def compare(
     return Comparison(
         first=_scored(one, before),
         second=_scored(other, after),
-        differences=tuple(every[name] for name in metrics or every),
+        differences=tuple(every[name] for name in metrics or _whole_first(every)),
         resamples=resamples,
         seed=seed,
         forced=tuple(apart),
     )
+
+
+def _whole_first(metrics: Iterable[str]) -> list[str]:
+    """The scorer's order, but the last part, which is the whole of the body, before the others."""
+    names = list(metrics)
+    whole = names[-1].rpartition("/")[0] if names else ""
+    return sorted(names, key=lambda name: name.rpartition("/")[0] != whole)
 
 
 def _obstacles(one: Opened, other: Opened) -> list[str]:

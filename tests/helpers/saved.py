@@ -66,9 +66,9 @@ class Saved:
         return store.save(make_records.evaluation(name, **(fields | changes)), self.folder)
 
 
-def save(folder: Path, seed: int = 0, images: int = 12) -> Saved:
-    """Write a random world of COCO's 17 joints; instance scores are the box scores."""
-    world = random_people.world("coco_17", seed, images=images)
+def save(folder: Path, seed: int = 0, images: int = 12, name: str = "coco_17") -> Saved:
+    """Write a random world of 17 or 133 joints; instance scores are the box scores."""
+    world = random_people.world(name, seed, images=images)
     for row in world["annotations"]:  # as files have it: nobody is 0, and labels are counted
         row["id"] = row["id"] or 9999
         row["num_keypoints"] = sum(label > 0 for label in row["keypoints"][2::3])
@@ -80,5 +80,5 @@ def save(folder: Path, seed: int = 0, images: int = 12) -> Saved:
     path.write_text(
         json.dumps({"images": named, "annotations": world["annotations"], "categories": categories})
     )
-    dataset = load_coco(path, folder, dataset_id="coco", keypoint_set="coco_17")
+    dataset = load_coco(path, folder, dataset_id="coco", keypoint_set=name)
     return Saved(folder, world, dataset, replace(results, predictions=raw))

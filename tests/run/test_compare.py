@@ -140,6 +140,15 @@ def test_a_subset_of_metrics(files):
         compare(*paths, files.where, resamples=0)
 
 
+def test_the_whole_body_comes_before_its_parts(tmp_path):
+    files = saved.save(tmp_path, images=12, name="wholebody_133")
+    paths = files.columns(), files.columns(worse(files), "other.npz")
+    found = compare(*paths, files.choosing(dataset="coco_wholebody"), resamples=20)
+    metrics = [each.metric for each in found.differences]
+    assert metrics[0] == "wholebody/AP" and metrics[10] == "body/AP" and len(metrics) == 60
+    assert found.sentence().startswith("wholebody/AP ")
+
+
 def test_the_verb_prints_every_metric(files, capsys):
     paths = [str(files.columns()), str(files.columns(worse(files), "other.npz"))]
     command = ["compare", *paths, "--dataset", "coco", "--resamples", "50", "--seed", "4"]
