@@ -105,11 +105,11 @@ def score(predictions: Path, where: Where, *, engine: str = OWN) -> Scored:
 def scored(opened: Opened, engine: str = OWN) -> Scored:
     """Score opened predictions; see ``score``."""
     found = score_results(opened.results, opened.dataset, opened.protocol)
-    notes: tuple[str, ...] = ()
+    notes = _other_annotations(opened)
     name, values = OWN, finite(found)
     if engine != OWN:
         theirs, name = referee_scores(engine, opened.results, opened.dataset, opened.protocol)
-        notes = (_agreement(found.values, theirs, name),)
+        notes += (_agreement(found.values, theirs, name),)
         values |= {metric: v for metric, v in theirs.items() if np.isfinite(v)}
     return Scored(
         scores=values,
@@ -143,6 +143,13 @@ def described(opened: Opened, persons: int) -> dict[str, Any]:
             limit=opened.limit,
         ),
     }
+
+
+def _other_annotations(opened: Opened) -> tuple[str, ...]:
+    known = opened.record.dataset if opened.record else None
+    if known is None or known.annotations_sha256 == opened.dataset.annotations_sha256:
+        return ()
+    return ("the record was measured on other annotations (their SHA-256 differs)",)
 
 
 def _agreement(own: dict[str, float], theirs: dict[str, float], name: str) -> str:

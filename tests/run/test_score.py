@@ -74,6 +74,8 @@ def test_a_record_knows_its_protocol_and_its_images(files):
     assert (found.entry, found.boxes) == ("demo/demo_s", "gt")
     assert (found.dataset.limit, found.dataset.images) == (5, 5)
     assert score(files.record(), files.choosing(limit=3)).dataset.images == 3
+    assert "other annotations" in found.notes[0]  # made-up records have a made-up digest
+    assert score(files.record(), files.where).notes == ()
 
 
 def replace_dataset(files, dataset):
