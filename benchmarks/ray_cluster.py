@@ -3,8 +3,9 @@
     python benchmarks/ray_cluster.py --shared ../shared --output /tmp/ray_cluster
 
 Compares the records byte for byte (times aside), says which part of the workers' time was not
-work, runs everything a second time, and holds the wall time against the model that
-``tools/cluster_size.py`` sizes clusters with. Both runs go on where they were stopped.
+work, runs everything a second time, and holds wall and processor time against the queue that
+``tools/cluster_size.py`` sizes clusters with, fed with what this process alone took. On a machine
+that others use, only the processor times mean something.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import os
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from posebench.launch import on_ray
+from posebench.launch import on_ray, tasks
 from posebench.launch.many import Failure, evaluate_all
 from posebench.launch.tasks import LocalLauncher, Result, Task, carry_out
 from posebench.records.store import to_json
@@ -36,7 +38,7 @@ NODES = 2
 
 def suite(shared: Path, batch_size: int, limit: int | None) -> list[Request]:
     """Every row that ships its weights, and TinyPose on its published ones."""
-    same = {"threads": 1, "batch_size": batch_size, "limit": limit}
+    same: dict[str, Any] = {"threads": 1, "batch_size": batch_size, "limit": limit}
     data = shared / "data"
     demos = [Request.of(entry.key, **same) for entry in list_entries(zoo="demo")]
     tiny = Request.of(
@@ -58,10 +60,10 @@ def bytes_of(record: Record | Failure) -> bytes:
 
 
 def logged(log: Path) -> Any:
-    """``carry_out`` that also writes down where and when it ran."""
+    """``carry_out`` that also writes down where and when it ran, and what its process has used."""
 
     def run(task: Task) -> Result:
-        start = time.time()
+        start, used = time.time(), time.process_time()
         result = carry_out(task)
         line = {
             "worker": os.getpid(),
@@ -69,6 +71,8 @@ def logged(log: Path) -> Any:
             "shard": task.shard,
             "start": start,
             "end": time.time(),
+            "cpu": time.process_time() - used,
+            "cpu_before": used,
         }
         with log.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -77,20 +81,47 @@ def logged(log: Path) -> Any:
     return run
 
 
-def idle(lines: list[dict[str, Any]], begun: float) -> tuple[float, float, float]:
-    """Seconds of work, seconds that workers waited for the next task, and for their first."""
-    by_worker = defaultdict(list)
-    for line in lines:
-        by_worker[line["worker"]].append((line["start"], line["end"]))
-    work = sum(line["end"] - line["start"] for line in lines)
-    between = first = 0.0
-    for spans in map(sorted, by_worker.values()):
-        first += spans[0][0] - begun
-        between += sum(b[0] - a[1] for a, b in pairwise(spans))
-    return work, between, first
+def by_worker(lines: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Each process's tasks in their order."""
+    found = defaultdict(list)
+    for line in sorted(lines, key=lambda line: line["start"]):
+        found[line["worker"]].append(line)
+    return list(found.values())
 
 
-def clustered(requests: list[Request], output: Path, shares: int) -> dict[str, Any]:
+def waits(lines: list[dict[str, Any]], begun: float) -> tuple[float, float]:
+    """Seconds that workers waited between two tasks, and for their first one."""
+    workers = by_worker(lines)
+    between = sum(b["start"] - a["end"] for tasks in workers for a, b in pairwise(tasks))
+    return between, sum(tasks[0]["start"] - begun for tasks in workers)
+
+
+def expected(alone: list[dict[str, Any]], shares: int, what: Callable[[dict], float]) -> float:
+    """When the last of two places is done, from what one process took for the same requests."""
+    pieces = []
+    for line in alone:
+        seconds = what(line)
+        cut = shares if line["shard"] else 1  # joining is not cut
+        pieces += [Piece(seconds / cut, 0.0)] * cut
+    return makespan(pieces, NODES)
+
+
+def wall(line: dict[str, Any]) -> float:
+    """Seconds of a task."""
+    return float(line["end"] - line["start"])
+
+
+def cpu(line: dict[str, Any]) -> float:
+    """Seconds of processor time of a task."""
+    return float(line["cpu"])
+
+
+def read(log: Path) -> list[dict[str, Any]]:
+    """Return what ``logged`` wrote."""
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def clustered(requests: list[Request], output: Path, shares: int, log: Path) -> dict[str, Any]:
     """Run on a cluster of two nodes, twice."""
     import ray
     from ray.cluster_utils import Cluster
@@ -101,22 +132,19 @@ def clustered(requests: list[Request], output: Path, shares: int) -> dict[str, A
     cluster.wait_for_nodes()
     launcher = on_ray.RayLauncher(cluster.address)
     up = time.time()
-    log = output / f"tasks-{int(up)}.jsonl"
     on_ray.carry_out = logged(log)
     found = evaluate_all(requests, launcher, output / "ray", shares=shares)
     done = time.time()
     kept = {f: f.stat().st_mtime_ns for f in (output / "ray").rglob("*.npz")}
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
     on_ray.carry_out = carry_out
     again = evaluate_all(requests, launcher, output / "ray", shares=shares)
     second = time.time() - done
     same = kept == {f: f.stat().st_mtime_ns for f in (output / "ray").rglob("*.npz")}
     ray.shutdown()
     cluster.shutdown()
-    work, between, first = idle(lines, up)
-    spans = [line["end"] - line["start"] for line in lines if line["shard"]]
-    # the same pieces, as long as they took, through the model's queue
-    pieces = [Piece(span, 0.0) for span in spans]
+    lines = read(log)
+    between, first = waits(lines, up)
+    workers = by_worker(lines)
     return {
         "records": [bytes_of(record) for record in found],
         "again": [bytes_of(record) for record in again],
@@ -125,12 +153,14 @@ def clustered(requests: list[Request], output: Path, shares: int) -> dict[str, A
         "wall": done - up,
         "second_wall": second,
         "tasks": len(lines),
-        "share_seconds": sorted(spans),
-        "joining": sum(line["end"] - line["start"] for line in lines if not line["shard"]),
-        "work": work,
+        "share_seconds": sorted(wall(line) for line in lines if line["shard"]),
+        "work": sum(map(wall, lines)),
         "waited_between_tasks": between,
         "waited_for_the_first": first,
-        "queue_model": makespan(pieces, NODES),
+        "cpu": sum(map(cpu, lines)),
+        "cpu_of_starting_workers": sum(tasks[0]["cpu_before"] for tasks in workers),
+        "cpu_of_the_busier_worker": max(sum(map(cpu, tasks)) for tasks in workers),
+        "queue_of_these_tasks": makespan([Piece(wall(line), 0.0) for line in lines], NODES),
     }
 
 
@@ -138,30 +168,39 @@ def main() -> None:
     """Run and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="a new folder")
+    parser.add_argument("--only", nargs="+", help="words in the names of models")
     parser.add_argument("--shares", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--limit", type=int)
     arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    requests = suite(arguments.shared, arguments.batch_size, arguments.limit)
-    start = time.time()
-    local = evaluate_all(requests, LocalLauncher(), arguments.output / "local")
-    seconds = time.time() - start
-    on_cluster = clustered(requests, arguments.output, arguments.shares)
-    expected = [bytes_of(record) for record in local]
-    equal = [a == b for a, b in zip(expected, on_cluster.pop("records"), strict=True)]
-    again = [a == b for a, b in zip(expected, on_cluster.pop("again"), strict=True)]
-    waited = on_cluster["waited_between_tasks"]
-    found = {
+    output, shares = arguments.output, arguments.shares
+    output.mkdir(parents=True)
+    requests = [
+        request
+        for request in suite(arguments.shared, arguments.batch_size, arguments.limit)
+        if not arguments.only or any(word in request.model for word in arguments.only)
+    ]
+    tasks.carry_out = logged(output / "local.jsonl")
+    local = [bytes_of(r) for r in evaluate_all(requests, LocalLauncher(), output / "local")]
+    alone = read(output / "local.jsonl")
+    found = clustered(requests, output, shares, output / "ray.jsonl")
+    equal = [a == b for a, b in zip(local, found.pop("records"), strict=True)]
+    again = [a == b for a, b in zip(local, found.pop("again"), strict=True)]
+    used = sum(map(cpu, alone))
+    content = {
         "models": [request.model for request in requests],
-        "local_wall": seconds,
         "byte_equal": equal,
         "byte_equal_again": again,
-        "overhead_between_tasks": waited / on_cluster["work"],
-        **on_cluster,
+        "local_wall": sum(map(wall, alone)),
+        "local_cpu": used,
+        "expected_wall": expected(alone, shares, wall),
+        "expected_cpu": expected(alone, shares, cpu),
+        "overhead_between_tasks": found["waited_between_tasks"] / found["work"],
+        "overhead_cpu": found["cpu"] / used - 1,
+        **found,
     }
-    print(json.dumps(found, indent=1))
+    print(json.dumps(content, indent=1))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ a share takes ``persons / rate + fixed``; places take shares in the order in whi
 ``posebench.launch`` hands them out; the last row's shares are joined at the end. Rates are measured
 ones where ``--records`` holds timings of such an accelerator, else what the row's page says for
 it, else its multiply-accumulates over the rate that the known rows reach, else (networks that
-are not built) those of an average network of the same input. docs/cluster.md shows the result.
+are not built) those of an average network of the same input; an estimated rate is never above
+the highest known one, since reading and cropping bound small networks. docs/cluster.md shows the
+result.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from posebench.keypoints import keypoint_set
 from posebench.networks import NETWORKS
 from posebench.records.store import load_records
 from posebench.registry import Registry, load_registry
@@ -64,6 +67,7 @@ class Row:
         rate: Persons a second.
         source: Where the rate comes from.
         weights: Bytes of the file.
+        keypoints: Of a person.
     """
 
     key: str
@@ -71,6 +75,7 @@ class Row:
     rate: float
     source: str
     weights: float
+    keypoints: int = 17
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Cluster:
         share: Seconds that a share is aimed at.
         fixed: Seconds that a share takes beside its persons.
         joining: Seconds that joining and scoring a row take, on processors.
-        part: Bytes of predictions a person.
+        part: Bytes of predictions a keypoint, of one way to decode.
     """
 
     gpus: int
@@ -91,7 +96,7 @@ class Cluster:
     share: float = 120.0
     fixed: float = 20.0
     joining: float = 120.0
-    part: float = 150.0
+    part: float = 16.0
 
     @property
     def nodes(self) -> int:
@@ -151,7 +156,9 @@ def size(rows: Sequence[Row], cluster: Cluster) -> Size:
         gpu_hours=hours * cluster.gpus,
         busy=working / (seconds * cluster.gpus),
         from_outside=copies + DATASET_BYTES * cluster.nodes,
-        shared=2 * cluster.part * sum(row.persons for row in rows),  # written, then read
+        shared=2
+        * cluster.part
+        * sum(row.persons * row.keypoints for row in rows),  # written, then read
     )
 
 
@@ -184,12 +191,16 @@ def rows_of(
             "`posebench speed --all --gpu 0` measures; then give --records.",
         )
     by_pixel = median(macs[e.key] / _pixels(e) for e in entries if e.key in macs)
+    highest = max(rate for rate, _ in known.values())
     found = []
     for entry in entries:
         rate, source = known.get(entry.key) or _estimated(entry, macs, by_pixel, median(reached))
+        if entry.key not in known:
+            rate = min(rate, highest)
         weights = entry.checkpoint.size or FLOAT * WEIGHTS
         persons = OTHER_PERSONS.get(entry.dataset, PERSONS)
-        found.append(Row(entry.key, persons, rate, source, weights))
+        joints = len(keypoint_set(entry.input.keypoints).names)
+        found.append(Row(entry.key, persons, rate, source, weights, joints))
     return found
 
 

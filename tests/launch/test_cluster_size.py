@@ -25,6 +25,10 @@ def row(key: str = "a", persons: int = 3600, rate: float = 10.0, weights: float 
     return tool.Row(key, persons, rate, tool.MEASURED, weights)
 
 
+def _light_lpn(entry) -> float:
+    return 1.0 if entry.zoo == "lpn" else 1e9
+
+
 def cluster(gpus: int, **more):
     return tool.Cluster(gpus, **({"share": 60.0, "fixed": 0.0, "joining": 0.0} | more))
 
@@ -57,7 +61,7 @@ def test_what_is_not_persons_makes_devices_idle():
 def test_each_node_that_works_on_a_row_fetches_its_weights():
     (one,) = (tool.size([row()], cluster(8)),)
     assert one.from_outside == 100 + tool.DATASET_BYTES
-    assert one.shared == 2 * 150 * 3600
+    assert one.shared == 2 * 16 * 17 * 3600
     many = tool.size([row()], cluster(64))
     assert many.from_outside == 6 * 100 + 8 * tool.DATASET_BYTES  # six shares on eight nodes
 
@@ -78,6 +82,9 @@ def test_rates_are_measured_else_published_else_estimated(tmp_path):
     halpe = by_key["alphapose/fast_res50_halpe_26_256x192"]
     assert (halpe.rate, halpe.source) == (pytest.approx(13.12 * 64), tool.PUBLISHED)
     assert by_key["lpn/lpn_101_coco_256x192"].source == tool.FROM_MACS
+    light = tool.rows_of(load_registry(), "RTX 3090", tmp_path, _light_lpn)
+    (small,) = (found for found in light if found.key == "lpn/lpn_101_coco_256x192")
+    assert small.rate == max(found.rate for found in light if found.source == tool.PUBLISHED)
     assert "1 measured" in tool.summary(rows)
     assert len(tool.table(rows, [cluster(1), cluster(8)], 0.5).splitlines()) == 4
 
