@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup, escape
+from numpy.typing import NDArray
 
 from posebench.keypoints import keypoint_set
 from posebench.report.studies import Shown
@@ -167,11 +169,20 @@ def _extent(
     room = max(8.0, ROOM * float((high - low).max()))
     left, top = np.floor(low - room).astype(int)
     right, bottom = np.ceil(high + room).astype(int)
-    width, height = int(dataset.images.width[image]), int(dataset.images.height[image])
+    width, height = _image_size(dataset, image)
     if width and height:
         left, top = max(0, min(left, width - 2)), max(0, min(top, height - 2))
         right, bottom = max(left + 2, min(right, width)), max(top + 2, min(bottom, height))
     return int(left), int(top), int(right), int(bottom)
+
+
+def _image_size(dataset: Dataset, image: int) -> tuple[int, int]:
+    """Width and height, px; MPII's list does not say them. Zeros where nobody knows."""
+    width, height = int(dataset.images.width[image]), int(dataset.images.height[image])
+    if width and height:
+        return width, height
+    pixels = _read(dataset, image)
+    return (0, 0) if pixels is None else (pixels.shape[1], pixels.shape[0])
 
 
 def draw(
@@ -222,24 +233,23 @@ def _skeleton(kind: str, name: str, xy: Floats, shown: Bools, unit: float) -> st
 def _picture(dataset: Dataset, image: int, extent: tuple[int, int, int, int]) -> bytes | None:
     import cv2
 
-    path = dataset.images.path(image)
-    pixels = cv2.imread(str(path)) if path.is_file() else None
+    pixels = _read(dataset, image)
     if pixels is None:
         return None
     left, top, right, bottom = extent
-    part = pixels[max(0, top) : bottom, max(0, left) : right]
-    if part.shape[:2] != (bottom - top, right - left):  # MPII does not say how large images are
-        part = cv2.copyMakeBorder(
-            part,
-            max(0, -top),
-            max(0, bottom - pixels.shape[0]),
-            max(0, -left),
-            max(0, right - pixels.shape[1]),
-            cv2.BORDER_CONSTANT,
-            value=(127, 127, 127),
-        )
+    part: Any = pixels[top:bottom, left:right]
     scale = SIDE / max(part.shape[:2])
     if scale < 1:
         part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     done, data = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes() if done else None
+
+
+@lru_cache(maxsize=4)
+def _read(dataset: Dataset, image: int) -> NDArray[np.uint8] | None:
+    """Pixels (H, W, 3) as OpenCV reads them; None where there is no such file."""
+    import cv2
+
+    path = dataset.images.path(image)
+    pixels: Any = cv2.imread(str(path)) if path.is_file() else None
+    return pixels

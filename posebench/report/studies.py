@@ -171,8 +171,10 @@ def find_explanations(folder: Path) -> tuple[Explanation, ...]:
     found = []
     for path in sorted(folder.rglob(EXPLANATIONS)):
         try:
-            found.append(Explanation.model_validate(json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, ValidationError) as error:
+            content = dict(json.loads(path.read_text(encoding="utf-8")))
+            content.pop("sentence", None)  # said anew
+            found.append(Explanation.model_validate(content))
+        except (OSError, ValueError, TypeError, ValidationError) as error:
             raise UserError(
                 f"{path} is not what `posebench explain --json` prints.",
                 "Rename it, or write it again.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
+import html5lib
+
 VOID = frozenset({"meta", "link", "img", "source", "br", "input"})
 
 
@@ -39,13 +41,16 @@ class Page(HTMLParser):
 
 
 def check_site(folder: Path) -> int:
-    """Check every page: well formed, ids once, every link leads to a file or id.
+    """Check every page: without parse errors of HTML5, ids once, every link leads to a file or id.
 
     Returns:
         The number of pages.
     """
     pages = {path: Page(path.read_text()) for path in folder.rglob("*.html")}
     for path, page in pages.items():
+        parser = html5lib.HTMLParser()
+        parser.parse(path.read_text())
+        assert parser.errors == [], path
         assert len(page.ids) == len(set(page.ids)), path
         for link in page.links:
             address, _, place = link.partition("#")

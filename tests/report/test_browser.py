@@ -48,6 +48,7 @@ class Opened:
 
     def __init__(self, browser, path: Path, width: int = 1440, ready: bool = True) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": 900})
+        self.context.set_default_timeout(90_000)  # a machine may be busy
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.asked: list[str] = []
@@ -56,7 +57,7 @@ class Opened:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(path.as_uri())
         if ready and path.name == "index.html":
-            self.page.wait_for_selector("html[data-figure=ready]", timeout=30_000)
+            self.page.wait_for_selector("html[data-figure=ready]")
 
     def __enter__(self):
         return self

@@ -321,7 +321,11 @@
       else location.href = points[hit.customdata].page;
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-    narrow.addEventListener("change", draw);
+    let waiting;
+    addEventListener("resize", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(draw, 150); // names find new places
+    });
     document.documentElement.dataset.figure = "ready";
   };
   const load = () => {
