@@ -139,11 +139,15 @@ def enlarged(box: Floats) -> tuple[Floats, Floats]:
 def spans(xy: Floats) -> Floats:
     """Left, top, right and bottom of joints (N, K, 2), one or more: (4, N) of the same dtype."""
     ends = np.empty((4, len(xy)), xy.dtype)
-    for axis in (0, 1):
-        # Joint by joint over all persons: numpy is slow at many short rows.
-        joints = np.ascontiguousarray(xy[:, :, axis].T)
-        joints.min(axis=0, out=ends[axis])
-        joints.max(axis=0, out=ends[axis + 2])
+    count, width = xy.shape[:2]
+    step = max(1, BLOCK // width)
+    for start in range(0, count, step):
+        here = slice(start, start + step)
+        # Joint by joint over many persons: numpy is slow at many short rows.
+        flat = xy[here].reshape(-1, 2 * width)
+        joints = np.ascontiguousarray(flat.T).reshape(width, 2, len(flat))
+        joints.min(axis=0, out=ends[:2, here])
+        joints.max(axis=0, out=ends[2:, here])
     return ends
 
 

@@ -147,7 +147,9 @@ def test_nobody_found_or_nobody_annotated():
     assert listed(similar_pairs(found[""].people, by_image(found[""].people), 0.5)) == []
 
 
-def test_spans_hold_every_joint():
+@pytest.mark.parametrize("block", [1, 12, 1 << 16])
+def test_spans_hold_every_joint(monkeypatch, block):
+    monkeypatch.setattr("posebench.scoring.oks.BLOCK", block)
     xy = np.random.default_rng(0).uniform(-5, 5, (9, 4, 2)).astype(np.float32)
     expected = np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=1).T
     assert spans(xy).tobytes() == expected.tobytes()
