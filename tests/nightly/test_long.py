@@ -1,0 +1,51 @@
+"""A thousand nights are read, compared and drawn quickly."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import nights
+import numpy as np
+
+from posebench.nightly.history import append, read_history
+from posebench.nightly.observation import observe
+
+NIGHTS = 1000
+SECONDS = 5.0  # of the processor; a busy machine takes longer by the clock
+
+
+def long_history(folder):
+    """Histories of the made-up suite, as so many nights would have left them."""
+    what, random = nights.suite(), np.random.default_rng(1)
+    for cell in nights.cells_of(what):
+        work = nights.Work(0)
+        measure = work.timing if cell.kind == "speed" else work.evaluation
+        seen = observe(cell, measure(cell), "", nights.FACTS, work.when)
+        lines = []
+        for night in range(NIGHTS):
+            begun = nights.START + timedelta(days=night - NIGHTS)
+            noise = random.normal(1, 0.01) if cell.kind == "speed" else 1.0
+            values = {
+                name: value.model_copy(update={"measured": value.measured * noise})
+                for name, value in seen.values.items()
+            }
+            changes = {"night": f"{begun:%Y-%m-%dT%H:%M:%SZ}", "created": begun, "good": True}
+            lines.append(seen.model_copy(update=changes | {"values": values}))
+        append(folder / "history" / f"{cell.slug}.jsonl", lines)
+
+
+def test_a_thousand_nights_are_compared_and_drawn_in_five_seconds(tmp_path):
+    from posebench.report import write_site
+
+    long_history(tmp_path)
+    start = time.process_time()
+    night = nights.run(tmp_path, nights.Work(0), site=write_site)
+    took = time.process_time() - start
+    print(f"{NIGHTS} nights of {len(night.observations)} cells: {took:.2f} s")
+    assert {check.state for check in night.checks} == {"same"}
+    for cell in nights.cells_of(nights.suite()):
+        assert len(read_history(tmp_path / "history" / f"{cell.slug}.jsonl")) == NIGHTS + 1
+    html = (tmp_path / "out" / "site" / "nightly.html").read_text()
+    assert html.count("<svg") == len(night.checks)
+    assert took < SECONDS
