@@ -86,5 +86,5 @@ def test_what_is_wrong_is_told(tmp_path, text, message):
 def test_an_unknown_suite_is_told():
     with pytest.raises(UserError, match=r"no suite 'demos'\. Did you mean demo\?"):
         read_suite("demos")
-    with pytest.raises(UserError, match="no suite 'none.yaml'"):
+    with pytest.raises(UserError, match=r"no suite 'none\.yaml'"):
         read_suite("none.yaml")
