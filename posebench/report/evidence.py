@@ -48,6 +48,7 @@ class ZooRow:
 
     Attributes:
         name: Its id; ``title`` is the published one.
+        status: In the registry; whether the weights are here is not a matter of the page.
         claim: Metric and published number; empty where there is none.
         page: Address of its page from the front page; empty without records.
         levels: Whether each of ``LEVELS`` was shown.
