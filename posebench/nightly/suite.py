@@ -38,7 +38,7 @@ class SpeedRule(Frozen):
     nights: int = Field(default=5, ge=2)
     drop: float = Field(default=0.05, gt=0, lt=1)
     first_drop: float = Field(default=0.3, gt=0, lt=1)
-    spreads: float = Field(default=4.0, gt=0)
+    spreads: float = Field(default=3.0, gt=0)
     repeats: int = Field(default=2, ge=0)
 
 

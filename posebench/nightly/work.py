@@ -84,6 +84,8 @@ class Measuring:
             )
         except UserError as error:
             return str(error)
+        except Exception as error:  # one broken entry must not end a night's work
+            return f"{type(error).__name__}: {error}"
 
     def _request(self, cell: Cell) -> Request:
         from posebench.run.request import Request

@@ -83,6 +83,7 @@ def test_one_wild_night_changes_little():
 def test_a_wide_spread_allows_more():
     past = [100.0, 120.0, 80.0, 110.0, 90.0, 100.0]
     assert judge_rate(75.0, past, RULE)[0] == "same"
+    assert judge_rate(50.0, past, RULE)[0] == "worse"
 
 
 def test_false_alarms_are_rare_and_losses_are_seen():
@@ -95,7 +96,7 @@ def test_false_alarms_are_rare_and_losses_are_seen():
         now, past = float(rates[-1]), rates[:-1].tolist()
         alarms += judge_rate(now, past, RULE)[0] == "worse"
         caught += judge_rate(0.8 * now, past, RULE)[0] == "worse"
-    assert alarms / tries < 0.005
+    assert alarms / tries < 0.02
     assert caught / tries > 0.9
 
 

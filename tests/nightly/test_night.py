@@ -61,6 +61,22 @@ def test_a_slowed_network_is_named_and_nothing_else(tmp_path):
     assert sum("demo_m" in key and key.startswith("speed") for key in work.measured) == 3
 
 
+def test_one_slow_run_is_repeated_and_forgotten(tmp_path):
+    good_nights(tmp_path)
+
+    class Stumbles(nights.Work):
+        def time(self, cell):
+            found = super().time(cell)
+            if len(self.measured) != 4:
+                return found
+            slow = found.timings.model_copy(update={"persons_per_second": 300.0})
+            return found.model_copy(update={"timings": slow})
+
+    work = Stumbles(6)
+    assert nights.run(tmp_path, work).status == FINE
+    assert len(work.measured) == 6
+
+
 def test_a_changed_weights_file_is_named_and_nothing_else(tmp_path):
     good_nights(tmp_path, 2)
 
