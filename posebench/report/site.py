@@ -69,7 +69,9 @@ def collect(
         explanations: Why numbers are others under another protocol.
     """
     known = background or shipped_background(records)
-    ordered = sorted(records, key=lambda record: record.created)
+    # a folder may hold copies of a record, an earlier site for instance
+    once = {(record_name(record), record.created): record for record in records}
+    ordered = sorted(once.values(), key=lambda record: record.created)
     rows = claim_rows(ordered, known.protocols)
     found = points(ordered)
     timed = [record for record in ordered if record.timings]
@@ -118,7 +120,8 @@ def write_site(
     if site.shown:
         _write_figures(site, output)
     for record in sorted(records, key=lambda record: record.created):
-        _write(output / record_name(record), json.dumps(to_json(record), indent=1))
+        text = json.dumps(to_json(record), indent=1, allow_nan=False, ensure_ascii=False)
+        _write(output / record_name(record), f"{text}\n")
     for model in site.models:
         _write_pictures(model, output)
         _write(output / model.page, page("model.html.j2", model=model, up="../"))

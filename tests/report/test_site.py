@@ -8,7 +8,7 @@ import make_records as make
 import pytest
 from pages import Page, check_site
 
-from posebench.records.store import load
+from posebench.records.store import load, save
 from posebench.report import write_site
 from posebench.report.figures import KINDS, legend, static_figure
 from posebench.report.models import matrix
@@ -102,6 +102,21 @@ def test_everything_a_record_says_is_escaped(tmp_path):
     assert Page(index.read_text()).tags.count("script") == 3
     figure = re.search(r'id="figure-data">(.*?)</script>', index.read_text(), re.DOTALL)
     assert EVIL in json.loads(figure[1])["points"][0]["hardware"]
+
+
+def test_a_record_stays_inside_the_folder(tmp_path):
+    odd = make.evaluation(dataset=make.dataset(id="../../x"))
+    index = write_site([odd], tmp_path / "a" / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+    check_site(index.parent)
+
+
+def test_the_copies_have_the_bytes_of_the_stored_records(tmp_path):
+    stored = save(make.evaluation(), tmp_path / "records").read_bytes()
+    write_site([load(next((tmp_path / "records").rglob("*.json")))], tmp_path)
+    (copy,) = (tmp_path / "records").rglob("*.json")
+    assert copy.read_bytes() == stored
 
 
 def test_without_timings_or_records_the_page_says_so():
@@ -201,7 +216,7 @@ def test_the_official_scorer_stands_beside_another_one():
 def test_earlier_records_of_the_same_kind_are_history():
     older, newer = make.evaluation(measured=60.5), make.evaluation(measured=61.23, minute=7)
     assert "Over time" not in of_model(newer)
-    html = of_model(newer, older)
+    html = of_model(newer, older, newer)  # found twice, measured once
     assert "AP: 2 measurements, 60.5 first, 61.23 last" in html
     assert html.count("<h2>synthetic under") == 1
 
