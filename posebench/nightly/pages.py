@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 SITE, SUMMARY, JUNIT, JSON = "site", "summary.md", "junit.xml", "nightly.json"
 PAGE = "nightly.html"
 DRAWN = 400  # points of a history; more stand on top of each other
+TONES = {
+    "same": "good",
+    "better": "good",
+    "new": "other",
+    "not judged": "weak",
+    "changed": "bad",
+    "worse": "bad",
+    "failed": "bad",
+}
 LISTED = 50  # lines of a summary: a CI shows a megabyte at most
 
 
@@ -59,10 +68,18 @@ def publish(
             site = write_site
         shutil.rmtree(output / SITE, ignore_errors=True)
         site(night.records, output / SITE)
+    _link(output / SITE / "index.html")
     write_whole(output / SITE / PAGE, page(night).encode())
     write_whole(output / JUNIT, junit(night))
     write_whole(output / JSON, json.dumps(to_json(night), indent=1).encode() + b"\n")
     write_whole(output / SUMMARY, summary(night).encode())
+
+
+def _link(index: Path) -> None:
+    """Lead from the front page to the night, of which the report knows nothing."""
+    if index.is_file():
+        link = f'<a href="{PAGE}">Nightly</a>\n</nav>'
+        write_whole(index, index.read_text().replace("</nav>", link, 1).encode())
 
 
 def verdict(night: Night) -> str:
@@ -123,6 +140,9 @@ def page(night: Night) -> str:
         _environment()
         .get_template(f"{PAGE}.j2")
         .render(
+            up="",
+            tones=TONES,
+            change=_change,
             title=f"Nightly {night.suite.name}, {night.id}",
             verdict=verdict(night),
             moved=_moved(night),
@@ -196,7 +216,12 @@ def _environment() -> jinja2.Environment:
     import jinja2
 
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("posebench.nightly", "templates"),
+        loader=jinja2.ChoiceLoader(
+            [
+                jinja2.PackageLoader("posebench.nightly", "templates"),
+                jinja2.PackageLoader("posebench.report", "templates"),  # the frame of every page
+            ]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

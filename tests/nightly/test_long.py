@@ -48,4 +48,6 @@ def test_a_thousand_nights_are_compared_and_drawn_in_five_seconds(tmp_path):
         assert len(read_history(tmp_path / "history" / f"{cell.slug}.jsonl")) == NIGHTS + 1
     html = (tmp_path / "out" / "site" / "nightly.html").read_text()
     assert html.count("<svg") == len(night.checks)
+    index = (tmp_path / "out" / "site" / "index.html").read_text()
+    assert index.count('<a href="nightly.html">Nightly</a>') == 1
     assert took < SECONDS
