@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,3 +31,32 @@ def shared() -> Path:
         where = f"POSEBENCH_SHARED={named}" if named else "../shared"
         pytest.skip(f"needs the shared folder of pages and goldens, which is not at {where}")
     return folder
+
+
+# --- interpreters for which there is no build of torch --------------------------------------------
+
+NO_TORCH = find_spec("torch") is None
+# torch's own, and what is of no use without it
+ABSENT = tuple(f"No module named '{name}" for name in ("torch", "safetensors"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """A file of tests that imports torch is skipped where there is none."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if NO_TORCH and report.failed and any(words in str(report.longrepr) for words in ABSENT):
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 0, "Skipped: needs torch")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A test that comes to need torch is skipped where there is none, unless it is a light one."""
+    outcome: Any = yield
+    error = call.excinfo.value if call.excinfo else None
+    missing = NO_TORCH and isinstance(error, ModuleNotFoundError) and str(error).startswith(ABSENT)
+    if missing and item.get_closest_marker("light") is None:
+        report = outcome.get_result()
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, "Skipped: needs torch")

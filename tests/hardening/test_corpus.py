@@ -22,7 +22,7 @@ LEAST = 50
 
 def read(name: str):
     """Read one file as its kind; what is not refused in due form raises."""
-    path, began = CORPUS / name, time.monotonic()
+    path, began = CORPUS / name, time.process_time()
     try:
         return READERS[name.partition("/")[0]](path)
     except UserError as error:
@@ -31,7 +31,7 @@ def read(name: str):
         assert len(error.message) < 2500
         return error
     finally:
-        assert time.monotonic() - began < SECONDS, name
+        assert time.process_time() - began < SECONDS, name
 
 
 def check(name: str) -> None:
@@ -71,6 +71,7 @@ def test_odd_images_have_their_pixels():
 
 def test_nothing_in_it_is_ever_run(tmp_path):
     """In a folder of its own: what a pickle would leave behind would lie there."""
+    pytest.importorskip("torch")
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
@@ -93,6 +94,7 @@ def test_nothing_in_it_is_ever_run(tmp_path):
 
 
 def test_the_script_writes_this_corpus(tmp_path):
+    pytest.importorskip("torch")
     tools = Path(__file__).resolve().parents[2] / "tools"
     subprocess.run([sys.executable, str(tools / "nasty.py"), str(tmp_path)], check=True)
     again = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.glob("*/*/*"))

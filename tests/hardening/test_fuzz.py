@@ -6,6 +6,7 @@ than the last time.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import time
@@ -80,9 +81,9 @@ def spoiled_values(draw, kind: str) -> bytes:
             if way == "gone":
                 del at[key]
             elif way == "double" and isinstance(at, list):
-                at.append(at[key])
+                at.append(copy.deepcopy(at[key]))
             else:
-                at[key] = draw(NASTY)
+                at[key] = copy.deepcopy(draw(NASTY))
             break
     return json.dumps(content).encode()
 
@@ -90,12 +91,12 @@ def spoiled_values(draw, kind: str) -> bytes:
 def check(kind: str, data: bytes, folder) -> None:
     path = folder / "file"
     path.write_bytes(data)
-    began = time.monotonic()
+    began = time.process_time()
     try:
         FUZZED[kind](path)
     except UserError as error:
         assert error.message.endswith(".")
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < SECONDS
 
 
 def fuzz(kind: str, strategy, folder, examples: int) -> None:
