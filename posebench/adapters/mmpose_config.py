@@ -39,6 +39,13 @@ RESCORING = {
     "bbox": "none",
     "keypoint": "none",
 }
+# What mmpose's reader and its arithmetic of boxes do for every model.
+READING: dict[str, Any] = {"pixel_std": 1.0, "box_precision": "single", "exif": "apply"}
+GREY: dict[str, Any] = {
+    "levels": 255,
+    "mean": [123.675, 116.28, 103.53],
+    "std": [58.395, 57.12, 57.375],
+}
 NMS = {"oks_nms": "oks", "soft_oks_nms": "soft_oks", "none": "none"}
 OFFSETS = "combined"
 # Parts of models that neither mmpose nor mmcv-lite bring.
@@ -105,6 +112,8 @@ def facts_of(config: Any) -> Facts:
     spec = {
         "size": [height, width],
         **({"crop": "udp_affine"} if udp else {}),
+        **READING,
+        **_normalising(model),
         "keypoints": keypoints,
         **({"stride": stride} if stride not in (4, None) else {}),
         **({"output": output} if output != "heatmaps" else {}),
@@ -119,6 +128,12 @@ def facts_of(config: Any) -> Facts:
         cells = "x".join(map(str, codec["heatmap_size"]))
         reason = f"heatmaps of {cells} cells are no whole share of the input's {width}x{height}"
     return Facts(dataset, spec, choices, stated, reason)
+
+
+def _normalising(model: Any) -> dict[str, Any]:
+    steps = model["data_preprocessor"]
+    found = {"levels": 255, "mean": list(steps["mean"]), "std": list(steps["std"])}
+    return found | ({} if steps.get("bgr_to_rgb") else {"colour": "bgr"})
 
 
 def _codec(head: Any) -> Any:
@@ -194,7 +209,8 @@ def _whole_images(config: Any, dataset: str, keypoints: str) -> Facts:
     resize = next(step for step in pipeline if step["type"] == "BottomupResize")
     width, height = resize["input_size"]
     test = model.get("test_cfg") or {}
-    spec = {"size": [height, width], "crop": "whole_image", "keypoints": keypoints}
+    spec: dict[str, Any] = {"size": [height, width], "crop": "whole_image", "keypoints": keypoints}
+    spec |= {"exif": READING["exif"]} | _normalising(model)
     choices = {
         "boxes": "none",
         "decode": "own",

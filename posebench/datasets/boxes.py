@@ -44,8 +44,11 @@ def centre_and_scale(
         Centre (N, 2) float32 px and scale (N, 2) float32, units of ``spec.pixel_std`` px.
 
     Source: deep-high-resolution-net.pytorch lib/dataset/coco.py; the same in AlphaPose,
-        GluonCV, FPD, LPN and PaddleDetection.
+        GluonCV, FPD, LPN and PaddleDetection. In single precision: mmpose
+        mmpose/structures/bbox/transforms.py.
     """
+    if spec.box_precision == "single":
+        return _in_single(box, spec)
     x, y, width, height = np.asarray(box, np.float64).T
     aspect = spec.size[1] / spec.size[0]
     centre = np.stack([x + width * 0.5, y + height * 0.5], axis=1).astype(np.float32)
@@ -56,6 +59,18 @@ def centre_and_scale(
     scale = scale.astype(np.float32)
     padded = scale * np.float32(spec.padding)
     return centre, np.where(centre[:, :1] != -1, padded, scale)
+
+
+def _in_single(box: Floats, spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """``centre_and_scale`` from float32 corners, padded before the box grows."""
+    first = box[:, :2].astype(np.float32)
+    last = first + box[:, 2:].astype(np.float32)
+    centre = (last + first) * np.float32(0.5)
+    width, height = ((last - first) * np.float32(spec.padding)).T
+    aspect = np.float32(spec.size[1] / spec.size[0])
+    wide = width > height * aspect
+    full = (np.where(wide, width, height * aspect), np.where(wide, width / aspect, height))
+    return centre, np.stack(full, axis=1) / np.float32(spec.pixel_std)
 
 
 def clip_before_width(box: Floats, width: Ints, height: Ints) -> tuple[Floats, Rows]:

@@ -138,7 +138,9 @@ def dark_udp(heatmaps: Tensor, protocol: Protocol) -> Decoded:
     dxx, dyy = right - 2 * here + left + tiny, below - 2 * here + above + tiny
     dxy = 0.5 * (value(1, 1) - right - below + 2 * here - left - above + value(-1, -1))
     det = dxx * dyy - dxy * dxy
-    step = torch.stack([dyy * dx - dxy * dy, dxx * dy - dxy * dx], dim=-1) / det[..., None]
+    step = torch.stack([dyy * dx - dxy * dy, dxx * dy - dxy * dx], dim=-1)
+    # On a map that is flat but for rounding the reference stops with an error.
+    step = torch.where((det != 0)[..., None], step / det[..., None], 0.0)
     return (coords - step).to(coords.dtype), scores
 
 

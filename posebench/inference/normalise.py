@@ -25,7 +25,8 @@ def normalise(crops: Tensor, spec: InputSpec) -> Tensor:
         spec: Colour order, mean and std of the weights.
 
     Returns:
-        (N, 3, H, W) float32: (value / 255 - mean) / std.
+        (N, 3, H, W) float32: (value / 255 - mean) / std, or (value - mean) / std where mean and std
+        are grey levels.
     """
     if crops.device.type == "cpu":
         return torch.from_numpy(_looked_up(crops.numpy(), spec))
@@ -36,10 +37,10 @@ def normalise(crops: Tensor, spec: InputSpec) -> Tensor:
 
 
 def _values(channels: Tensor, spec: InputSpec, device: torch.device | str) -> Tensor:
-    """(value / 255 - mean) / std of (N, 3, ...) floats, in float32."""
+    """(value / 255 - mean) / std of (N, 3, ...) floats, in float32, or undivided."""
     mean = torch.tensor(spec.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(spec.std, device=device).view(1, 3, 1, 1)
-    return (channels / 255.0 - mean) / std
+    return ((channels / 255.0 if spec.levels == 1 else channels) - mean) / std
 
 
 @lru_cache(maxsize=16)

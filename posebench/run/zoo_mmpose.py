@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posebench.adapters.mmpose_config import SCORING, Facts, facts_of, read_config
+from posebench.adapters.mmpose_config import GREY, READING, SCORING, Facts, facts_of, read_config
 from posebench.adapters.mmpose_index import Model, Numbers, config_file, digest_prefix, read_models
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -139,6 +139,7 @@ def _without_config(model: Model, numbers: Numbers, reason: str) -> Facts:
     size = re.findall(r"(\d+)x(\d+)", model.config)[-1]
     dataset, whole = DATASETS[numbers.dataset], "topdown" not in numbers.page
     spec: dict[str, Any] = {"size": [int(size[0]), int(size[1])], "keypoints": "coco_17"}
+    spec |= GREY | ({"exif": "apply"} if whole else READING)
     choices: dict[str, Any] = {"boxes": "none", "decode": "own", "flip": False, "shift": False}
     choices |= {"rescoring": "none", "nms": "none"}
     if whole:

@@ -39,8 +39,12 @@ class InputSpec(Frozen):
             ``alpha_pose_box``: GluonCV alpha_pose's integer box; ``whole_image``: bottom-up.
         padding: Factor on the aspect-corrected box.
         pixel_std: Divisor of the stored scale (HRNet holds scale in units of 200 px).
+        box_precision: In which the box's centre and size are computed: ``double``, rounded at
+            the end, or ``single`` at every step, from the corners (mmpose). Its last bit moves
+            bytes of the crop.
         colour: Channel order the network expects.
-        mean: Subtracted after division by 255, in channel order of the input.
+        levels: Highest grey level when mean and std come: 1, after division by 255, or 255.
+        mean: Subtracted, in channel order of the input.
         std: Divisor after the mean; (1, 1, 1) where the zoo uses none.
         exif: Whether the zoo's reader applies the EXIF orientation.
         keypoints: Name of the keypoint set, see ``posebench.keypoints``.
@@ -56,7 +60,9 @@ class InputSpec(Frozen):
     crop: Crop = "hrnet_affine"
     padding: float = 1.25
     pixel_std: float = 200.0
+    box_precision: Literal["double", "single"] = "double"
     colour: Literal["rgb", "bgr"] = "rgb"
+    levels: Literal[1, 255] = 1
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     exif: Literal["apply", "ignore"] = "ignore"

@@ -18,13 +18,26 @@ def config_of(entry):
     return read_config(config_file(package_folder(), entry.network.arguments["config"]))
 
 
-def filled(network, gain=1.0):
-    """Fill a network from its parameters' names; returns its state."""
+LAST_BIAS = "head.final_layer.bias"
+
+
+def filled(network, size, gain):
+    """Fill a network from its parameters' names; returns its state.
+
+    Heatmaps are lifted above zero by half their range where their last layer has a bias: DARK
+    takes their logarithm, and where that is cut off a flat map's Hessian is only rounding.
+    """
     state = {
         name: torch.from_numpy(fill.parameter(name, tuple(value.shape), gain)).to(value.dtype)
         for name, value in network.state_dict().items()
     }
     network.load_state_dict(state)
+    if LAST_BIAS in state:
+        with torch.inference_mode():
+            found = network(torch.from_numpy(fill.network_input((1, 3, *size))))
+        low, high = float(found.min()), float(found.max())
+        state[LAST_BIAS] = state[LAST_BIAS] + (0.5 * (high - low) - low)
+        network.load_state_dict(state)
     return state
 
 
@@ -50,7 +63,8 @@ def dataset_of(config, **files):
     spec |= {"data_prefix": {"img": str(files["img"])}, "test_mode": True}
     spec["bbox_file"] = None if files.get("bbox_file") is None else str(files["bbox_file"])
     if spec["type"] == "MpiiDataset":
-        spec.pop("bbox_file")
+        for key in ("bbox_file", "headbox_file"):
+            spec.pop(key, None)
     return DATASETS.build(spec)
 
 
@@ -64,9 +78,10 @@ def predicted(entry, state, dataset, count):
         count: How many persons.
 
     Returns:
-        mmpose's data samples, in the order of the dataset.
+        mmpose's data samples, in the order of the dataset, and its codec.
     """
     model = estimator(config_of(entry)).float().eval()
+    model.test_cfg = dict(model.test_cfg) | {"output_heatmaps": "heatmaps" in entry.input.output}
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not unexpected
     assert not [name for name in missing if not name.startswith("data_preprocessor")]
@@ -74,7 +89,7 @@ def predicted(entry, state, dataset, count):
         warnings.simplefilter("ignore")
         rows = [dataset[place] for place in range(count)]
         columns = {key: [row[key] for row in rows] for key in ("inputs", "data_samples")}
-        return model.test_step(columns)
+        return model.test_step(columns), model.head.decoder
 
 
 def keypoints_of(samples):
@@ -82,3 +97,22 @@ def keypoints_of(samples):
     found = [sample.pred_instances for sample in samples]
     points = np.concatenate([np.asarray(each.keypoints) for each in found])
     return points, np.concatenate([np.asarray(each.keypoint_scores) for each in found])
+
+
+def shaky(samples, codec, limit):
+    """(N, K) joints that mmpose itself does not place to ``limit`` px, given rounding.
+
+    Its decoding of its own heatmaps, moved by a millionth of their peak: a step through a nearly
+    singular Hessian, or between two equal peaks, moves much further.
+    """
+    generator = np.random.default_rng(0)
+    found = []
+    for sample in samples:
+        maps = sample.pred_fields.heatmaps.numpy()
+        apart = 0.0
+        for _ in range(4):
+            moved = maps + np.abs(maps).max() * 1e-6 * generator.choice([-1, 1], maps.shape)
+            one, other = (codec.decode(m.astype(np.float32))[0] for m in (maps, moved))
+            apart = np.maximum(apart, np.linalg.norm(one - other, axis=2)[0])
+        found.append(apart > limit)
+    return np.array(found)

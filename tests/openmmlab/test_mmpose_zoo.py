@@ -95,7 +95,7 @@ def test_a_model_that_needs_another_package_says_which():
 def test_our_own_networks_compute_what_mmpose_s_do(row, network, arguments, registry):
     torch.set_num_threads(1)
     theirs = load_model(registry.find(f"mmpose/{row}"), allow_random=True).network
-    state = pipeline.filled(theirs)
+    state = pipeline.filled(theirs, (128, 96), 1.0)
     ours = build_network(network, **arguments).eval()
     ours.load_state_dict({name.partition(".")[2]: value for name, value in state.items()})
     crops = torch.from_numpy(pipeline.fill.network_input((1, 3, 128, 96)))
