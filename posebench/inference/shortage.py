@@ -18,7 +18,7 @@ NO_MEMORY = (
 
 def is_shortage(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, of the machine or of an accelerator."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return any(words in str(error).lower() for words in NO_MEMORY)
 
