@@ -48,6 +48,21 @@ class Row:
     state: str
 
 
+@dataclass(frozen=True)
+class Group:
+    """Numbers of one model that moved alike.
+
+    Attributes:
+        reasons: The likeliest first.
+        lines: A number each.
+    """
+
+    entry: str
+    state: str
+    reasons: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
 def publish(
     night: Night, output: Path, *, site: Callable[[Sequence[Record], Path], Any] | None = None
 ) -> None:
@@ -104,12 +119,13 @@ def verdict(night: Night) -> str:
 def summary(night: Night) -> str:
     """Return the summary as Markdown, for a terminal as well."""
     lines = [f"# Nightly {night.suite.name}, {night.id}", "", verdict(night)]
-    moved = _moved(night)
-    for check in moved[:LISTED]:
-        lines += ["", f"- **{_cell(check.entry)}, {check.what or check.kind}: {check.state}**"]
-        lines[-1] += f", {_change(check)}" if check.before is not None else ""
-        lines += [f"  {_cell(check.words)}"] if check.words else []
-        lines += [f"  - {_cell(reason)}" for reason in check.reasons]
+    moved = groups(night)
+    for group in moved[:LISTED]:
+        lines += ["", f"**{_cell(group.entry)}: {group.state}**", ""]
+        lines += [f"- {_cell(line)}" for line in group.lines]
+        if group.reasons:
+            lines += ["", "Likely reasons:", ""]
+            lines += [f"{n}. {_cell(reason)}" for n, reason in enumerate(group.reasons, 1)]
     if len(moved) > LISTED:
         lines += ["", f"... and {len(moved) - LISTED} more; {JUNIT} names all of them."]
     if night.changed:
@@ -142,10 +158,9 @@ def page(night: Night) -> str:
         .render(
             up="",
             tones=TONES,
-            change=_change,
             title=f"Nightly {night.suite.name}, {night.id}",
             verdict=verdict(night),
-            moved=_moved(night),
+            moved=groups(night),
             changed=night.changed,
             rows=rows(night),
             drawings=list(_drawings(night)),
@@ -167,17 +182,26 @@ def rows(night: Night) -> list[Row]:
     ]
 
 
-def _moved(night: Night) -> list[Check]:
-    """What a reader has to know of; the worst first."""
+def groups(night: Night) -> list[Group]:
+    """Return what a reader has to know of, the worst first; what has the same reasons is one."""
     order = ("worse", "changed", "failed", "not judged", "better")
-    found = [check for check in night.checks if check.state in order]
-    return sorted(found, key=lambda check: order.index(check.state))
+    found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    moved = [check for check in night.checks if check.state in order]
+    for check in sorted(moved, key=lambda check: order.index(check.state)):
+        key = (check.entry, check.state, check.reasons)
+        found.setdefault(key, []).append(_words(check))
+    return [Group(*key, tuple(lines)) for key, lines in found.items()]
 
 
-def _change(check: Check) -> str:
-    unit = " a second" if check.kind == "speed" else ""
-    since = f" on {check.since:%Y-%m-%d}" if check.since else ""
-    return f"{_number(check, check.before)}{since} -> {_number(check, check.now)}{unit}"
+def _words(check: Check) -> str:
+    """``AP under ...: 59.14 on 2025-01-01 -> 57.84, moved by ...``."""
+    parts = [check.words] if check.words else []
+    if check.before is not None:
+        unit = " a second" if check.kind == "speed" else ""
+        since = f" on {check.since:%Y-%m-%d}" if check.since else ""
+        before, now = _number(check, check.before), _number(check, check.now)
+        parts.insert(0, f"{before}{since} -> {now}{unit}")
+    return f"{check.what or check.kind}: {', '.join(parts)}"
 
 
 def _number(check: Check, value: float | None) -> str:

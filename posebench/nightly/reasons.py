@@ -110,7 +110,7 @@ def _where_it_is_slow(check: Check, now: Observation, before: Observation) -> li
     if check.what == WHOLE and loss.get(FORWARD, own) < CLOSE * own:
         return ["the network alone is not slower: reading, cropping or decoding is"]
     if check.what == FORWARD and own > 0:
-        return ["the network itself: the machine's matrix products are as fast as before"]
+        return ["the network itself: the machine's matrix products did not slow down like it"]
     return []
 
 
