@@ -197,10 +197,12 @@ def _words(check: Check) -> str:
     """``AP under ...: 59.14 on 2025-01-01 -> 57.84, moved by ...``."""
     parts = [check.words] if check.words else []
     if check.before is not None:
-        unit = " a second" if check.kind == "speed" else ""
-        since = f" on {check.since:%Y-%m-%d}" if check.since else ""
         before, now = _number(check, check.before), _number(check, check.now)
-        parts.insert(0, f"{before}{since} -> {now}{unit}")
+        if check.kind == "speed":
+            parts.insert(0, f"usually {before}, now {now} a second")
+        else:
+            since = f" on {check.since:%Y-%m-%d}" if check.since else ""
+            parts.insert(0, f"{before}{since} -> {now}")
     return f"{check.what or check.kind}: {', '.join(parts)}"
 
 
