@@ -106,6 +106,12 @@ def expected(alone: list[dict[str, Any]], shares: int, what: Callable[[dict], fl
     return makespan(pieces, NODES)
 
 
+def queued(lines: list[dict[str, Any]]) -> float:
+    """When tasks of these lengths are done, the last joining after all else."""
+    *others, last = sorted(lines, key=lambda line: line["start"])
+    return makespan([Piece(wall(line), 0.0) for line in others], NODES) + wall(last)
+
+
 def wall(line: dict[str, Any]) -> float:
     """Seconds of a task."""
     return float(line["end"] - line["start"])
@@ -160,7 +166,8 @@ def clustered(requests: list[Request], output: Path, shares: int, log: Path) -> 
         "cpu": sum(map(cpu, lines)),
         "cpu_of_starting_workers": sum(tasks[0]["cpu_before"] for tasks in workers),
         "cpu_of_the_busier_worker": max(sum(map(cpu, tasks)) for tasks in workers),
-        "queue_of_these_tasks": makespan([Piece(wall(line), 0.0) for line in lines], NODES),
+        "first_to_last": max(line["end"] for line in lines) - min(line["start"] for line in lines),
+        "queue_of_these_tasks": queued(lines),
     }
 
 

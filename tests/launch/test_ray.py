@@ -57,7 +57,18 @@ def test_the_cluster_gives_the_local_bytes_and_does_nothing_twice(cluster, tmp_p
     requests = [Request.of("demo_s", **ASKED), Request.of("demo_m", **ASKED)]
     local = evaluate_all(requests, LocalLauncher(), tmp_path / "local", shares=3)
     one = launcher(cluster)
+    by_value = []
+    result_of = one._result
+
+    def looked_at(reference):
+        by_value.append(ray.experimental.get_object_locations([reference])[reference])
+        return result_of(reference)
+
+    one._result = looked_at
     found = evaluate_all(requests, one, tmp_path / "ray", shares=3)
+    assert len(by_value) == 8  # six shares, two joined
+    assert all(each["node_ids"] == [] for each in by_value)  # nothing in the object store
+    assert max(each["object_size"] for each in by_value) < 100_000
     assert [content(r) for r in found] == [content(r) for r in local]
     files = {f: f.stat().st_mtime_ns for f in (tmp_path / "ray").rglob("*.npz")}
     assert files
