@@ -231,7 +231,8 @@ def _point(record: Record, timing: Timings, accuracy: Accuracy) -> Point:
     rate = timing.persons_per_second
     span = (rate * middle / high, rate * middle / low) if low > 0 else (rate, rate)
     whole = record.end_to_end
-    threads = f", {timing.threads} threads" if timing.device == "cpu" else ""
+    plural = "" if timing.threads == 1 else "s"
+    threads = f", {timing.threads} thread{plural}" if timing.device == "cpu" else ""
     return Point(
         entry=entry.key,
         name=entry.id,
@@ -260,8 +261,19 @@ def _point(record: Record, timing: Timings, accuracy: Accuracy) -> Point:
         batch=f"{timing.batch_size}{' with flip' if timing.flip else ''}",
         size="{}x{}".format(*entry.input.size),
         note=_note(timing, each),
-        command=record.command,
+        command=rerun(record),
     )
+
+
+def rerun(record: Record) -> str:
+    """Return the command that measures one record again, where its own one measures many."""
+    words = record.command.split(" ")
+    if words[:2] != ["posebench", "speed"] or record.entry.key in words:
+        return record.command
+    if "--all" not in words and len(words) > 2 and not words[2].startswith("-"):
+        return record.command
+    options = " ".join(word for word in words[2:] if word != "--all")
+    return f"posebench speed {record.entry.key} {options}".rstrip()
 
 
 def _note(timing: Timings, each: float | None) -> str:

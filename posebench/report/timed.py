@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from posebench.report.claims import record_name
 from posebench.report.drawings import history, strip
+from posebench.report.points import rerun
 from posebench.types.record import Record
 from posebench.types.timing import Timings
 
@@ -66,7 +67,7 @@ def timed(past: Sequence[Record]) -> Timed:
         past=history(rates, f"{timing.counted if timing else 'persons'} a second")
         if len(rates) > 1 else Markup(""),
         record=record_name(record),
-        command=record.command,
+        command=rerun(record),
     )  # fmt: skip
 
 
@@ -80,7 +81,11 @@ def _timing_facts(record: Record, timing: Timings) -> tuple[tuple[str, str], ...
     whole, share = record.end_to_end, timing.share_of_ceiling
     percentiles = ", ".join(f"{n} {1000 * s:,.3g}" for n, s in timing.percentiles.items())
     memory = ", ".join(f"{n} {b / 2**20:,.0f} MiB" for n, b in timing.memory.items())
-    threads = f"{timing.threads} threads, " if timing.device == "cpu" else ""
+    threads = (
+        f"{timing.threads} thread{'' if timing.threads == 1 else 's'}, "
+        if timing.device == "cpu"
+        else ""
+    )
     facts = [
         ("network alone", f"{timing.persons_per_second:,.4g} {timing.counted}/s"),
         (

@@ -181,6 +181,21 @@ def test_the_first_view_is_one_dataset_under_the_claims_own_protocols():
     assert first_view(()) == ()
 
 
+@pytest.mark.parametrize(
+    ("made", "again"),
+    [
+        ("posebench demo", "posebench demo"),
+        ("posebench speed --all --cpu", "posebench speed demo/demo_s --cpu"),
+        ("posebench speed", "posebench speed demo/demo_s"),
+        ("posebench speed demo_s --cpu", "posebench speed demo_s --cpu"),
+        ("posebench speed --cpu demo/demo_s", "posebench speed --cpu demo/demo_s"),
+    ],
+)
+def test_the_command_of_a_point_measures_that_point_alone(made, again):
+    (point,) = points([make.timing(command=made)])
+    assert point.command == again
+
+
 # --- evidence ----------------------------------------------------------------------------------
 
 
