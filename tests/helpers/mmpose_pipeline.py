@@ -18,6 +18,7 @@ def config_of(entry):
     return read_config(config_file(package_folder(), entry.network.arguments["config"]))
 
 
+ROUNDING = 2 * np.finfo(np.float32).eps
 LAST_BIAS = "head.final_layer.bias"
 
 
@@ -102,8 +103,8 @@ def keypoints_of(samples):
 def shaky(samples, codec, limit):
     """(N, K) joints that mmpose itself does not place to ``limit`` px, given rounding.
 
-    Its decoding of its own heatmaps, moved by a millionth of their peak: a step through a nearly
-    singular Hessian, or between two equal peaks, moves much further.
+    Its decoding of its own heatmaps, moved by twice the rounding of their peak: a step through a
+    nearly singular Hessian moves much further.
     """
     generator = np.random.default_rng(0)
     found = []
@@ -111,7 +112,7 @@ def shaky(samples, codec, limit):
         maps = sample.pred_fields.heatmaps.numpy()
         apart = 0.0
         for _ in range(4):
-            moved = maps + np.abs(maps).max() * 1e-6 * generator.choice([-1, 1], maps.shape)
+            moved = maps + np.abs(maps).max() * ROUNDING * generator.choice([-1, 1], maps.shape)
             one, other = (codec.decode(m.astype(np.float32))[0] for m in (maps, moved))
             apart = np.maximum(apart, np.linalg.norm(one - other, axis=2)[0])
         found.append(apart > limit)

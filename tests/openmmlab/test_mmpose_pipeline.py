@@ -33,9 +33,10 @@ MPII = ("mpii", "test_mpii.json", None)
 ROWS = {
     "quarter": ("td_hm_mobilenetv2_8xb64_210e_coco_256x192", COCO),
     "stride 8": ("td_hm_cpm_8xb64_210e_coco_256x192", COCO),
-    "dark": ("td_hm_vipnas_res50_dark_8xb64_210e_coco_wholebody_256x192", WHOLEBODY),
-    "dark_udp": ("cspnext_tiny_udp_8xb256_210e_coco_256x192", COCO),
-    "joints picked": ("cspnext_tiny_udp_8xb256_210e_aic_coco_256x192", COCO),
+    "dark": ("td_hm_res50_dark_8xb64_210e_coco_256x192", COCO),
+    "dark, whole body": ("td_hm_vipnas_mbv3_dark_8xb64_210e_coco_wholebody_256x192", WHOLEBODY),
+    "dark_udp": ("td_hm_hrnet_w32_udp_8xb64_210e_coco_256x192", COCO),
+    "joints picked": ("td_hm_hrnet_w32_8xb64_210e_coco_aic_256x192_combine", COCO),
     "udp_offsets": ("td_hm_hrnet_w32_udp_regress_8xb64_210e_coco_256x192", COCO),
     "quarter_and_half": ("td_hm_rsn18_8xb32_210e_coco_256x192", COCO),
     "simcc": ("rtmpose_t_8xb256_420e_coco_256x192", COCO),
@@ -47,6 +48,8 @@ ROWS = {
     "crowdpose": ("rtmpose_m_8xb64_210e_crowdpose_256x192", CROWDPOSE),
     "mpii": ("td_hm_mobilenetv2_8xb64_210e_mpii_256x256", MPII),
 }
+TAYLOR = {"dark", "dark, whole body", "dark_udp"}
+GAINS = {"udp_offsets": 0.5, "dark": 1.0, "dark, whole body": 1.0}  # offsets of noise lead far away
 LIMIT = 0.01  # px
 PERSONS = 4  # of each row, the first in the file
 
@@ -68,7 +71,7 @@ def test_keypoints_are_those_of_mmpose_s_own_pipeline(name, registry, shared):
     row, (where, annotations, boxes) = ROWS[name]
     entry, folder = registry.find(f"mmpose/{row}"), shared / "data" / "samples" / where
     model = load_model(entry, allow_random=True)
-    state = pipeline.filled(model.network)
+    state = pipeline.filled(model.network, entry.input.size, GAINS.get(name, 0.7))
     dataset = our_dataset(registry, entry, folder, annotations)
     protocol = claim_protocols(entry, registry)[0]
     if boxes is None:
@@ -84,8 +87,15 @@ def test_keypoints_are_those_of_mmpose_s_own_pipeline(name, registry, shared):
     files = {"ann_file": folder / annotations, "img": folder}
     files["bbox_file"] = None if boxes is None else folder / boxes
     theirs = pipeline.dataset_of(pipeline.config_of(entry), **files)
-    points, scores = pipeline.keypoints_of(pipeline.predicted(entry, state, theirs, len(persons)))
+    samples, codec = pipeline.predicted(entry, state, theirs, len(persons))
+    points, scores = pipeline.keypoints_of(samples)
     assert len(np.unique(points.round(1))) > len(persons), "the networks say something"
+    np.testing.assert_allclose(ours.joint_scores, scores, rtol=1e-5, atol=1e-6)
     apart = np.linalg.norm(points - ours.keypoints, axis=2)
+    if name in TAYLOR:  # steps through a Hessian, which may be nearly singular
+        sure = ~pipeline.shaky(samples, codec, LIMIT / 5)
+        assert sure.mean() > 0.5
+        assert np.median(apart) <= LIMIT
+        print(f"{name}: {sure.sum()} of {sure.size} joints, {(apart > LIMIT).sum()} further off")
+        apart = apart[sure]
     assert apart.max() <= LIMIT, (apart.max(), int((apart > LIMIT).sum()), apart.size)
-    np.testing.assert_allclose(ours.joint_scores, scores, rtol=1e-4, atol=1e-5)
