@@ -1,7 +1,8 @@
-"""The measuring itself: evaluations by a launcher, timings in processes of their own here."""
+"""The measuring itself: by a launcher; each timing in a process of its own, here or on a node."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,23 +70,39 @@ class Measuring:
 
     def time(self, cell: Cell) -> Record | str:
         """Return a record, a failure in it or not; words where this machine cannot do it."""
-        from posebench.run.speed import measure_speed
-
         run = cell.run
+        asked = {
+            "device": cell.device,
+            "batch_size": run.batch_size,
+            "threads": run.threads,
+            "quick": run.quick,
+            "images": None,
+        }
         try:
-            return measure_speed(
-                cell.entry.key,
-                registry=self._registry,
-                command=self._command,
-                device=cell.device,
-                batch_size=run.batch_size,
-                threads=run.threads,
-                quick=run.quick,
-            )
+            return self._timed(cell.entry.key, asked)
         except UserError as error:
             return str(error)
         except Exception as error:  # one broken entry must not end a night's work
             return f"{type(error).__name__}: {error}"
+
+    def _timed(self, model: str, asked: dict[str, Any]) -> Record:
+        """Time here, or on a node of the cluster that evaluations run on."""
+        if not hasattr(self._launcher, "nodes"):
+            from posebench.run.speed import measure_speed
+
+            return measure_speed(model, registry=self._registry, command=self._command, **asked)
+        from posebench.launch.speed import Order, measure_on_ray
+
+        with tempfile.TemporaryDirectory(prefix="posebench-") as folder:
+            order = Order(
+                asked,
+                Path(folder),
+                again=True,
+                registry=self._registry,
+                command=self._command,
+            )
+            (timed,) = measure_on_ray(self._launcher, [model], order)
+        return timed.record
 
     def _request(self, cell: Cell) -> Request:
         from posebench.run.request import Request
