@@ -188,7 +188,8 @@ def judge_rate(now: float, past: Sequence[float], rule: SpeedRule) -> tuple[Stat
     """
     level, allowed = _level(past[-rule.window :], rule)
     change = now / level - 1
-    nights = f"{min(len(past), rule.window)} good nights"
+    count = min(len(past), rule.window)
+    nights = f"{count} good night{'s' * (count > 1)}"
     if change < -allowed:
         return "worse", f"{-change:.0%} slower than {nights}; {allowed:.0%} are allowed", level
     if change > allowed:
