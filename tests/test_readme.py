@@ -16,7 +16,16 @@ from posebench.records import store
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-DOCS = ("cluster", "hardening", "nightly", "predictions", "report", "scoring", "uncertainty")
+DOCS = (
+    "cluster",
+    "hardening",
+    "mmpose",
+    "nightly",
+    "predictions",
+    "report",
+    "scoring",
+    "uncertainty",
+)
 PAGES = {
     name: (ROOT / name).read_text()
     for name in ("README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in DOCS))

@@ -195,13 +195,13 @@ def _devices() -> Iterator[Finding]:
 
 
 def _optional() -> Iterator[Finding]:
+    own = {name for name, _, extra in _requirements() if not extra}
     for name, wanted, extra in _requirements():
-        if extra in EXTRAS:
+        # mmpose wants an older numpy and OpenCV: an environment of its own, no fault of this one
+        if extra in EXTRAS and name not in own:
             mend = f"pip install '{DISTRIBUTION}[{extra}]'"
-            found = _package("optional parts", name, wanted, "missing", mend)
-            use = f"{found.detail} (for {EXTRAS[extra]})"
-            yield Finding(found.area, found.name, found.status, use, found.mend)
-    found = _package("optional parts", "mmpose", "", "missing", "pip install --no-deps mmpose")
+            mend = "pip install --no-deps mmpose==1.3.2"
+    found = _package("optional parts", "mmpose", "", "missing", mend)
     use = f"{found.detail} (for {EXTRAS['openmmlab']})"
     yield Finding(found.area, found.name, found.status, use, found.mend)
 

@@ -25,6 +25,7 @@ def file(tmp_path):
 def test_a_file_that_agrees_passes(file):
     verify_file(file, sha256=SHA256.upper(), size=len(CONTENT), sha1=SHA1)
     verify_file(file, sha1=SHA1[:8])
+    verify_file(file, sha256_prefix=SHA256[:8])
     verify_file(file)
 
 
@@ -40,6 +41,8 @@ def test_digest_is_of_all_blocks(file, monkeypatch):
         ({"sha256": "0" * 64}, "0" * 64),
         ({"sha256": SHA256[:-1]}, "sha256"),
         ({"sha256": ""}, "sha256"),
+        ({"sha256_prefix": "00000000"}, "00000000"),
+        ({"sha256_prefix": SHA256[:7]}, "sha256"),
         ({"sha1": "00000000"}, "00000000"),
         ({"sha1": SHA1[:7]}, "sha1"),
         ({"sha256": SHA256, "sha1": "1" * 40}, "sha1"),
