@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from posebench.adapters import load_model
+from posebench.adapters.catalogue import FOREIGN
 from posebench.networks import STRIDES, build_network
 from posebench.registry import load_registry
 from posebench.run import fill
@@ -93,14 +94,14 @@ def verify(
         One finding a row, in the order of the registry or of ``models``.
 
     Raises:
-        UserError: A name is unknown, or means a model that posebench itself ships.
+        UserError: A name is unknown, or means a model without an original.
     """
     known = load_registry(tuple(registry))
     rows = [known.find(model, dataset) for model in models]
     for entry in rows:
         if not _has_original(entry):
             raise UserError(
-                f"{entry.key} has no original: posebench itself ships it.",
+                f"{entry.key} has no original to be held against: {_why_none(entry)}.",
                 f"`posebench eval --model {entry.id}` holds it against its claims.",
             )
     rows = rows or [entry for entry in known.entries if _has_original(entry)]
@@ -114,8 +115,15 @@ def verify(
 
 
 def _has_original(entry: Entry) -> bool:
+    return not _why_none(entry)
+
+
+def _why_none(entry: Entry) -> str:
+    """Say why a row's network has no other implementation; empty if it has one."""
+    if entry.network.name in FOREIGN:
+        return "the zoo's own code builds it"
     shipped = (entry.checkpoint.location or "").startswith(PACKAGE)
-    return entry.checkpoint.container != "none" and not shipped
+    return "posebench itself ships it" if shipped or entry.checkpoint.container == "none" else ""
 
 
 def _verify_once(entry: Entry, done: dict[str, Verification]) -> Verification:
