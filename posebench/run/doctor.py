@@ -200,7 +200,10 @@ def _optional() -> Iterator[Finding]:
         # mmpose wants an older numpy and OpenCV: an environment of its own, no fault of this one
         if extra in EXTRAS and name not in own:
             mend = f"pip install '{DISTRIBUTION}[{extra}]'"
-            mend = "pip install --no-deps mmpose==1.3.2"
+            found = _package("optional parts", name, wanted, "missing", mend)
+            use = f"{found.detail} (for {EXTRAS[extra]})"
+            yield Finding(found.area, found.name, found.status, use, found.mend)
+    mend = "pip install --no-deps mmpose==1.3.2"
     found = _package("optional parts", "mmpose", "", "missing", mend)
     use = f"{found.detail} (for {EXTRAS['openmmlab']})"
     yield Finding(found.area, found.name, found.status, use, found.mend)
