@@ -28,6 +28,7 @@ from nasty_weights import (
     Call,
     File,
     mxnet_files,
+    nameless,
     paddle_files,
     safetensors_files,
     torch_files,
@@ -299,6 +300,7 @@ def archive_files() -> Iterator[File]:
     yield "refused/device.tar", tar(("a.json", tarfile.CHRTYPE, ""))
     yield "refused/fifo.tar", tar(("a.json", tarfile.FIFOTYPE, ""))
     yield "refused/traversal.zip", zipped({"../a.json": b"{}", "a.json": b"{}"})
+    yield "refused/nameless.zip", nameless(zipped({"a.json": b"{}"}))
     yield "refused/bomb.zip", zipped({"a.json": bytes(60_000_000)}, zipfile.ZIP_DEFLATED)
     yield "refused/cut.zip", zipped({"a.json": b"{}" * 100})[:-30]
     yield "refused/cut.tar", tar(("a.json", file, ""))[:300]

@@ -41,6 +41,15 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
     return buffer.getvalue()
 
 
+def nameless(archive: bytes) -> bytes:
+    """A zip of one member whose table of contents has no name for it."""
+    start = archive.index(b"PK\x01\x02")
+    record, end = archive[start:-22], archive[-22:]
+    (length,) = struct.unpack_from("<H", record, 28)
+    record = record[:28] + struct.pack("<H", 0) + record[30:46] + record[46 + length :]
+    return archive[:start] + record + end[:12] + struct.pack("<I", len(record)) + end[16:]
+
+
 def torch_zip(pickled: bytes, storages: dict[str, bytes] | None = None) -> bytes:
     """What torch.save writes, around any pickle."""
     members = {"archive/data.pkl": pickled, "archive/version": b"3\n"}
@@ -65,6 +74,7 @@ def torch_files() -> Iterator[File]:
     yield "refused/cut.pth", whole.getvalue()[:-40]
     yield "refused/page.pth", b"<!DOCTYPE html><title>Quota exceeded</title>"
     yield "refused/empty.pth", b""
+    yield "refused/nameless.pth", nameless(zipped({"archive/data.pkl": b"N."}))
 
 
 def legacy(pickled: bytes) -> bytes:

@@ -12,6 +12,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import threading
 import zipfile
@@ -30,7 +31,7 @@ SMALL = 1 << 24
 MOST_MEMBERS = 1_000_000
 BLOCK = 1 << 20
 GARBLED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
-           NotImplementedError, RuntimeError, ValueError)  # fmt: skip
+           NotImplementedError, RuntimeError, ValueError, LookupError, struct.error)  # fmt: skip
 Progress = Callable[[int, int], None]
 
 
