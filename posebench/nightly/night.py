@@ -236,7 +236,8 @@ def judged(
         if good:
             before[seen.key] = good[-1]
         checks += compare(seen, earlier, suite)
-    changed = {f: c for key in before for f, c in changed_facts(now[key], before[key])}
+    ran = [key for key in before if now[key].failure is None]  # a failure knows no facts
+    changed = {f: c for key in ran for f, c in changed_facts(now[key], before[key])}
     return Night(
         suite=suite,
         id=observed[cells[0].key].night,
