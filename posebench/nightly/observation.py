@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Literal
@@ -17,6 +18,7 @@ VERSION = 1  # of a line of a history
 FORWARD = "the network alone"
 WHOLE = "image file to keypoints"
 CEILING = "matrix products"  # what the machine reached in the same run, GFLOP/s
+_FOLDERS = re.compile(r"(?<![\w./:])(?:/[^\s/'\"]+)+/(?=[^\s/])")
 DIGEST = 12  # digits of a SHA-256 that are kept
 
 
@@ -79,14 +81,20 @@ def observe(
         when: For what left no record.
     """
     if isinstance(found, str):
-        return _observation(cell, cell.key, night, when, found, {}, dict(facts), ())
+        return _observation(cell, cell.key, night, when, _public(found), {}, dict(facts), ())
     known = dict(facts) | {name: fact for name, fact in _facts(found).items() if fact}
     if found.kind == "speed":
         hardware = found.cell.hardware if found.cell else cell.device
         key = f"{cell.key}, {hardware}"
-        values, flags = _speeds(found), _flags(found)
-        return _observation(cell, key, night, found.created, found.failure, values, known, flags)
+        values, flags, failure = _speeds(found), _flags(found), _public(found.failure or "")
+        when = found.created
+        return _observation(cell, key, night, when, failure or None, values, known, flags)
     return _observation(cell, cell.key, night, found.created, None, _scores(found), known, ())
+
+
+def _public(words: str) -> str:
+    """Leave out folders of this machine: histories and pages are published."""
+    return _FOLDERS.sub("", words)
 
 
 def _observation(

@@ -114,6 +114,13 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path):
     assert nights.run(tmp_path, nights.Work(3)).status == FINE
 
 
+def test_failures_name_no_folder_of_the_machine(tmp_path):
+    words = "/home/me/w.pth is not '/data/x y/z.json', see https://a.org/b/c and 1/2."
+    night = nights.run(tmp_path, nights.Work(0, broken={"demo/demo_m": words}))
+    (failed, _) = [check for check in night.checks if check.state == "failed"]
+    assert failed.words == "w.pth is not 'x y/z.json', see https://a.org/b/c and 1/2."
+
+
 def test_a_regression_stays_one_until_it_is_accepted(tmp_path):
     good_nights(tmp_path, 2)
     lower = {"score": lambda entry, protocol: -0.5}
