@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from posebench.launch.tasks import Done, Result, Task, carry_out
 from posebench.types.errors import UserError
 
 RETRIES = 3  # of a task whose worker or node died
+PATIENCE = 10.0  # seconds for a cluster's address to answer
 AHEAD = 2  # tasks handed to Ray for each that it can run: none idles while the driver joins
 # Of a device: what an evaluation leaves is enough for the joining of shares, which computes no
 # network but records the device; nothing else fits beside them.
@@ -174,6 +176,8 @@ def started(address: str | None) -> Any:
         ) from error
     if ray.is_initialized():
         return ray
+    if address is not None and not answers(address):
+        raise _nobody(address)
     try:
         # Workers' lines would mix with --json on stdout; what matters comes back with the task.
         with contextlib.redirect_stdout(None):
@@ -184,11 +188,32 @@ def started(address: str | None) -> Any:
                 include_dashboard=False if address is None else None,
             )
     except ConnectionError as error:
-        raise UserError(
-            f"There is no Ray cluster at {address!r}.",
-            "Start one with `ray start --head`, or leave --address out.",
-        ) from error
+        raise _nobody(address) from error
     return ray
+
+
+def answers(address: str, seconds: float = PATIENCE) -> bool:
+    """Whether something listens there: Ray itself would try for many minutes.
+
+    Args:
+        address: ``host:port``, with or without ``ray://``; other words are Ray's to know.
+        seconds: To wait.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdecimal()):
+        return True
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), seconds):
+            return True
+    except (OSError, OverflowError):
+        return False
+
+
+def _nobody(address: str | None) -> UserError:
+    return UserError(
+        f"There is no Ray cluster at {address!r}.",
+        "Start one with `ray start --head`, or leave --address out.",
+    )
 
 
 def lost(error: Exception) -> str:

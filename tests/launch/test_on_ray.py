@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import pickle
+import socket
 from collections import deque
 from pathlib import Path
 
@@ -149,6 +150,17 @@ def test_without_ray_one_sentence_says_how_to_get_it(monkeypatch):
     with pytest.raises(UserError, match="not installed") as caught:
         RayLauncher()
     assert "posebench-zoo[ray]" in caught.value.hint
+
+
+def test_an_address_where_nobody_listens_is_said_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "127.0.0.1:99999"):
+            assert not on_ray.answers(address)
+        taken.listen()
+        assert on_ray.answers(f"127.0.0.1:{port}")
+    assert on_ray.answers("auto")  # Ray's to find
 
 
 def test_what_travels_by_value_is_small(tmp_path):
