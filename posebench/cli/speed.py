@@ -25,6 +25,7 @@ EXAMPLES = (
     "posebench speed lpn_50 --dataset coco --cpu --threads 2",
     "posebench speed lpn_50 --dataset coco --cpu --fold --channels-last",
     "posebench speed --all --cpu --quick --json",
+    "posebench speed --all --launcher ray --address auto",
 )
 # Name and width of the table's columns; rows are printed one by one, as they are finished.
 COLUMNS = (

@@ -9,9 +9,11 @@ import pytest
 from far_row import fetched_row
 from server import Server, serving
 
+from posebench.launch import files
 from posebench.launch.files import Fetching, bring
 from posebench.launch.tasks import Task, carry_out
 from posebench.run.evaluation import load_model
+from posebench.run.fetch import FAILED, THERE, TO_FETCH, Item
 from posebench.run.request import Request
 from posebench.types.errors import UserError
 
@@ -58,3 +60,30 @@ def test_given_files_and_drawn_data_are_nobodys_to_fetch(tmp_path, monkeypatch):
     bring(Request.of("demo_s"), Fetching())
     given = {"checkpoint": tmp_path / "w", "annotations": tmp_path / "a.json"}
     bring(Request.of("lpn_50", dataset="coco", **given), Fetching())
+
+
+def item(state: str, licence: str = "CC-BY-4.0") -> Item:
+    return Item("coco: val2017/", "images", state, "https://a/b", licence, 5, message="It broke.")
+
+
+def test_datasets_are_fetched_under_the_same_terms(tmp_path, monkeypatch):
+    asked = Request.of("lpn_50", dataset="coco", checkpoint=tmp_path / "w", data_root=tmp_path)
+    fetched = []
+
+    def planned(spec, settings):
+        assert (spec.id, settings.data_root) == ("coco", tmp_path)
+        return plan
+
+    monkeypatch.setattr(files, "plan_dataset", planned)
+    monkeypatch.setattr(files, "fetch_items", lambda items, settings: fetched.append(items) or [])
+    plan = [item(THERE, "non-commercial"), item(TO_FETCH)]
+    bring(asked, Fetching())
+    assert fetched == [plan[1:]]  # what is there is left alone
+    plan = [item(TO_FETCH, "non-commercial")]
+    with pytest.raises(UserError, match="is under the licence 'non-commercial'"):
+        bring(asked, Fetching())
+    bring(asked, Fetching(accept_licence=True))
+    assert fetched[1:] == [plan]
+    monkeypatch.setattr(files, "fetch_items", lambda *_: [item(FAILED)])
+    with pytest.raises(UserError, match="It broke"):
+        bring(asked, Fetching(accept_licence=True))
