@@ -69,8 +69,9 @@ def caught(fault: Fault, tree: Path) -> bool:
         done = subprocess.run([*command, *fault.tests.split()], cwd=tree, capture_output=True)
     finally:
         path.write_text(text, encoding="utf-8")
-    # 1: a test failed; 2: a module no longer imports, which any test run notices.
-    return done.returncode in (1, 2)
+    # 1: a test failed; 2: a module no longer imports, which any test run notices; below 0: the
+    # whole process ended.
+    return done.returncode in (1, 2) or done.returncode < 0
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from importlib.resources import files
 from pathlib import Path
@@ -255,7 +256,13 @@ def test_ctrl_c_ends_with_its_status_and_the_next_run_goes_on(server, folder, ca
     settings: list[Settings] = []
     original = Settings.cache
     monkeypatch.setattr(Settings, "cache", lambda self: settings.append(self) or original(self))
-    threading.Timer(0.4, lambda: settings[0].cancel.set()).start()
+
+    def stop_midway():
+        while not (settings and server.sent):
+            time.sleep(0.01)
+        settings[0].cancel.set()
+
+    threading.Thread(target=stop_midway, daemon=True).start()
     status, out, err = run(capsys, "fetch", "one", "--registry", folder)
     assert (status, out) == (130, "")
     assert "interrupted" in err

@@ -240,3 +240,15 @@ def test_all_bad_images_are_found(tmp_path):
     found = bad_images(images, 3, lambda done, count: seen.append((done, count)))
     assert [fault.image for fault in found] == [0, 4, 8]
     assert seen[-1] == (9, 9)
+
+
+def test_a_whole_split_of_which_something_is_skipped_is_not_complete(tmp_path):
+    root = make.write_coco(tmp_path)
+    spec = load_registry().dataset("coco").model_copy(update={"images": 4, "persons": 7})
+    read = {"on_error": "skip", "threads": 1}
+    stem = "person_keypoints_val2017"
+    assert open_dataset(spec, Sources(root), stem, **read).complete
+    (root / "val2017" / "000000000012.png").write_bytes(b"")
+    found = open_dataset(spec, Sources(root), stem, **read)
+    assert not found.complete
+    assert found.usable_images().tolist() == [0, 1, 3]
