@@ -103,7 +103,9 @@ def evaluate_protocols(job: Job, protocols: Sequence[Protocol]) -> list[Outcome]
 def predict_protocols(job: Job, protocols: Sequence[Protocol]) -> None:
     """Estimate the persons of every protocol for the parts alone, without scoring."""
     for group in _groups(protocols):
-        _predict_each_decoding(job, _cropped(job, group[0]).persons, group)
+        # whose boxes they are is proven once, where the shares are joined
+        cropped = _cropped(job, group[0], prove=False)
+        _predict_each_decoding(job, cropped.persons, group)
 
 
 def _groups(protocols: Sequence[Protocol]) -> list[list[Protocol]]:
@@ -130,14 +132,15 @@ class Cropped:
     box_ap: float | None = None
 
 
-def _cropped(job: Job, protocol: Protocol) -> Cropped:
+def _cropped(job: Job, protocol: Protocol, *, prove: bool = True) -> Cropped:
     dataset, detections, area, box_file = job.dataset, None, None, None
     if protocol.boxes == "none":
         return Cropped(None)
     if protocol.boxes == "detector":
         detections = open_boxes(job.spec, job.sources, dataset, protocol.box_file)
-        area = _box_ap(dataset, detections)
-        box_file = proven_name(job.spec, job.sources, dataset, detections, area)
+        if prove:
+            area = _box_ap(dataset, detections)
+            box_file = proven_name(job.spec, job.sources, dataset, detections, area)
     persons = _persons(dataset, job.model.entry.input, protocol, detections)
     persons = _of_usable(dataset, persons, annotated=detections is None)
     if not len(persons):
