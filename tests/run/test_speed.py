@@ -289,7 +289,7 @@ def test_whole_images_and_gluoncvs_method_are_forward_only(quickly, monkeypatch)
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "out of memory at a batch of 2"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried"), "out of memory at a batch of 2"),
         (MemoryError(), "out of memory at a batch of 2"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
