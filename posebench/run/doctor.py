@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -195,18 +195,23 @@ def _devices() -> Iterator[Finding]:
 
 
 def _optional() -> Iterator[Finding]:
+    area = "optional parts"
     own = {name for name, _, extra in _requirements() if not extra}
+    parts: dict[str, list[Finding]] = {}
     for name, wanted, extra in _requirements():
         # mmpose wants an older numpy and OpenCV: an environment of its own, no fault of this one
         if extra in EXTRAS and name not in own:
             mend = f"pip install '{DISTRIBUTION}[{extra}]'"
-            found = _package("optional parts", name, wanted, "missing", mend)
-            use = f"{found.detail} (for {EXTRAS[extra]})"
-            yield Finding(found.area, found.name, found.status, use, found.mend)
+            parts.setdefault(extra, []).append(_package(area, name, wanted, "missing", mend))
     mend = "pip install --no-deps mmpose==1.3.2"
-    found = _package("optional parts", "mmpose", "", "missing", mend)
-    use = f"{found.detail} (for {EXTRAS['openmmlab']})"
-    yield Finding(found.area, found.name, found.status, use, found.mend)
+    parts.setdefault("openmmlab", []).append(_package(area, "mmpose", "", "missing", mend))
+    for extra, found in parts.items():
+        whole = not any(finding.status == "missing" for finding in found)
+        for finding in found:
+            # nobody asked for it yet: what else uses a package may want another version of it
+            unused = finding.status == "broken" and not whole
+            status: Status = "missing" if unused else finding.status
+            yield replace(finding, status=status, detail=f"{finding.detail} (for {EXTRAS[extra]})")
 
 
 def _datasets(known: Registry, root: Path | None) -> Iterator[Finding]:

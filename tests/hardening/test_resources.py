@@ -35,10 +35,12 @@ RUN = {"limit": 24, "batch_size": 8, "threads": 1}
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for less than it has")
 
 
+# No bytecode: where files cannot grow Python leaves cut ones, which stop every later process.
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def command(*words, prepare=None, cache=None, code=None, **options):
-    environment = (
-        os.environ | {"OMP_NUM_THREADS": "1"} | ({"POSEBENCH_CACHE": cache} if cache else {})
-    )
+    environment = ENVIRONMENT | ({"POSEBENCH_CACHE": cache} if cache else {})
     start = ["-c", code] if code else ["-m", "posebench"]
     return subprocess.run(
         [sys.executable, *start, *map(str, words)],
@@ -62,8 +64,17 @@ def whole_files(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As the commands run: the number of torch's threads moves the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
-def whole():
+def whole(one_thread):
     return evaluate("demo_s", **RUN)
 
 
@@ -217,13 +228,12 @@ def test_a_worker_thread_that_raises_ends_the_run_at_once(monkeypatch, after):
 def test_control_c_at_any_moment(tmp_path, whole, seed):
     """Then ``--resume``: no traceback, and the same predictions."""
     words = [sys.executable, "-m", "posebench", *EVAL, "--resume", "--json", "--output", tmp_path]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     random = np.random.default_rng(seed)
     began = time.monotonic()
     assert command("list", "--json").returncode == 0
     start = time.monotonic() - began
     process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     time.sleep(random.uniform(0.5, 8.0) * start)
     process.send_signal(signal.SIGINT)
