@@ -150,7 +150,7 @@ def fetch_bundle(
         except OSError as error:
             raise unwritable(folder, error) from error
     with contextlib.suppress(OSError):
-        folder.with_name(f"{key}.lock").unlink()
+        folder.with_name(f"{key}.lock").unlink(missing_ok=True)
         folder.parent.rmdir()
     return places
 

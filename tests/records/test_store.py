@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jsonschema
 import make_records as make
+import pydantic
 import pytest
 
 from posebench.records import store
@@ -45,6 +46,10 @@ def test_the_schema_refuses_what_is_no_record(tmp_path):
             jsonschema.validate(content | change, record_schema())
 
 
+@pytest.mark.skipif(
+    tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 12),
+    reason="older pydantic words the same schema otherwise",
+)
 def test_the_committed_schema_is_current():
     assert SCHEMA.read_text() == schema_text(), "run `python -m posebench.records.schema`"
 
