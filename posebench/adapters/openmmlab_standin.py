@@ -13,6 +13,7 @@ it is called. With the real package installed nothing is replaced.
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, NoReturn
@@ -34,6 +35,8 @@ class StandIn(ModuleType):
     def __init__(self, name: str, hint: str) -> None:
         super().__init__(name, f"Stands in for {name}, which is not installed.")
         self.__path__: list[str] = []
+        # without a loader, so that whoever asks whether the real one is there hears no
+        self.__spec__ = ModuleSpec(name, None)
         self._hint = hint
 
     def __getattr__(self, name: str) -> Any:
