@@ -16,6 +16,7 @@ from posebench.registry.loader import shipped_folder
 SUITE = """\
 name: small
 exact: true
+speed: {drop: 0.9, first_drop: 0.9}
 runs:
   - {entries: [mine/demo_s], limit: 6, threads: 1, checkpoint: w.safetensors}
   - {entries: [demo/demo_m], limit: 6, threads: 1}
@@ -56,7 +57,9 @@ def nightly(folder, capsys):
 
 
 def moved(said):
-    return {(c["entry"], c["protocol"]) for c in said["checks"] if c["state"] != "same"}
+    """What got worse; rates go up and down with the machine's other work."""
+    bad = ("changed", "worse", "failed")
+    return {(c["entry"], c["protocol"]) for c in said["checks"] if c["state"] in bad}
 
 
 def test_nights_of_shipped_models(folder, nightly, monkeypatch):
