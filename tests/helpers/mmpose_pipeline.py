@@ -56,6 +56,11 @@ def dataset_of(config, **files):
     init_default_scope(estimator_scope)
     import mmpose.datasets  # noqa: F401
 
+    return DATASETS.build(dataset_spec(config, **files))
+
+
+def dataset_spec(config, **files):
+    """What ``dataset_of`` builds."""
     spec = copy.deepcopy(config.val_dataloader.dataset.to_dict())
     for step in spec["pipeline"]:
         step.pop("backend_args", None)
@@ -66,7 +71,7 @@ def dataset_of(config, **files):
     if spec["type"] == "MpiiDataset":
         for key in ("bbox_file", "headbox_file"):
             spec.pop(key, None)
-    return DATASETS.build(spec)
+    return spec
 
 
 def predicted(entry, state, dataset, count):
@@ -91,6 +96,31 @@ def predicted(entry, state, dataset, count):
         rows = [dataset[place] for place in range(count)]
         columns = {key: [row[key] for row in rows] for key in ("inputs", "data_samples")}
         return model.test_step(columns), model.head.decoder
+
+
+def runner_config(config, weights, folder, **files):
+    """A config for mmengine's ``Runner.test``, made of what it says of validation.
+
+    Data are read in this process; nothing is drawn, which would need torchvision.
+
+    Args:
+        config: mmengine's.
+        weights: A file that the runner loads.
+        folder: The runner's; its results go to ``results.keypoints.json`` there.
+        files: As for ``dataset_of``.
+    """
+    made, loader = copy.deepcopy(config), config.val_dataloader.to_dict()
+    reading = {"num_workers": 0, "persistent_workers": False}
+    made.test_dataloader = loader | reading | {"dataset": dataset_spec(config, **files)}
+    metric = {"ann_file": str(files["ann_file"]), "outfile_prefix": str(folder / "results")}
+    made.test_evaluator = config.val_evaluator.to_dict() | metric
+    made.visualizer = {"type": "mmengine.Visualizer"}
+    for name in ("visualization", "badcase"):
+        made.default_hooks.pop(name)
+    made.model.backbone.init_cfg = None
+    made.work_dir, made.load_from, made.launcher = str(folder), str(weights), "none"
+    made.log_level, made.env_cfg = "ERROR", {}
+    return made
 
 
 def keypoints_of(samples):
