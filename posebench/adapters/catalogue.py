@@ -28,6 +28,7 @@ FOREIGN = {
 }
 BUILT_IN = {
     "gluon": "posebench.adapters.gluon:gluon",
+    "mmpose": "posebench.adapters.mmpose:published",
     "native": "posebench.adapters.naming:native",
     "paddle": "posebench.adapters.naming:paddle",
 }

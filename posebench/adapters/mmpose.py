@@ -7,7 +7,7 @@ Needs the extra ``openmmlab`` and mmpose itself; nothing else in posebench impor
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,32 +15,39 @@ from torch import Tensor, nn
 
 from posebench.adapters.mmpose_config import read_config
 from posebench.adapters.mmpose_index import INSTALL, config_file, package_folder
+from posebench.adapters.mmpose_persons import MMPosePersons
 from posebench.adapters.openmmlab_standin import MissingPartError, stand_in
+from posebench.keypoints import keypoint_set
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
     from posebench.types.entry import Entry
 
 
+OLD_HEAD = "keypoint_head."
+
+
 class MMPoseNetwork(nn.Module):
-    """Backbone, neck and head of a top-down model of mmpose.
+    """Backbone, neck and head of a model of mmpose.
 
     Args:
         model: mmpose's estimator.
-        output: ``InputSpec.output`` of the entry.
+        read: Turns what the head gives into what ``InputSpec.output`` describes.
         keep: Joints of the head that are evaluated, in this order; None for all of them.
     """
 
-    def __init__(self, model: Any, output: str, keep: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, model: Any, read: Callable[[Any], Tensor], keep: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else None
         self.head = model.head
         self.keep = None if keep is None else list(keep)
-        self.read = READ[output]
+        self.read = read
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Map (N, 3, H, W) normalised crops to what ``InputSpec.output`` describes."""
+        """Map (N, 3, H, W) normalised crops or images to what ``InputSpec.output`` describes."""
         features = self.backbone(crops)
         if self.neck is not None:
             features = self.neck(features)
@@ -52,6 +59,10 @@ def _heatmaps(found: Any) -> Tensor:
     """The last of several stages' heatmaps."""
     last: Tensor = found[-1] if isinstance(found, (list, tuple)) else found
     return last
+
+
+def _heatmaps_and_tags(found: Any) -> Tensor:
+    return torch.cat(tuple(found), dim=1)
 
 
 def _simcc(found: Any) -> Tensor:
@@ -93,8 +104,31 @@ def build(entry: Entry) -> nn.Module:
     if path is None:
         raise UserError(f"The installed mmpose has no config {name}.", INSTALL)
     config = read_config(path)
+    spec = entry.input
+    if spec.output == "persons":
+        return MMPosePersons(estimator(config), config, keypoint_set(spec.keypoints))
     keep = (config.model.get("test_cfg") or {}).get("output_keypoint_indices")
-    return MMPoseNetwork(estimator(config), entry.input.output, keep)
+    read = _heatmaps_and_tags if spec.whole else READ[spec.output]
+    return MMPoseNetwork(estimator(config), read, keep)
+
+
+def published(state: Mapping[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
+    """Turn the names of a published file into the network's.
+
+    Files made before mmpose 1.0 have a ``keypoint_head``, parts of which were renamed since. How
+    is for mmpose to say: the same hook of the head renames them that mmpose's own loading calls.
+    """
+    old = any(name.startswith(OLD_HEAD) for name in state)
+    named = {
+        name.replace(OLD_HEAD, "head.") if name.startswith(OLD_HEAD) else name: value
+        for name, value in state.items()
+        if not name.startswith("data_preprocessor.")
+    }
+    head: Any = module.head
+    rename = getattr(head, "_load_state_dict_pre_hook", None)
+    if rename is not None:
+        rename(named, "head.", {} if old else {"version": head._version})
+    return named
 
 
 def estimator(config: Any) -> Any:

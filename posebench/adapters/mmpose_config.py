@@ -32,7 +32,7 @@ SCORING: dict[str, dict[str, Any]] = {
     "halpe_26": {"annotations": "halpe_val_v1", "scorer": "xtcoco_oks"},
 }
 BOXES = {"coco": "det56", "coco_wholebody": "det56", "halpe_26": "det56", "crowdpose": "det_crowd"}
-# mmpose's score_mode -> rescoring; the joints' mean is what a bottom-up model reports already.
+# mmpose's score_mode -> rescoring; models of whole images report the last two by themselves.
 RESCORING = {
     "bbox_keypoint": "box_times_mean_visible",
     "bbox_rle": "alphapose_2019",
@@ -50,10 +50,9 @@ NMS = {"oks_nms": "oks", "soft_oks_nms": "soft_oks", "none": "none"}
 OFFSETS = "combined"
 # Parts of models that neither mmpose nor mmcv-lite bring.
 ELSEWHERE = {"mmpretrain": "mmpretrain", "mmcls": "mmpretrain"}
-COMPILED = {
-    "RTMOHead": "its box assignment comes from mmdet",
-    "YOLOXPoseHead": "its box assignment comes from mmdet",
-}
+COMPILED = {"DEKRHead": "it calls mmcv's compiled deformable convolutions"}
+# Heads that give boxes with their persons, which mmpose writes beside the joints.
+BOXED = ("RTMOHead", "YOLOXPoseHead")
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,12 @@ def read_config(path: Path) -> Any:
         raise UserError(f"{path.name} cannot be read: {type(error).__name__}.", INSTALL) from error
 
 
+def evaluator_of(config: Any) -> Any:
+    """The metric with which mmpose evaluates a model, the first of several."""
+    metric = config["val_evaluator"]
+    return metric[0] if isinstance(metric, (list, tuple)) else metric
+
+
 def facts_of(config: Any) -> Facts:
     """Return what a config says about its weights and their evaluation.
 
@@ -111,7 +116,7 @@ def facts_of(config: Any) -> Facts:
     udp = _uses_udp(data.get("pipeline") or config["val_pipeline"])
     spec = {
         "size": [height, width],
-        **({"crop": "udp_affine"} if udp else {}),
+        "crop": "udp_affine" if udp else "mmpose_affine",
         **READING,
         **_normalising(model),
         "keypoints": keypoints,
@@ -187,8 +192,7 @@ def _boxes_and_scores(config: Any, dataset: str) -> dict[str, Any]:
     """Axes of boxes and instance scores; coordinates and shares have no threshold to pass."""
     if dataset == "mpii":
         return {"boxes": "annotation", "rescoring": "none", "nms": "none"}
-    metric = config["val_evaluator"]
-    metric = metric[0] if isinstance(metric, (list, tuple)) else metric
+    metric = evaluator_of(config)
     choices = {
         "boxes": "detector",
         "box_file": BOXES[dataset],
@@ -202,26 +206,37 @@ def _boxes_and_scores(config: Any, dataset: str) -> dict[str, Any]:
 
 
 def _whole_images(config: Any, dataset: str, keypoints: str) -> Facts:
-    """Models that find persons themselves; posebench groups only HigherHRNet's way."""
+    """Models that find persons themselves: by heatmaps and tags, or inside their heads."""
     model = config["model"]
     data = config["val_dataloader"]["dataset"]
     pipeline = data.get("pipeline") or config["val_pipeline"]
     resize = next(step for step in pipeline if step["type"] == "BottomupResize")
     width, height = resize["input_size"]
-    test = model.get("test_cfg") or {}
-    spec: dict[str, Any] = {"size": [height, width], "crop": "whole_image", "keypoints": keypoints}
-    spec |= {"exif": READING["exif"]} | _normalising(model)
+    test, head, metric = model.get("test_cfg") or {}, model["head"]["type"], evaluator_of(config)
+    tagged = head == "AssociativeEmbeddingHead"
+    grey = int(resize.get("pad_val", (0,))[0])
+    spec: dict[str, Any] = {
+        "size": [height, width],
+        "crop": f"whole_image_{resize.get('resize_mode', 'fit')}",
+        **({"border": grey} if grey else {}),
+        "keypoints": keypoints,
+        "exif": READING["exif"],
+        **_normalising(model),
+        **({} if tagged else {"stride": 1, "output": "persons"}),
+    }
+    nms = NMS[metric.get("nms_mode", "oks_nms")]
     choices = {
         "boxes": "none",
-        "decode": "own",
+        "decode": "associative_embedding_filled" if tagged else "own",
         "flip": bool(test.get("flip_test", False)),
         "shift": bool(test.get("shift_heatmap", False)),
-        "rescoring": "none",
-        "nms": "none",
+        "rescoring": RESCORING[metric.get("score_mode", "bbox_keypoint")],
+        "nms": nms,
+        **({} if nms == "none" else {"nms_threshold": float(metric.get("nms_thr", 0.9))}),
+        **({"result_area": "box"} if head in BOXED else {}),
     }
-    head = model["head"]["type"]
-    why = COMPILED.get(head, "posebench groups persons of whole images in HigherHRNet's way alone")
-    return Facts(dataset, spec, choices | SCORING[dataset], True, f"{head}: {why}")
+    why = f"{head}: {COMPILED[head]}" if head in COMPILED else None
+    return Facts(dataset, spec, choices | SCORING[dataset], True, why)
 
 
 def _missing_part(model: Any) -> str | None:

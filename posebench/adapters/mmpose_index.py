@@ -111,9 +111,11 @@ def config_file(folder: Path, config: str) -> Path | None:
 def digest_prefix(url: str) -> str | None:
     """Return the first eight digits of the SHA-256 that OpenMMLab writes into a file's name.
 
-    Its ``tools/misc/publish_model.py`` names files ``<name>-<digits>_<date>.pth``.
+    Its ``tools/misc/publish_model.py`` names files ``<name>-<digits>_<date>.pth``; some have the
+    two marks the other way round, and some the date alone.
     """
-    match = re.search(r"-([0-9a-f]{8})(?:_\d{8})?\.pth$", url)
+    match = re.search(r"[-_]([0-9a-f]{8})[-_]20\d{6}\.pth$", url)
+    match = match or re.search(r"[-_](?!20\d{6}\.)([0-9a-f]{8})\.pth$", url)
     return match[1] if match else None
 
 

@@ -6,6 +6,7 @@ import io
 import pickle
 import zipfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +31,18 @@ ITEM_BYTES = {
     "BFloat16Storage": 2,
     "ShortStorage": 2,
 }
+# What numpy's arrays and numbers are pickled as, by numpy 1 and 2. mmengine puts some into the
+# notes beside the weights (colours of the dataset's keypoints); no weights are made of them.
+ARRAYS = (
+    *(
+        f"{core}.multiarray.{name}"
+        for core in ("numpy.core", "numpy._core")
+        for name in ("_reconstruct", "scalar")
+    ),
+    "numpy.ndarray",
+    "numpy.dtype",
+    "_codecs.encode",
+)
 # magic number, protocol version and system info come before the legacy format's contents
 LEGACY_PREAMBLE = 3
 
@@ -47,7 +60,8 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     globals_: set[str] = set()
     try:
         _dry_run(path, globals_)
-        contents = torch.load(path, map_location="cpu", weights_only=True)
+        with _inert_arrays(globals_):
+            contents = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except Damaged as error:
@@ -59,6 +73,23 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     return tensors_of(contents, path)
 
 
+def _inert_arrays(globals_: set[str]) -> AbstractContextManager[Any]:
+    """Let ``weights_only`` pass over numpy's arrays: they become objects that hold nothing.
+
+    Torch before 2.5 has no such list, and refuses the file.
+    """
+    found = sorted(globals_.intersection(ARRAYS))
+    allow = getattr(torch.serialization, "safe_globals", None)
+    if not found or allow is None:
+        return nullcontext()
+    stand_ins = []
+    for name in found:
+        module, _, last = name.rpartition(".")
+        stand_ins.append(type(last, (_Inert,), {"__module__": module, "__qualname__": last}))
+    context: AbstractContextManager[Any] = allow(stand_ins)
+    return context
+
+
 def _not_weights(path: Path, globals_: set[str], error: Exception) -> UserError:
     """Say why ``weights_only`` turned a whole pickle down."""
     if any(name.startswith("torch.nn.modules.") for name in globals_):
@@ -67,6 +98,11 @@ def _not_weights(path: Path, globals_: set[str], error: Exception) -> UserError:
             "Save its state_dict() and give that file.",
         )
     foreign = sorted(g for g in globals_ if not g.startswith(("torch.", "collections.")))
+    if foreign and set(foreign) <= set(ARRAYS):
+        return UserError(
+            f"{path} keeps numpy arrays beside its weights; torch {torch.__version__} refuses it.",
+            "Update torch to 2.5 or later.",
+        )
     if foreign:
         return refused(path, ", ".join(foreign[:3]))
     return damaged(path, "torch", error)

@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posebench.inference.crop import Image
-from posebench.inference.grouping import MOST_PEOPLE, People, find_people, full_maps
+from posebench.inference.grouping import MOST_PEOPLE, WAYS, full_maps, joint_order
 from posebench.inference.loading import IMAGES_AHEAD
 from posebench.inference.normalise import normalise
+from posebench.inference.people import People, find_people, given_people
 from posebench.inference.pictures import open_image
 from posebench.inference.predict import Options, Progress, network_outputs
-from posebench.inference.whole_image import resize_whole, to_image
-from posebench.keypoints import KeypointSet, keypoint_set
+from posebench.inference.whole_image import Frame, frame
+from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset, Floats, Images, Ints, Predictions
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
-from posebench.types.protocol import Protocol
+from posebench.types.protocol import GROUPINGS, Protocol
 
-ENLARGED = 2  # the grouping doubles the maps, so that they must have half the input's size
+# More persons than a network gives in one image; of peaks no image has more than MOST_PEOPLE K.
+MOST_GIVEN = 1_000_000
 
 Size = tuple[int, int]
 Found = tuple[int, Size, People]  # row of the image, its height and width, who is in it
@@ -51,7 +53,7 @@ def predict_images(
     Args:
         model: Network with weights that takes whole images.
         dataset: Its images; annotations are not looked at.
-        protocols: Their flip and shift are used.
+        protocols: Their flip, shift and decode are used.
         options: Device and threads; images differ in size, so that each is a batch of its own,
             as in the reference.
         progress: Called with (images done, images in all).
@@ -67,54 +69,89 @@ def predict_images(
     options = options or Options()
     spec = model.entry.input
     _check(model, protocols)
-    keypoints = keypoint_set(spec.keypoints)
     network = model.network.to(options.device)
-    mirrored = any(protocol.flip for protocol in protocols)
+    # A network that gives persons has mirrored by itself.
+    mirrored = spec.output == "heatmaps" and any(protocol.flip for protocol in protocols)
     rows = np.arange(len(dataset.images)) if images is None else images
     found: list[list[Found]] = [[] for _ in protocols]
     for done, (row, size, pixels) in enumerate(_inputs(dataset.images, rows, spec, options), 1):
         inputs = normalise(torch.from_numpy(pixels[None]).to(options.device), spec)
         plain, other = network_outputs(model, inputs, mirrored=mirrored)
-        _check_output(plain, inputs, keypoints, type(network).__name__)
+        check_maps(plain, inputs, spec, type(network).__name__)
         for people, protocol in zip(found, protocols, strict=True):
-            people.append((row, size, _people(plain, other, protocol, keypoints)))
+            people.append((row, size, people_of(plain, other, protocol, spec)))
         if progress:
             progress(done, len(rows))
     return [_predictions(people, dataset, spec) for people in found]
 
 
 def _check(model: PoseModel, protocols: Sequence[Protocol]) -> None:
-    if model.entry.input.crop != "whole_image":
+    spec = model.entry.input
+    if not spec.whole:
         raise UserError(
             f"{model.entry.key} takes persons cut out of the image, not whole images.",
             "Give a protocol with boxes.",
         )
+    fits = GROUPINGS if spec.output == "heatmaps" else ("own",)
     for protocol in protocols:
-        if protocol.decode != "associative_embedding":
+        if protocol.decode not in fits:
             raise UserError(
-                f"{model.entry.key} takes whole images and tells persons apart by tags, but "
+                f"{model.entry.key} takes whole images and gives {spec.output}, but "
                 f"{protocol.key} decodes with {protocol.decode}.",
-                "Take a protocol that decodes with associative_embedding.",
+                f"Take a protocol that decodes with {' or '.join(fits)}.",
             )
 
 
-def _check_output(output: Tensor, inputs: Tensor, keypoints: KeypointSet, network: str) -> None:
-    height, width = inputs.shape[-2] // ENLARGED, inputs.shape[-1] // ENLARGED
-    expected = (2 * len(keypoints), height, width)
-    if tuple(output.shape[1:]) != expected:
+def check_maps(output: Tensor, inputs: Tensor, spec: InputSpec, network: str) -> None:
+    """Refuse an output for whole images that does not fit the entry.
+
+    Args:
+        output: As ``InputSpec.output`` describes it.
+        inputs: (1, 3, H, W) what the network was given.
+        spec: Of the weights.
+        network: Its name, for the message.
+
+    Raises:
+        UserError: Another number of joints, or another size.
+    """
+    joints, found = len(keypoint_set(spec.keypoints)), tuple(output.shape[1:])
+    if spec.output == "persons":
+        expected: tuple[int, ...] = (*found[:1], 5 + 3 * joints)
+    else:
+        height, width = (side // spec.stride for side in inputs.shape[-2:])
+        expected = (2 * joints, height, width)
+    if found != expected:
         raise UserError(
-            f"{network} gave maps {tuple(output.shape[1:])}, but heatmaps and tags of "
-            f"{keypoints.name} for an input {tuple(inputs.shape[-2:])} are {expected}.",
+            f"{network} gave {spec.output} {found}, but those of {spec.keypoints} for an input "
+            f"{tuple(inputs.shape[-2:])} are {expected}.",
             "The checkpoint belongs to another keypoint set or the registry row is wrong.",
         )
 
 
-def _people(
-    plain: Tensor, mirrored: Tensor | None, protocol: Protocol, keypoints: KeypointSet
+def people_of(
+    plain: Tensor, mirrored: Tensor | None, protocol: Protocol, spec: InputSpec
 ) -> People:
+    """Return the persons that a network's output for one image holds.
+
+    Args:
+        plain: (1, ...) as ``InputSpec.output`` describes it.
+        mirrored: The same for the mirrored image; used if the protocol flips.
+        protocol: Its flip, shift and decode.
+        spec: Of the weights.
+    """
+    if spec.output == "persons":
+        return given_people(plain[0])
+    keypoints, way = keypoint_set(spec.keypoints), WAYS[protocol.decode]
     with torch.inference_mode():
-        other = mirrored if protocol.flip else None
-        return find_people(full_maps(plain, other, keypoints.flip_index(), shift=protocol.shift))
+        maps = full_maps(
+            plain,
+            mirrored if protocol.flip else None,
+            keypoints.flip_index(),
+            shift=protocol.shift,
+            factor=spec.stride,
+            enlarge_first=way.enlarge_first,
+        )
+        return find_people(maps, way, joint_order(keypoints, way))
 
 
 def _inputs(
@@ -124,7 +161,8 @@ def _inputs(
 
     def work(row: int) -> tuple[int, Size, Image]:
         image = open_image(images, row, spec.exif)
-        return row, (image.shape[0], image.shape[1]), resize_whole(image, min(spec.size))
+        size = image.shape[0], image.shape[1]
+        return row, size, frame(size, spec).resize(image)
 
     with ThreadPoolExecutor(max_workers=options.threads) as pool:
         pending: deque[Future[tuple[int, Size, Image]]] = deque()
@@ -143,15 +181,18 @@ def _inputs(
 def _predictions(found: Sequence[Found], dataset: Dataset, spec: InputSpec) -> Predictions:
     joints = len(keypoint_set(spec.keypoints))
     numbers = [len(people) for _, _, people in found]
-    xy, scores, score = (
+    frames = [frame(size, spec) for _, size, _ in found]
+    given = spec.output == "persons"
+    xy, scores, score, corners = (
         np.concatenate([np.zeros((0, *tail), np.float32), *parts])
         for tail, parts in (
-            ((joints, 2), [to_image(p.xy, size, min(spec.size)) for _, size, p in found]),
+            ((joints, 2), [f.to_image(p.xy) for f, (*_, p) in zip(frames, found, strict=True)]),
             ((joints,), [p.joint_scores for *_, p in found]),
             ((), [p.score for *_, p in found]),
+            ((2, 2), _given_corners(found, frames) if given else []),
         )
     )
-    box = _extent(xy, scores > 0)
+    box = _sides(corners[:, 0], corners[:, 1]) if given else _extent(xy, scores > 0)
     image = np.repeat(np.array([row for row, *_ in found], np.int64), numbers)
     number = np.concatenate([np.zeros(0, np.int64), *(np.arange(n) for n in numbers)])
     return Predictions(
@@ -161,10 +202,18 @@ def _predictions(found: Sequence[Found], dataset: Dataset, spec: InputSpec) -> P
         box_score=score.astype(np.float64),
         crop_area=box[:, 2] * box[:, 3],
         image_id=dataset.images.id[image],
-        # No image can have more persons than peaks.
-        person_id=image * (MOST_PEOPLE * joints) + number,
+        person_id=image * (MOST_GIVEN if given else MOST_PEOPLE * joints) + number,
         keypoint_set=spec.keypoints,
     )
+
+
+def _given_corners(found: Sequence[Found], frames: Sequence[Frame]) -> list[Floats]:
+    """Corners (P, 2, 2) of the boxes that a network gives, px of the image."""
+    return [
+        f.to_image(p.corners.reshape(-1, 2, 2))
+        for f, (*_, p) in zip(frames, found, strict=True)
+        if p.corners is not None
+    ]
 
 
 def _extent(xy: Floats, counted: NDArray[np.bool_]) -> Floats:
@@ -172,4 +221,8 @@ def _extent(xy: Floats, counted: NDArray[np.bool_]) -> Floats:
     inside = counted[..., None]
     low = np.where(inside, xy, np.inf).min(axis=1)
     high = np.where(inside, xy, -np.inf).max(axis=1)
+    return _sides(low, high)
+
+
+def _sides(low: Floats, high: Floats) -> Floats:
     return np.concatenate([low, high - low], axis=1).astype(np.float64)

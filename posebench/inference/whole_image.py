@@ -1,21 +1,94 @@
 """A whole image into the network's input, and the way back.
 
-The image keeps its shape: the shorter side becomes a fixed number of pixels, the longer one is
-rounded up to a multiple of 64, and what the image does not fill is black.  Conventions are those
-of ``posebench.inference.crop``.
+The image keeps its shape.  Either its shorter side becomes a fixed number of pixels and the
+longer one is rounded up to a multiple of 64, or it fits into an input of fixed size.
+Conventions are those of ``posebench.inference.crop``.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from posebench.inference.crop import Image, Matrix
+from posebench.inference.crop import Image, Matrix, mmpose_affine
 from posebench.types.arrays import Floats
+from posebench.types.entry import InputSpec
 
 GRID = 64  # the longer side is a multiple of this, px
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """How an image lies in the network's input.
+
+    Attributes:
+        size: (height, width) of the input, px.
+        there: (2, 3) matrix, image -> input.
+        back: (2, 3) float64 matrix, input -> image; not always the exact inverse of ``there``.
+        border: Grey level of what the image does not fill.
+    """
+
+    size: tuple[int, int]
+    there: Matrix
+    back: Matrix
+    border: int = 0
+
+    def resize(self, image: Image) -> Image:
+        """Bring an image (H, W, 3) into the input (height, width, 3), bilinear."""
+        height, width = self.size
+        grey = (self.border,) * 3
+        resized = cv2.warpAffine(
+            image, self.there, (width, height), flags=cv2.INTER_LINEAR, borderValue=grey
+        )
+        return np.asarray(resized, np.uint8)
+
+    def to_image(self, points: Floats) -> Floats:
+        """Map points (..., 2), x and y in px of the input, to px of the image, float64."""
+        return np.asarray(points, np.float64) @ self.back[:, :2].T + self.back[:, 2]
+
+
+def frame(image_size: tuple[int, int], spec: InputSpec) -> Frame:
+    """Return how an image of (height, width) px lies in the input of a network.
+
+    Args:
+        image_size: Of the image as it was decoded.
+        spec: One whose ``crop`` takes whole images.
+    """
+    if spec.crop == "whole_image":
+        short = min(spec.size)
+        there, back = (whole_matrix(image_size, short, inverse=way) for way in (False, True))
+        return Frame(input_size(image_size, short), there, back, spec.border)
+    return _unrounded(image_size, spec)
+
+
+def _unrounded(image_size: tuple[int, int], spec: InputSpec) -> Frame:
+    """The image's very centre to the input's; it covers the given size, or fits into it.
+
+    Source: mmpose mmpose/datasets/transforms/bottomup_transforms.py (``BottomupResize``) and
+        mmpose/models/pose_estimators/bottomup.py for the way back.
+    """
+    (image_height, image_width), (height, width) = image_size, spec.size
+    ratio = image_width / image_height
+    sides = (width, height * ratio), (height, width / ratio)
+    if spec.crop == "whole_image_fit":
+        covered_width, covered_height = min(sides[0]), min(sides[1])
+    else:
+        width, height = _on_grid(width), _on_grid(height)
+        covered_width, covered_height = max(width, height * ratio), max(height, width / ratio)
+        width, height = _on_grid(covered_width), _on_grid(covered_height)
+    centre = np.array([image_width / 2, image_height / 2], np.float32)
+    # The input's extent, px of the image.
+    extent = np.array(
+        [image_width * width / covered_width, image_height * height / covered_height], np.float32
+    )
+    there = mmpose_affine(centre, extent[0], (height, width))
+    step = extent.astype(np.float64) / (width, height)
+    corner = centre.astype(np.float64) - 0.5 * extent
+    back = np.array([[step[0], 0.0, corner[0]], [0.0, step[1], corner[1]]])
+    return Frame((height, width), there, back, spec.border)
 
 
 def input_size(image_size: tuple[int, int], short: int) -> tuple[int, int]:
@@ -69,36 +142,3 @@ def _triangle(x: float, y: float, width: float) -> Floats:
     direction = centre - above
     corner = above + np.array([-direction[1], direction[0]], np.float32)
     return np.stack([centre, above, corner])
-
-
-def resize_whole(image: Image, short: int) -> Image:
-    """Resize an image as ``whole_matrix`` says: bilinear, zero border.
-
-    Args:
-        image: (H, W, 3) uint8.
-        short: The result's shorter side, px.
-
-    Returns:
-        (height, width, 3) uint8 of ``input_size``, channels as they were.
-    """
-    size = image.shape[0], image.shape[1]
-    height, width = input_size(size, short)
-    resized = cv2.warpAffine(
-        image, whole_matrix(size, short), (width, height), flags=cv2.INTER_LINEAR
-    )
-    return np.asarray(resized, np.uint8)
-
-
-def to_image(points: Floats, image_size: tuple[int, int], short: int) -> Floats:
-    """Map points of the input to the image.
-
-    Args:
-        points: (..., 2) x, y, px of the input.
-        image_size: (height, width) of the image, px.
-        short: The input's shorter side, px.
-
-    Returns:
-        (..., 2) float64, px of the image.
-    """
-    matrix = whole_matrix(image_size, short, inverse=True)
-    return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]

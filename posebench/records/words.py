@@ -25,6 +25,7 @@ _DECODE = {
     "integral_sigmoid": "integral over the heatmap",
     "combined": "heatmap and integral combined",
     "associative_embedding": "grouping by tags",
+    "associative_embedding_filled": "grouping by tags, every joint filled",
     "quarter_each_axis": "maximum plus a quarter cell",
     "dark_udp": "DARK of UDP",
     "quarter_and_half": "maximum of the blurred heatmap plus a half and a quarter cell",

@@ -9,7 +9,7 @@ from posebench.registry import Registry
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
-from posebench.types.protocol import DECODE_OF_OUTPUT, Protocol
+from posebench.types.protocol import DECODE_OF_OUTPUT, GROUPINGS, Protocol
 
 # What turns this network's heatmaps into coordinates: ``common`` leaves it to the model.
 OWN_AXES = (
@@ -22,6 +22,8 @@ OWN_AXES = (
     "coordinate_bias",
     "annotations",
 )
+# What a network that gives persons has done already.
+DONE_INSIDE = ("flip", "shift", "decode")
 # Boxes that belong to the dataset or are not used at all: no detector file can stand for them.
 FIXED_BOXES = ("annotation", "none")
 
@@ -84,14 +86,17 @@ def requested_protocols(
         protocols = (registry.protocol(name),)
     if _given(changes):
         protocols = (_overridden(protocols[0], changes),)
+    own = claim_protocols(entry, registry)
     for protocol in protocols:
         _check(entry, protocol)
+        if entry.input.output == "persons" and own:
+            _check_inside(entry, protocol, own[0])
     return protocols
 
 
 def _check(entry: Entry, protocol: Protocol) -> None:
     """Raise where a protocol speaks of something this model does not take."""
-    whole = entry.input.crop == "whole_image"
+    whole = entry.input.whole
     if whole and protocol.boxes != "none":
         raise UserError(
             f"{entry.key} finds its persons in whole images; it takes no {protocol.boxes} boxes.",
@@ -99,17 +104,18 @@ def _check(entry: Entry, protocol: Protocol) -> None:
         )
     if not whole and protocol.boxes == "none":
         raise UserError(f"{entry.key} needs boxes, {protocol.key} has none.", "Give --boxes gt.")
-    for axis, value, fits in (
-        ("decode", "associative_embedding", whole),
-        ("inverse", "alpha_pose", entry.input.crop == "alpha_pose_box"),
+    for axis, values, fits in (
+        ("decode", GROUPINGS, whole),
+        ("inverse", ("alpha_pose",), entry.input.crop == "alpha_pose_box"),
     ):
-        if getattr(protocol, axis) == value and not fits:
+        value = getattr(protocol, axis)
+        if value in values and not fits:
             raise UserError(
                 f"{entry.key} crops by {entry.input.crop}, which {axis} {value} does not fit.",
                 f"Choose another --{axis}.",
             )
     _check_decode(entry, protocol)
-    if whole and protocol.decode != "associative_embedding":
+    if whole and entry.input.output == "heatmaps" and protocol.decode not in GROUPINGS:
         raise UserError(
             f"{entry.key} gives heatmaps and tags of whole images, which decode "
             f"{protocol.decode} cannot group.",
@@ -117,10 +123,22 @@ def _check(entry: Entry, protocol: Protocol) -> None:
         )
 
 
+def _check_inside(entry: Entry, protocol: Protocol, own: Protocol) -> None:
+    """Raise where a protocol asks for other steps than the network takes by itself."""
+    for axis in DONE_INSIDE:
+        wanted, fixed = getattr(protocol, axis), getattr(own, axis)
+        if wanted != fixed:
+            raise UserError(
+                f"{entry.key} gives persons: its {axis} is {str(fixed).lower()} inside the "
+                f"network, not {str(wanted).lower()}.",
+                f"Leave --{axis} out.",
+            )
+
+
 def _check_decode(entry: Entry, protocol: Protocol) -> None:
     """Raise where a decoding reads another output than the network's."""
     output, decode = entry.input.output, protocol.decode
-    if decode == "own":
+    if decode == "own" and output != "persons":
         raise UserError(
             f"{entry.key} has a decoding of its own, which posebench does not follow.",
             "`posebench list --status runnable` shows what can be run.",

@@ -156,7 +156,7 @@ def prepare(
 
 def _in_form(model: PoseModel, form: Form, options: Options) -> PoseModel:
     """Bring the model into a form of which a batch shows that only rounding differs."""
-    if model.entry.input.crop == "whole_image":
+    if model.entry.input.whole:
         raise UserError(
             f"{model.entry.key} takes images of any size, which a fixed form does not.",
             "Leave --fold, --channels-last, --compile and --runtime out.",

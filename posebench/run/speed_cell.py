@@ -117,7 +117,7 @@ def _measure(
     found.forward, found.states = time_forward(prepared, cell, cost, meter)
     if cell.method == "gluoncv":
         return
-    if entry.input.crop == "whole_image":
+    if entry.input.whole:
         found.notes.append("takes whole images, one at a time: not timed end to end")
         return
     with tempfile.TemporaryDirectory(prefix="posebench-") as folder:

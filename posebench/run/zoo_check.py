@@ -9,14 +9,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 
 from posebench.adapters import load_model
+from posebench.inference.bottom_up import check_maps, people_of
 from posebench.inference.outputs import check_output, decode_output
 from posebench.registry import load_registry
 from posebench.run.protocols import claim_protocols
-from posebench.types.entry import Entry
+from posebench.types.entry import Entry, InputSpec
 from posebench.types.errors import UserError
+from posebench.types.protocol import Protocol
 
 Report = Callable[[str, int, int], None]
 RUNS = "runs"
@@ -82,7 +86,7 @@ def check_zoo(
     return tuple(found)
 
 
-def _outcome(entry: Entry, protocols: Sequence[Any]) -> tuple[str, int | None]:
+def _outcome(entry: Entry, protocols: Sequence[Protocol]) -> tuple[str, int | None]:
     if entry.status.startswith("broken: "):
         return entry.status.removeprefix("broken: "), None
     try:
@@ -91,18 +95,28 @@ def _outcome(entry: Entry, protocols: Sequence[Any]) -> tuple[str, int | None]:
         return error.message, None
     parameters = sum(p.numel() for p in network.parameters())
     try:
-        with torch.inference_mode():
-            # one picture of noise; batches in which nothing varies hide shapes that only fit one
-            crops = torch.randn(2, 3, *entry.input.size, generator=torch.Generator().manual_seed(0))
-            plain, mirrored = network(crops), network(crops.flip(-1))
-            check_output(plain, entry.input, type(network).__name__)
-            for protocol in protocols:
-                cells, scores = decode_output(plain, mirrored, protocol, entry.input)
-                if not (torch.isfinite(cells).all() and torch.isfinite(scores).all()):
-                    return "decodes to numbers that are not finite", parameters
+        if not all(_finite(network, entry.input, protocol) for protocol in protocols):
+            return "decodes to numbers that are not finite", parameters
     except (UserError, RuntimeError, ValueError, TypeError) as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0]}", parameters
     return RUNS, parameters
+
+
+@torch.inference_mode()
+def _finite(network: nn.Module, spec: InputSpec, protocol: Protocol) -> bool:
+    """Run noise through a network and its decoding: two crops, or a whole image."""
+    generator = torch.Generator().manual_seed(0)
+    # Batches in which nothing varies hide shapes that only fit one.
+    inputs = torch.randn(1 if spec.whole else 2, 3, *spec.size, generator=generator)
+    plain, name = network(inputs), type(network).__name__
+    mirrored = None if spec.output == "persons" else network(inputs.flip(-1))
+    if spec.whole:
+        check_maps(plain, inputs, spec, name)
+        people = people_of(plain, mirrored, protocol, spec)
+        return bool(np.isfinite(people.xy).all() and np.isfinite(people.joint_scores).all())
+    check_output(plain, spec, name)
+    cells, scores = decode_output(plain, mirrored, protocol, spec)
+    return bool(torch.isfinite(cells).all() and torch.isfinite(scores).all())
 
 
 def table(rows: Sequence[Checked], zoo: str, command: str) -> str:
@@ -111,7 +125,7 @@ def table(rows: Sequence[Checked], zoo: str, command: str) -> str:
     runs = len(rows) - sum(reasons.values())
     lines = [f"# Rows of {zoo} that build and run", "", f"Written by `{command}`.", ""]
     lines += [f"{runs} of {len(rows)} rows build with random weights and run one batch, with the"]
-    lines += ["mirrored crops and the decoding of their protocol. The others:", ""]
+    lines += ["mirrored inputs and the decoding of their protocol. The others:", ""]
     lines += [f"- {count} x {reason}" for reason, count in reasons.most_common()]
     ways = Counter((row.output, row.decode) for row in rows if row.outcome == RUNS)
     lines += ["", "| network gives | decoding | rows |", "|---|---|---|"]

@@ -55,6 +55,7 @@ zoo: mmpose
 title: MMPose
 homepage: {REPOSITORY}
 licence: {LICENCE}
+adapter: mmpose
 """
 TOOLBOX = """\
   mmpose: |
@@ -143,12 +144,14 @@ def _without_config(model: Model, numbers: Numbers, reason: str) -> Facts:
     choices: dict[str, Any] = {"boxes": "none", "decode": "own", "flip": False, "shift": False}
     choices |= {"rescoring": "none", "nms": "none"}
     if whole:
+        choices["result_area"] = "box"
         return Facts(
             dataset, spec | {"crop": "whole_image"}, choices | SCORING[dataset], False, reason
         )
     choices = {"boxes": "detector", "box_file": "det56", "decode": "quarter_each_axis"}
     choices |= {"flip": True, "shift": True, "no_peak": "outside", "result_area": "box"}
     choices |= {"rescoring": "box_times_mean_visible", "nms": "oks"}
+    spec["crop"] = "mmpose_affine"
     return Facts(dataset, spec, choices | SCORING[dataset], False, reason)
 
 
@@ -267,7 +270,12 @@ def _page(page: str) -> Iterator[str]:
 
 
 def _input_name(spec: Mapping[str, Any]) -> str:
-    crops = {"udp_affine": "udp", "whole_image": "whole"}
+    crops = {
+        "udp_affine": "udp",
+        "whole_image": "whole",
+        "whole_image_expand": "expand",
+        "whole_image_fit": "fit",
+    }
     marks = [spec.get("output", ""), crops.get(spec.get("crop", ""), "")]
     if spec.get("stride", 1) != 1:
         marks.append(f"stride{spec['stride']}")

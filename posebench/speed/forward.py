@@ -247,4 +247,4 @@ def measure_forward(model: PoseModel, *, batch_size: int = 64) -> Timings:
 
 def counted(model: PoseModel) -> str:
     """What one row of a batch is: a person cut out, or a whole image."""
-    return "images" if model.entry.input.crop == "whole_image" else "persons"
+    return "images" if model.entry.input.whole else "persons"

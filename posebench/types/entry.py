@@ -8,10 +8,18 @@ from pydantic import AfterValidator, Field
 
 from posebench.types.base import Frozen
 
-Crop = Literal["hrnet_affine", "udp_affine", "alpha_pose_box", "whole_image"]
+Crop = Literal[
+    "hrnet_affine",
+    "mmpose_affine",
+    "udp_affine",
+    "alpha_pose_box",
+    "whole_image",
+    "whole_image_expand",
+    "whole_image_fit",
+]
 Container = Literal["torch", "mxnet", "paddle", "safetensors", "none"]
 Repair = Literal["nonfinite_to_zero"]
-Output = Literal["heatmaps", "offset_heatmaps", "simcc", "coordinates"]
+Output = Literal["heatmaps", "offset_heatmaps", "simcc", "coordinates", "persons"]
 Evidence = Literal["stated", "inferred", "guessed"]
 Unit = Literal["percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s", "ms", "persons/s"]
 STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
@@ -35,8 +43,13 @@ class InputSpec(Frozen):
     Attributes:
         size: Network input (height, width), pixels.
         crop: Rule that maps a box to the input. ``hrnet_affine``: three-point affine whose
-            destination centre is size/2; ``udp_affine``: corner-aligned, size - 1;
-            ``alpha_pose_box``: GluonCV alpha_pose's integer box; ``whole_image``: bottom-up.
+            destination centre is size/2; ``mmpose_affine``: the same, rounded in mmpose's way;
+            ``udp_affine``: corner-aligned, size - 1;
+            ``alpha_pose_box``: GluonCV alpha_pose's integer box. Of models without boxes,
+            ``whole_image``: the shorter side takes ``size``'s smaller one, about the image's
+            rounded centre; ``whole_image_expand``: the image covers ``size``, about its very
+            centre; ``whole_image_fit``: it fits into ``size`` (mmpose's ``resize_mode``).
+        border: Grey level of what a whole image does not fill.
         padding: Factor on the aspect-corrected box.
         pixel_std: Divisor of the stored scale (HRNet holds scale in units of 200 px).
         box_precision: In which the box's centre and size are computed: ``double``, rounded at
@@ -53,11 +66,14 @@ class InputSpec(Frozen):
             ``offset_heatmaps``: (N, 3 K, h, w), of each joint a heatmap and the offsets in x and
             y; ``simcc``: (N, K, X + Y), a distribution along each side of the input, which has as
             many bins a pixel on both; ``coordinates``: (N, K, 3), x and y as shares of the input
-            and the joint score.
+            and the joint score; ``persons``: (1, P, 5 + 3 K), of each person found in one image
+            its score, its box's corners x, y, x, y and each joint's x, y and score, px of the
+            input. Of whole images, ``heatmaps`` are followed by as many maps of tags.
     """
 
     size: tuple[int, int]
     crop: Crop = "hrnet_affine"
+    border: int = Field(default=0, ge=0, le=255)
     padding: float = 1.25
     pixel_std: float = 200.0
     box_precision: Literal["double", "single"] = "double"
@@ -69,6 +85,11 @@ class InputSpec(Frozen):
     keypoints: str = "coco_17"
     stride: int = 4
     output: Output = "heatmaps"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the network takes whole images instead of persons cut out."""
+        return self.crop.startswith("whole_image")
 
     @property
     def heatmap_size(self) -> tuple[int, int]:

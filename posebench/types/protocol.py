@@ -20,6 +20,7 @@ Decode = Literal[
     "integral_sigmoid",
     "combined",
     "associative_embedding",
+    "associative_embedding_filled",
     "quarter_each_axis",
     "dark_udp",
     "quarter_and_half",
@@ -34,7 +35,10 @@ DECODE_OF_OUTPUT = {
     "offset_heatmaps": "udp_offsets",
     "simcc": "simcc",
     "coordinates": "coordinates",
+    "persons": "own",
 }
+# Decodings of whole images' heatmaps and tags.
+GROUPINGS = ("associative_embedding", "associative_embedding_filled")
 FlipMerge = Literal["heatmaps", "coordinates", "by_part"]
 Inverse = Literal["affine", "udp", "alpha_pose"]
 Rescoring = Literal[
@@ -73,8 +77,9 @@ class Protocol(Frozen):
         flip_merge: Average ``heatmaps`` before decoding, ``coordinates`` and scores after it, or
             ``by_part``: heatmaps where ``combined`` takes peaks, coordinates where it integrates.
         decode: From the network's output to coordinates, see ``posebench.inference``. ``simcc``
-            and ``coordinates`` belong to networks that give no heatmaps; ``own`` names a model's
-            own way that posebench does not follow.
+            and ``coordinates`` belong to networks that give no heatmaps, ``own`` to those that
+            give persons. Of ``associative_embedding``, PaddleDetection's way of grouping joints,
+            ``_filled`` is mmpose's, which gives every person every joint.
         no_peak: Where a joint whose heatmap is nowhere positive stands: in the ``origin``, the
             first cell, or ``outside``, one cell before it in both directions.
         dark_kernel: Side of the blur kernel of ``dark``, ``dark_udp``, ``quarter_and_half`` and

@@ -32,8 +32,8 @@ def installed(monkeypatch):
 
 def test_built_in(installed):
     adapters = installed()
-    assert set(adapters) == {"gluon", "native", "paddle"}
-    assert len(adapters) == 3
+    assert set(adapters) == {"gluon", "mmpose", "native", "paddle"}
+    assert len(adapters) == 4
     assert catalogue.find_adapter("native") is naming.native
     assert catalogue.find_adapter("paddle") is naming.paddle
     assert catalogue.find_adapter("gluon") is gluon
@@ -42,8 +42,8 @@ def test_built_in(installed):
 def test_a_plug_in_is_found(installed):
     adapters = installed(("mine", "posebench.adapters.naming:native"))
     assert "mine" in adapters
-    assert set(adapters) == {"gluon", "native", "paddle", "mine"}
-    assert len(adapters) == 4
+    assert set(adapters) == {"gluon", "mmpose", "native", "paddle", "mine"}
+    assert len(adapters) == 5
     assert catalogue.find_adapter("mine") is naming.native
 
 
@@ -55,7 +55,7 @@ def test_unknown(installed):
     assert caught.value.hint == "Did you mean 'paddle'?"
     with pytest.raises(UserError) as caught:
         catalogue.find_adapter("zzz")
-    assert caught.value.hint == "Known: gluon, native, paddle."
+    assert caught.value.hint == "Known: gluon, mmpose, native, paddle."
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,13 @@ def test_what_is_installed_is_not_stood_in_for(monkeypatch):
         ("https://x/td-hm_res50_coco-256x192-04af38ce_20220923.pth", "04af38ce"),
         ("https://x/hrnet_w32_coco_512x512-bcb8c247_20200816.pth", "bcb8c247"),
         ("https://x/edpose_res50_coco_3rdparty.pth", None),
+        # digits and date joined the other way
+        ("https://x/cid_hrnet-w32_8xb20-140e_coco-512x512_42b7e6e6-20230207.pth", "42b7e6e6"),
+        ("https://x/rtmpose-m-2d-20220913.pth", None),
+        ("https://x/rtmw-dw-l-m_simcc-cocktail14_270e-256x192-20231122.pth", None),
+        ("https://x/rtmpose-m_simcc-aic-coco_270e-256x192-63eb25f7_20230126.pth", "63eb25f7"),
+        ("https://x/model-20220913_20230126.pth", "20220913"),
+        ("https://x/model-ce138c15.pth", "ce138c15"),
     ],
 )
 def test_digits_of_the_digest_in_a_name(url, digits):
@@ -102,6 +109,26 @@ def test_outputs_that_are_no_heatmaps_have_one_decoding():
     other = registry.find("mmpose/td_hm_hrnet_w32_8xb64_210e_coco_256x192")
     with pytest.raises(UserError, match="heatmaps, which decode simcc does not read"):
         requested_protocols(other, registry, "claim", {"decode": "simcc"})
-    whole = registry.find("mmpose/dekr_hrnet_w32_8xb10_140e_coco_512x512")
+
+
+def test_models_of_whole_images_decode_in_their_own_way():
+    registry = load_registry()
+    unread = registry.find("mmpose/edpose_res50_8xb2_50e_coco_800x1333")
     with pytest.raises(UserError, match="decoding of its own"):
-        requested_protocols(whole, registry, "claim", {})
+        requested_protocols(unread, registry, "claim", {})
+    tagged = registry.find("mmpose/ae_hrnet_w32_8xb24_300e_coco_512x512")
+    (claimed,) = requested_protocols(tagged, registry, "claim", {})
+    assert (claimed.decode, claimed.flip) == ("associative_embedding_filled", True)
+    (plain,) = requested_protocols(tagged, registry, "claim", {"flip": False})
+    assert not plain.flip
+    with pytest.raises(UserError, match="heatmaps and tags of whole images, which decode dark"):
+        requested_protocols(tagged, registry, "claim", {"decode": "dark"})
+    giving = registry.find("mmpose/rtmo_s_8xb32_600e_coco_640x640")
+    assert requested_protocols(giving, registry, "common", {})[0].decode == "own"
+    with pytest.raises(UserError, match="gives persons: its flip is false inside") as caught:
+        requested_protocols(giving, registry, "claim", {"flip": True})
+    assert caught.value.hint == "Leave --flip out."
+    with pytest.raises(UserError, match="gives persons, which decode dark does not read"):
+        requested_protocols(giving, registry, "claim", {"decode": "dark"})
+    with pytest.raises(UserError, match="it takes no gt boxes"):
+        requested_protocols(giving, registry, "claim", {"boxes": "gt"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -191,3 +192,40 @@ class TestAbsurdSizes:
     @pytest.mark.parametrize("kind", torch_file.ITEM_BYTES)
     def test_item_sizes_are_torchs(self, kind):
         assert torch_file.ITEM_BYTES[kind] == getattr(torch, kind)().element_size()
+
+
+# --- numpy arrays beside the weights, as mmengine leaves them -----------------------------------
+
+
+ARRAYS = {"sigmas": np.array([0.026, 0.025]), "one": np.float32(3), "words": np.array(["a", "b"])}
+
+
+@BOTH
+class TestArraysInNotes:
+    def test_are_passed_over(self, write, tmp_path):
+        pytest.importorskip("torch", minversion="2.5")
+        path = write({"state_dict": STATE, "meta": {"dataset_meta": ARRAYS}}, tmp_path / "w")
+        assert same(read_checkpoint(path), STATE)
+
+    def test_are_no_weights(self, write, tmp_path):
+        pytest.importorskip("torch", minversion="2.5")
+        path = write({"a": torch.ones(2), "b": np.ones(2)}, tmp_path / "w")
+        assert "under 'b' where a tensor should be" in refusal(read_checkpoint, path).message
+
+    def test_allocate_nothing(self, write, tmp_path):
+        pytest.importorskip("torch", minversion="2.5")
+        huge = hostile.Call(np.zeros(1).__reduce__()[0], np.ndarray, (hostile.HUGE,), b"b")
+        path = write({"state_dict": STATE, "meta": huge}, tmp_path / "w")
+        assert same(read_checkpoint(path), STATE)
+
+    def test_other_callables_beside_them_stay_refused(self, write, tmp_path):
+        notes = {"sigmas": np.zeros(2), "evil": hostile.Call(eval, "1")}
+        path = write({"state_dict": STATE, "meta": notes}, tmp_path / "w")
+        assert "builtins.eval" in refusal(read_checkpoint, path).message
+
+    def test_an_older_torch_is_named(self, write, tmp_path, monkeypatch):
+        monkeypatch.delattr(torch.serialization, "safe_globals", raising=False)
+        path = write({"state_dict": STATE, "meta": np.zeros(2)}, tmp_path / "w")
+        error = refusal(read_checkpoint, path)
+        assert "numpy arrays beside its weights" in error.message
+        assert error.hint == "Update torch to 2.5 or later."

@@ -28,10 +28,11 @@ def filled(network, size, gain):
     Heatmaps are lifted above zero by half their range where their last layer has a bias: DARK
     takes their logarithm, and where that is cut off a flat map's Hessian is only rounding.
     """
-    state = {
-        name: torch.from_numpy(fill.parameter(name, tuple(value.shape), gain)).to(value.dtype)
-        for name, value in network.state_dict().items()
-    }
+    state = network.state_dict()  # with the versions of its parts: nothing is to be renamed
+    for name, value in state.items():
+        state[name] = torch.from_numpy(fill.parameter(name, tuple(value.shape), gain)).to(
+            value.dtype
+        )
     network.load_state_dict(state)
     if LAST_BIAS in state:
         with torch.inference_mode():
@@ -74,17 +75,18 @@ def dataset_spec(config, **files):
     return spec
 
 
-def predicted(entry, state, dataset, count):
-    """Run mmpose's model over the first persons of its dataset, in one batch.
+def predicted(entry, state, dataset, count, batch=None):
+    """Run mmpose's model over the first persons, or whole images, of its dataset.
 
     Args:
         entry: The row.
         state: Weights of backbone, neck and head.
         dataset: From ``dataset_of``.
-        count: How many persons.
+        count: How many.
+        batch: So many at once; all of them if None.
 
     Returns:
-        mmpose's data samples, in the order of the dataset, and its codec.
+        mmpose's data samples, in the order of the dataset, and its codec if it has one.
     """
     model = estimator(config_of(entry)).float().eval()
     model.test_cfg = dict(model.test_cfg) | {"output_heatmaps": "heatmaps" in entry.input.output}
@@ -93,9 +95,12 @@ def predicted(entry, state, dataset, count):
     assert not [name for name in missing if not name.startswith("data_preprocessor")]
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        rows = [dataset[place] for place in range(count)]
-        columns = {key: [row[key] for row in rows] for key in ("inputs", "data_samples")}
-        return model.test_step(columns), model.head.decoder
+        found, step = [], batch or count
+        for first in range(0, count, step):
+            rows = [dataset[place] for place in range(first, min(first + step, count))]
+            columns = {key: [row[key] for row in rows] for key in ("inputs", "data_samples")}
+            found += model.test_step(columns)
+        return found, getattr(model.head, "decoder", None)
 
 
 def runner_config(config, weights, folder, **files):

@@ -268,7 +268,7 @@ def test_a_protocol_of_heatmaps_is_refused(dataset):
 
 @pytest.mark.parametrize("network", [Probe(joints=16), make.Probe(joints=34)])
 def test_a_network_of_other_maps_is_refused(dataset, network):
-    with pytest.raises(UserError, match="gave maps"):
+    with pytest.raises(UserError, match="gave heatmaps"):
         predict_images(probe_model(network), dataset, [protocol()])
 
 
@@ -388,3 +388,73 @@ def test_the_oracle_needs_its_tags(drawn):
     model = probe_model(Same(drawn, 192, flip=False), whole(192))
     found = predict_images(model, drawn, [protocol(flip=False)])[0]
     assert average_precision(found, drawn) < 60
+
+
+# --- networks that give persons ------------------------------------------------------------------
+
+GIVING = SPEC.model_copy(
+    update={"crop": "whole_image_fit", "size": (64, 64), "stride": 1, "output": "persons"}
+)
+
+
+class Giver(torch.nn.Module):
+    """As many persons as the image's mean tells, at places of the input that are known."""
+
+    def __init__(self, most=3):
+        super().__init__()
+        self.most = most
+
+    def rows(self, number):
+        generator = torch.Generator().manual_seed(number)
+        joints = torch.rand(number, 17, 3, generator=generator) * 64
+        low, high = joints[..., :2].amin(1) - 1, joints[..., :2].amax(1) + 2
+        score = torch.arange(number, 0, -1).float() / 10
+        return torch.cat([score[:, None], low, high, joints.flatten(1)], dim=1)
+
+    def forward(self, images):
+        return self.rows(int(images.mean() * 1000) % (self.most + 1))[None]
+
+
+def test_given_persons_come_into_the_image(dataset):
+    own = protocol(decode="own", flip=True)
+    found = predict_images(probe_model(Giver(), GIVING), dataset, [own])[0]
+    assert len(found) > 0
+    assert len(set(found.person_id.tolist())) == len(found)
+    for row, image_id in enumerate(dataset.images.id):
+        mine = found.image_id == image_id
+        expected = Giver().rows(int(mine.sum())).numpy()
+        height, width = int(dataset.images.height[row]), int(dataset.images.width[row])
+        scale = min(64 / width, 64 / height)
+
+        def back(points, height=height, width=width, scale=scale):
+            return (points - 32) / scale + np.array([width, height]) / 2
+
+        joints = expected[:, 5:].reshape(-1, 17, 3)
+        np.testing.assert_allclose(found.keypoints[mine], back(joints[..., :2]), atol=1e-3)
+        assert np.array_equal(found.joint_scores[mine], joints[..., 2])
+        assert np.array_equal(found.box_score[mine], expected[:, 0].astype(np.float64))
+        low, high = back(expected[:, 1:3]), back(expected[:, 3:5])
+        np.testing.assert_allclose(found.box[mine], np.hstack([low, high - low]), atol=1e-3)
+        np.testing.assert_allclose(found.crop_area[mine], np.prod(high - low, axis=1), rtol=1e-4)
+
+
+def test_nobody_given(dataset):
+    found = predict_images(probe_model(Giver(0), GIVING), dataset, [protocol(decode="own")])[0]
+    assert len(found) == 0
+    assert found.box.shape == (0, 4)
+
+
+def test_given_persons_of_other_joints_are_refused(dataset):
+    class Other(Giver):
+        def forward(self, images):
+            return super().forward(images)[..., :-3]
+
+    model = probe_model(Other(), GIVING)
+    with pytest.raises(UserError, match=r"gave persons .* those of coco_17"):
+        predict_images(model, dataset, [protocol(decode="own")])
+
+
+@pytest.mark.parametrize(("spec", "decode"), [(GIVING, "associative_embedding"), (SPEC, "own")])
+def test_a_decoding_of_another_output_is_refused(dataset, spec, decode):
+    with pytest.raises(UserError, match="takes whole images and gives"):
+        predict_images(probe_model(Giver(), spec), dataset, [protocol(decode=decode)])

@@ -5,10 +5,17 @@ from __future__ import annotations
 import cv2
 import make
 import numpy as np
+import plain_filled
 import plain_grouping
 import pytest
 
-from posebench.inference.whole_image import input_size, resize_whole, to_image, whole_matrix
+from posebench.inference.whole_image import frame, input_size, whole_matrix
+from posebench.types.entry import InputSpec
+
+
+def whole(short, crop="whole_image", **fields):
+    return InputSpec(size=(short, short), crop=crop, **fields)
+
 
 SIZES = [(480, 640), (640, 480), (427, 640), (640, 425), (333, 333), (500, 375), (51, 97), (1, 7)]
 
@@ -64,7 +71,7 @@ def test_halves_of_the_centre_go_to_the_even_neighbour():
 def test_pixels_are_those_of_opencv_and_the_surplus_is_black():
     image = make.image(97, 51, 4)
     (height, width), matrix, _ = plain_grouping.resized(51, 97, 128)
-    resized = resize_whole(image, 128)
+    resized = frame(image.shape[:2], whole(128)).resize(image)
     assert resized.shape == (height, width, 3) == (128, 256, 3)
     assert np.array_equal(resized, cv2.warpAffine(image, matrix, (width, height)))
     covered = 97 / 51 * 128
@@ -80,4 +87,51 @@ def test_points_come_back(size):
     points = np.random.default_rng(0).uniform(-50, 700, (3, 17, 2))
     matrix = whole_matrix(size, 512)
     there = points @ matrix[:, :2].T + matrix[:, 2]
-    np.testing.assert_allclose(to_image(there, size, 512), points, atol=2e-3)
+    np.testing.assert_allclose(frame(size, whole(512)).to_image(there), points, atol=2e-3)
+
+
+# --- the image's very centre: covering a size, or fitting into it ------------------------------
+
+BOTH = pytest.mark.parametrize("crop", ["whole_image_expand", "whole_image_fit"])
+
+
+@BOTH
+@pytest.mark.parametrize("target", [(512, 512), (640, 640), (416, 416), (512, 768)])
+@pytest.mark.parametrize("size", SIZES[:7])
+def test_covering_and_fitting_equal_plain_arithmetic(size, target, crop):
+    fit = crop == "whole_image_fit"
+    if not fit:
+        target = tuple(64 * -(-side // 64) for side in target)
+    expected, there = plain_filled.resized(*size, target, fit)
+    found = frame(size, InputSpec(size=target, crop=crop))
+    assert found.size == expected
+    points = np.random.default_rng(0).uniform(-50, 700, (9, 2))
+    mapped = points @ found.there[:, :2].T + found.there[:, 2]
+    np.testing.assert_allclose(mapped, [there(x, y) for x, y in points], atol=2e-3)
+    # along the longer side the way back knows the extent in single precision alone
+    np.testing.assert_allclose(found.to_image(mapped), points, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("image", "crop", "expected"),
+    [
+        ((480, 640), "whole_image_expand", (512, 704)),
+        ((640, 480), "whole_image_expand", (704, 512)),
+        ((500, 500), "whole_image_expand", (512, 512)),
+        ((500, 501), "whole_image_expand", (512, 576)),
+        ((480, 640), "whole_image_fit", (512, 512)),
+        ((51, 97), "whole_image_fit", (512, 512)),
+    ],
+)
+def test_sizes_of_covering_and_fitting(image, crop, expected):
+    assert frame(image, whole(512, crop)).size == expected
+
+
+@pytest.mark.parametrize("border", [0, 114])
+def test_what_the_image_does_not_fill_is_grey(border):
+    image = np.full((60, 120, 3), 200, np.uint8)
+    resized = frame((60, 120), whole(128, "whole_image_fit", border=border)).resize(image)
+    assert resized.shape == (128, 128, 3)
+    assert (resized[:30] == border).all()
+    assert (resized[-30:] == border).all()
+    assert (resized[36:-36, 4:-4] == 200).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 
 import numpy as np
@@ -17,10 +18,15 @@ if importlib.util.find_spec("mmpose") is None:
 import mmpose_pipeline as pipeline
 
 from posebench.adapters import load_model
+from posebench.adapters.mmpose_config import evaluator_of
 from posebench.datasets.boxes import annotation_persons, detector_persons
 from posebench.datasets.detections import read_detections
 from posebench.datasets.readers import READERS
+from posebench.inference.bottom_up import predict_images
+from posebench.inference.crop import crop_person
+from posebench.inference.pictures import open_image
 from posebench.inference.predict import Options, predict
+from posebench.inference.select import select
 from posebench.registry import load_registry
 from posebench.run.protocols import claim_protocols
 from posebench.types.arrays import take
@@ -99,3 +105,113 @@ def test_keypoints_are_those_of_mmpose_s_own_pipeline(name, registry, shared):
         print(f"{name}: {sure.sum()} of {sure.size} joints, {(apart > LIMIT).sum()} further off")
         apart = apart[sure]
     assert apart.max() <= LIMIT, (apart.max(), int((apart > LIMIT).sum()), apart.size)
+
+
+@pytest.mark.parametrize(
+    ("row", "files"),
+    [
+        ("td_hm_mobilenetv2_8xb64_210e_coco_256x192", COCO),
+        ("td_hm_hrnet_w32_8xb64_210e_coco_384x288", COCO),
+        ("td_hm_hrnet_w32_udp_8xb64_210e_coco_256x192", COCO),
+        ("td_hm_mobilenetv2_8xb64_210e_mpii_256x256", MPII),
+    ],
+)
+def test_crops_have_mmpose_s_bits(row, files, registry, shared):
+    where, annotations, boxes = files
+    entry, folder = registry.find(f"mmpose/{row}"), shared / "data" / "samples" / where
+    dataset = our_dataset(registry, entry, folder, annotations)
+    if boxes is None:
+        persons = annotation_persons(dataset, entry.input)
+    else:
+        found = read_detections(folder / boxes, dataset)
+        persons = detector_persons(found, dataset, entry.input, "none", 0.0)
+    paths = {"ann_file": folder / annotations, "img": folder}
+    paths["bbox_file"] = None if boxes is None else folder / boxes
+    theirs = pipeline.dataset_of(pipeline.config_of(entry), **paths)
+    assert len(theirs) == len(persons)
+    order = np.argsort(persons.person_id)
+    for place, person in enumerate(order.tolist()):
+        image = open_image(dataset.images, int(persons.image_index[person]), entry.input.exif)
+        ours = crop_person(image, persons, person, entry.input)
+        crop = theirs[place]["inputs"].numpy().transpose(1, 2, 0)
+        assert np.array_equal(ours, crop), (place, np.abs(ours.astype(int) - crop).max())
+
+
+# --- whole images -----------------------------------------------------------------------------
+
+# One model of each head; the gains give a handful of persons or more.
+WHOLE = {
+    "tags": ("ae_hrnet_w32_8xb24_300e_coco_512x512", 0.7),
+    "RTMO": ("rtmo_s_8xb32_600e_coco_640x640", 0.7),
+    "RTMO, CrowdPose": ("rtmo_s_8xb32_700e_crowdpose_640x640", 0.7),
+    "YOLOX-Pose": ("yoloxpose_tiny_4xb64_300e_coco_416", 0.7),
+    "CID": ("cid_hrnet_w32_8xb20_140e_coco_512x512", 0.7),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_persons_of_whole_images_are_those_of_mmpose_s_own_pipeline(
+    name, registry, shared, tmp_path
+):
+    torch.set_num_threads(1)
+    row, gain = WHOLE[name]
+    entry = registry.find(f"mmpose/{row}")
+    where, annotations, _ = CROWDPOSE if entry.dataset == "crowdpose" else COCO
+    folder = shared / "data" / "samples" / where
+    model = load_model(entry, allow_random=True)
+    state = pipeline.filled(model.network, entry.input.size, gain)
+    dataset = our_dataset(registry, entry, folder, annotations)
+    protocol = claim_protocols(entry, registry)[0]
+    ours = predict_images(model, dataset, [protocol])[0]
+
+    files = {"ann_file": folder / annotations, "img": folder}
+    theirs = pipeline.dataset_of(pipeline.config_of(entry), **files)
+    samples, _ = pipeline.predicted(entry, state, theirs, len(theirs), batch=1)
+    print(name, [len(each.pred_instances.keypoints) for each in samples])
+    assert {each.img_id for each in samples} == set(dataset.images.id.tolist())
+    for sample in samples:
+        found, mine = sample.pred_instances, take(ours, ours.image_id == sample.img_id)
+        assert np.asarray(found.keypoints).shape == mine.keypoints.shape
+        apart = np.linalg.norm(np.asarray(found.keypoints) - mine.keypoints, axis=2)
+        assert apart.max(initial=0) <= LIMIT
+        np.testing.assert_allclose(mine.joint_scores, found.keypoint_scores, rtol=1e-5, atol=1e-6)
+        if "bboxes" in found:
+            low, high = np.split(np.asarray(found.bboxes), 2, axis=1)
+            np.testing.assert_allclose(mine.box, np.hstack([low, high - low]), atol=LIMIT)
+    assert len(ours) > len(samples), "the networks find somebody"
+    assert_same_results(
+        select(ours, protocol), protocol, written(entry, samples, theirs, files, tmp_path)
+    )
+
+
+def written(entry, samples, dataset, files, folder):
+    """The rows that mmpose's metric writes for the evaluator."""
+    from mmpose.registry import METRICS
+
+    metric = evaluator_of(pipeline.config_of(entry)).to_dict()
+    metric |= {"ann_file": str(files["ann_file"]), "format_only": True}
+    metric = METRICS.build(metric | {"outfile_prefix": str(folder / "results")})
+    metric.dataset_meta = dataset.metainfo
+    metric.process([], [sample.to_dict() for sample in samples])
+    metric.compute_metrics(metric.results)
+    return json.loads((folder / "results.keypoints.json").read_text())
+
+
+def assert_same_results(results, protocol, rows):
+    kept = np.flatnonzero(results.kept)
+    assert len(rows) == len(kept)
+    assert (len(kept) < len(results.kept)) == (protocol.nms != "none")
+    assert ("bbox" in rows[0]) == (protocol.result_area == "box")
+    for image_id in np.unique(results.predictions.image_id):
+        mine = kept[results.predictions.image_id[kept] == image_id]
+        mine = mine[np.argsort(-results.score[mine], kind="stable")]
+        theirs = [row for row in rows if row["image_id"] == image_id]
+        theirs.sort(key=lambda row: -row["score"])
+        scores = [row["score"] for row in theirs]
+        np.testing.assert_allclose(results.score[mine], scores, rtol=1e-5, atol=1e-6)
+        points = np.array([row["keypoints"] for row in theirs]).reshape(len(theirs), -1, 3)
+        apart = np.abs(results.predictions.keypoints[mine] - points[..., :2]).max(axis=(1, 2))
+        # of equal scores either may come first
+        assert np.sort(apart)[: len(apart) // 2].max(initial=0) <= LIMIT
+        for person in results.predictions.keypoints[mine]:
+            assert np.abs(points[..., :2] - person).max(axis=(1, 2)).min() <= LIMIT

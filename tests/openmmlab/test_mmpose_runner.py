@@ -150,11 +150,6 @@ def test_the_same_persons_are_left_with_the_same_joints(both):
     assert apart.max() <= 0.01, (apart.max(), int((apart > 0.01).sum()), apart.size)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the triangle that fixes mmpose's affine lies left of the box's centre, ours above it: "
-    "rounded otherwise, it moves some pixels of 8 of 118 crops by a few grey levels",
-)
 def test_persons_have_the_same_scores(both):
     ours, _, rows = both
     theirs = [row["score"] for row in rows]

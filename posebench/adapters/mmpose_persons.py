@@ -1,0 +1,81 @@
+"""mmpose's models that find the persons of an image themselves: RTMO, YOLOX-Pose, CID, DEKR.
+
+Their heads hold the way from features to persons; posebench reads the image before and scores
+the persons after it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from posebench.adapters.mmpose_config import evaluator_of
+from posebench.keypoints import KeypointSet
+from posebench.types.errors import UserError
+
+
+class MMPosePersons(nn.Module):
+    """Backbone, neck and head of such a model, mirrored image and all.
+
+    Args:
+        model: mmpose's estimator.
+        config: Its config; ``test_cfg`` says how the head finds persons, and the evaluator's
+            ``score_mode`` what a person's score is.
+        keypoints: Its keypoint set.
+    """
+
+    def __init__(self, model: Any, config: Any, keypoints: KeypointSet) -> None:
+        super().__init__()
+        self.backbone = model.backbone
+        self.neck = model.neck if model.with_neck else None
+        self.head = model.head
+        self.test = dict(config.model.get("test_cfg") or {})
+        self.mean_of_joints = evaluator_of(config).get("score_mode") == "keypoint"
+        self.keypoints = keypoints
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map a normalised image (1, 3, H, W) to the persons in it, (1, P, 5 + 3 K).
+
+        Raises:
+            UserError: Several images at once: they differ in the number of persons.
+        """
+        if len(images) != 1:
+            raise UserError(
+                f"A network that gives persons takes one image at a time, not {len(images)}.",
+                "Give --batch-size 1.",
+            )
+        from mmpose.structures import PoseDataSample
+
+        found = self._features(images)
+        if self.test.get("flip_test"):
+            found = [found, self._features(images.flip(-1))]
+        height, width = images.shape[-2:]
+        sample = PoseDataSample(
+            metainfo={
+                "input_size": (width, height),
+                "img_shape": (height, width),
+                "flip_indices": list(self.keypoints.flip_index()),
+            }
+        )
+        (persons,) = self.head.predict(found, [sample], test_cfg=self.test)
+        return self._rows(persons).to(images.device)[None]
+
+    def _features(self, images: Tensor) -> Any:
+        features = self.backbone(images)
+        return features if self.neck is None else self.neck(features)
+
+    def _rows(self, persons: Any) -> Tensor:
+        xy = torch.as_tensor(persons.keypoints, dtype=torch.float32)
+        scores = torch.as_tensor(persons.keypoint_scores, dtype=torch.float32)
+        if self.mean_of_joints or "bbox_scores" not in persons:
+            score = scores.mean(dim=1)
+        else:
+            score = torch.as_tensor(persons.bbox_scores, dtype=torch.float32)
+        if "bboxes" in persons:
+            corners = torch.as_tensor(persons.bboxes, dtype=torch.float32)
+        else:
+            corners = torch.cat([xy.amin(dim=1), xy.amax(dim=1)], dim=1)
+        joints = torch.cat([xy, scores[..., None]], dim=2).flatten(1)
+        return torch.cat([score[:, None], corners, joints], dim=1)
