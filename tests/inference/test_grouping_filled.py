@@ -143,6 +143,18 @@ def test_of_equal_cells_the_first_is_filled_in(monkeypatch):
     assert_as_plain(Maps(heat, tags))
 
 
+def test_all_joints_that_a_person_has_say_where_the_missing_ones_are():
+    """Also those from before its tags were started anew."""
+    heat, tags = torch.zeros(3, 12, 12), torch.full((2, 3, 12, 12), 9.0)
+    for joint, second in ((0, 0.0), (1, 5.0)):
+        heat[joint, 3, 3] = 0.8
+        tags[:, joint, 3, 3] = torch.tensor([1.5, second])
+    tags[:, 2, 6, 6] = torch.tensor([1.5, 2.5])
+    tags[:, 2, 8, 8] = torch.tensor([1.5, 5.0])
+    found = assert_as_plain(Maps(heat, tags))
+    assert found.xy[:, 2].tolist() == [[6, 6]]
+
+
 def test_nobody():
     found = find_people(Maps(torch.zeros(17, 8, 8), torch.zeros(2, 17, 8, 8)), WAY, ORDER)
     assert len(found) == 0
