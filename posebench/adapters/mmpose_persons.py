@@ -6,6 +6,7 @@ the persons after it.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -46,6 +47,12 @@ class MMPosePersons(nn.Module):
                 f"A network that gives persons takes one image at a time, not {len(images)}.",
                 "Give --batch-size 1.",
             )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its ways to ask for autocast and grids are old
+            return self._rows(self._persons(images)).to(images.device)[None]
+
+    def _persons(self, images: Tensor) -> Any:
+        """What mmpose's head gives for one image."""
         from mmpose.structures import PoseDataSample
 
         found = self._features(images)
@@ -60,7 +67,7 @@ class MMPosePersons(nn.Module):
             }
         )
         (persons,) = self.head.predict(found, [sample], test_cfg=self.test)
-        return self._rows(persons).to(images.device)[None]
+        return persons
 
     def _features(self, images: Tensor) -> Any:
         features = self.backbone(images)
