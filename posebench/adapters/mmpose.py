@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from posebench.adapters.mmpose_config import read_config
 from posebench.adapters.mmpose_index import INSTALL, config_file, package_folder
 from posebench.adapters.mmpose_persons import MMPosePersons
-from posebench.adapters.openmmlab_standin import MissingPartError, stand_in
+from posebench.adapters.openmmlab_standin import stand_in
 from posebench.keypoints import keypoint_set
 from posebench.types.errors import UserError
 
@@ -148,7 +148,7 @@ def estimator(config: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return MODELS.build(model)
-    except (KeyError, ImportError, MissingPartError) as error:
+    except (KeyError, ImportError) as error:
         reason = str(error).strip("'\"").splitlines()[0]
         raise UserError(f"mmpose cannot build this model: {reason}", INSTALL) from error
 

@@ -50,7 +50,6 @@ NMS = {"oks_nms": "oks", "soft_oks_nms": "soft_oks", "none": "none"}
 OFFSETS = "combined"
 # Parts of models that neither mmpose nor mmcv-lite bring.
 ELSEWHERE = {"mmpretrain": "mmpretrain", "mmcls": "mmpretrain"}
-COMPILED = {"DEKRHead": "it calls mmcv's compiled deformable convolutions"}
 # Heads that give boxes with their persons, which mmpose writes beside the joints.
 BOXED = ("RTMOHead", "YOLOXPoseHead")
 
@@ -214,10 +213,12 @@ def _whole_images(config: Any, dataset: str, keypoints: str) -> Facts:
     width, height = resize["input_size"]
     test, head, metric = model.get("test_cfg") or {}, model["head"]["type"], evaluator_of(config)
     tagged = head == "AssociativeEmbeddingHead"
-    grey = int(resize.get("pad_val", (0,))[0])
+    grey, grid = int(resize.get("pad_val", (0,))[0]), int(resize.get("size_factor", 32))
+    mode = resize.get("resize_mode", "fit")
     spec: dict[str, Any] = {
         "size": [height, width],
-        "crop": f"whole_image_{resize.get('resize_mode', 'fit')}",
+        "crop": f"whole_image_{mode}",
+        **({"grid": grid} if mode == "expand" and grid != 64 else {}),
         **({"border": grey} if grey else {}),
         "keypoints": keypoints,
         "exif": READING["exif"],
@@ -235,8 +236,7 @@ def _whole_images(config: Any, dataset: str, keypoints: str) -> Facts:
         **({} if nms == "none" else {"nms_threshold": float(metric.get("nms_thr", 0.9))}),
         **({"result_area": "box"} if head in BOXED else {}),
     }
-    why = f"{head}: {COMPILED[head]}" if head in COMPILED else None
-    return Facts(dataset, spec, choices | SCORING[dataset], True, why)
+    return Facts(dataset, spec, choices | SCORING[dataset])
 
 
 def _missing_part(model: Any) -> str | None:

@@ -18,15 +18,13 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, NoReturn
 
+from posebench.types.errors import UserError
+
 # Module that may be missing -> submodules that are imported from it, and how to get the real one.
 STAND_INS = {
     "mmcv._ext": ((), "Install mmcv with its compiled operators instead of mmcv-lite."),
     "mmdet": (("utils",), "pip install mmdet"),
 }
-
-
-class MissingPartError(RuntimeError):
-    """Something was called of which only a stand-in is there."""
 
 
 class StandIn(ModuleType):
@@ -44,8 +42,8 @@ class StandIn(ModuleType):
             raise AttributeError(name)
 
         def missing(*_: object, **__: object) -> NoReturn:
-            raise MissingPartError(
-                f"This model calls {name} of {self.__name__}, which is not installed. {self._hint}"
+            raise UserError(
+                f"This model calls {name} of {self.__name__}, which is not installed.", self._hint
             )
 
         return missing

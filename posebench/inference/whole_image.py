@@ -76,9 +76,9 @@ def _unrounded(image_size: tuple[int, int], spec: InputSpec) -> Frame:
     if spec.crop == "whole_image_fit":
         covered_width, covered_height = min(sides[0]), min(sides[1])
     else:
-        width, height = _on_grid(width), _on_grid(height)
+        width, height = _on_grid(width, spec.grid), _on_grid(height, spec.grid)
         covered_width, covered_height = max(width, height * ratio), max(height, width / ratio)
-        width, height = _on_grid(covered_width), _on_grid(covered_height)
+        width, height = _on_grid(covered_width, spec.grid), _on_grid(covered_height, spec.grid)
     centre = np.array([image_width / 2, image_height / 2], np.float32)
     # The input's extent, px of the image.
     extent = np.array(
@@ -106,8 +106,8 @@ def input_size(image_size: tuple[int, int], short: int) -> tuple[int, int]:
     return short, _on_grid(short / height * width)
 
 
-def _on_grid(side: float) -> int:
-    return math.ceil(side / GRID) * GRID
+def _on_grid(side: float, grid: int = GRID) -> int:
+    return math.ceil(side / grid) * grid
 
 
 def whole_matrix(image_size: tuple[int, int], short: int, *, inverse: bool = False) -> Matrix:

@@ -97,7 +97,9 @@ def _outcome(entry: Entry, protocols: Sequence[Protocol]) -> tuple[str, int | No
     try:
         if not all(_finite(network, entry.input, protocol) for protocol in protocols):
             return "decodes to numbers that are not finite", parameters
-    except (UserError, RuntimeError, ValueError, TypeError) as error:
+    except UserError as error:
+        return error.message, parameters
+    except (RuntimeError, ValueError, TypeError) as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0]}", parameters
     return RUNS, parameters
 

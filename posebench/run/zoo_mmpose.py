@@ -98,7 +98,10 @@ def zoo_text(folder: Path, protocols: Mapping[str, Protocol]) -> str:
     """
     known = {p.hash: key for key, p in protocols.items() if p.name.startswith("mmpose_")}
     rows = [_row(model, folder, known) for model in read_models(folder) if _numbers(model)]
-    inputs = {_input_name(row.facts.input): row.facts.input for row in rows}
+    inputs: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        name = _input_name(row.facts.input)
+        assert inputs.setdefault(name, row.facts.input) == row.facts.input, name
     pages = dict.fromkeys(row.numbers.page for row in rows)
     lines = [HEAD, "citations:", TOOLBOX.rstrip("\n"), *_citations(rows), "cite: [mmpose]", ""]
     lines += ["pages:", *(line for page in pages for line in _page(page)), "", "inputs:"]
@@ -277,8 +280,9 @@ def _input_name(spec: Mapping[str, Any]) -> str:
         "whole_image_fit": "fit",
     }
     marks = [spec.get("output", ""), crops.get(spec.get("crop", ""), "")]
-    if spec.get("stride", 1) != 1:
-        marks.append(f"stride{spec['stride']}")
+    for field in ("stride", "grid"):
+        if spec.get(field, 1) != 1:
+            marks.append(f"{field}{spec[field]}")
     name = f"{spec['keypoints']}_{spec['size'][0]}x{spec['size'][1]}"
     return "_".join([name, *(mark for mark in marks if mark)])
 

@@ -50,6 +50,7 @@ class InputSpec(Frozen):
             rounded centre; ``whole_image_expand``: the image covers ``size``, about its very
             centre; ``whole_image_fit``: it fits into ``size`` (mmpose's ``resize_mode``).
         border: Grey level of what a whole image does not fill.
+        grid: ``whole_image_expand`` rounds sides up to a multiple of this, px.
         padding: Factor on the aspect-corrected box.
         pixel_std: Divisor of the stored scale (HRNet holds scale in units of 200 px).
         box_precision: In which the box's centre and size are computed: ``double``, rounded at
@@ -74,6 +75,7 @@ class InputSpec(Frozen):
     size: tuple[int, int]
     crop: Crop = "hrnet_affine"
     border: int = Field(default=0, ge=0, le=255)
+    grid: int = Field(default=64, ge=1)
     padding: float = 1.25
     pixel_std: float = 200.0
     box_precision: Literal["double", "single"] = "double"

@@ -127,6 +127,11 @@ def test_sizes_of_covering_and_fitting(image, crop, expected):
     assert frame(image, whole(512, crop)).size == expected
 
 
+def test_the_grid_is_the_row_s():
+    assert frame((500, 501), whole(512, "whole_image_expand", grid=32)).size == (512, 544)
+    assert frame((500, 501), whole(500, "whole_image_expand", grid=32)).size == (512, 544)
+
+
 @pytest.mark.parametrize("border", [0, 114])
 def test_what_the_image_does_not_fill_is_grey(border):
     image = np.full((60, 120, 3), 200, np.uint8)
