@@ -48,7 +48,8 @@ def predict_images(
     that the later steps need not know: ``box`` is the extent of its joints that have a score,
     ``crop_area`` that box's area, ``person_id`` a running number with gaps that depends on the
     image alone, and ``box_score`` the score the grouping gives (the mean of all joint scores
-    before missing joints were looked for), which ``rescoring: none`` hands on.
+    before missing joints were looked for), which ``rescoring: none`` hands on.  A network that
+    gives persons gives their boxes and scores, too.
 
     Args:
         model: Network with weights that takes whole images.
