@@ -16,21 +16,18 @@ between persons (Newell et al., "Associative embedding", NeurIPS 2017, with a hi
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import queue
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+import training
+from demo_rows import ASSETS
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from train_demo import ASSETS, WORK, follow, learning_rate, normalise, vary_colour
+from training import Flags, Floats, Numbers, Pixels
 
 from posebench.datasets.synthetic import draw
 from posebench.keypoints import keypoint_set
@@ -44,9 +41,6 @@ BATCH, CHECKPOINT_SECONDS = 16, 120
 SIGMA = {2: 1.6, 4: 1.1}  # cells, for each stride
 MARGIN = 2.0
 PULL, PUSH = 1.0, 0.5
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -71,52 +65,22 @@ class Batch:
 # --- training pictures ------------------------------------------------------------------------
 
 
-def draw_part(job: tuple[Path, int, int]) -> NDArray[np.int32]:
-    """Draw scenes into the shared array; return a row of numbers for each person."""
-    path, start, stop = job
-    pixels = np.load(path, mmap_mode="r+")
-    rows = []
-    for index in range(start, stop):
-        scene = draw("train", index)
-        pixels[index, : scene.image.size] = scene.image.ravel()
-        size = scene.image.shape[:2]
-        rows += [
-            (index, *size, *person.box, *(v for triple in person.keypoints for v in triple))
-            for person in scene.persons
-        ]
-    return np.array(rows, np.int32)
+def draw_scene(index: int) -> tuple[Pixels, list[tuple[float, ...]]]:
+    """Draw one picture; return it with box and keypoints of each person."""
+    scene = draw("train", index)
+    return scene.image, [(*p.box, *(v for xyv in p.keypoints for v in xyv)) for p in scene.persons]
 
 
-def draw_training_set(work: Path, processes: int) -> None:
-    """Draw everything once; a folder without ``people.npy`` is unfinished and drawn again."""
-    if (work / "people.npy").exists():
-        return
-    work.mkdir(parents=True, exist_ok=True)
-    path = work / "pixels.npy"
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(SCENES, BYTES_PER_SCENE))
-    step = SCENES // 64
-    jobs = [(path, start, start + step) for start in range(0, SCENES, step)]
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        rows = pool.map(draw_part, jobs)
-    np.save(work / "people.npy", np.concatenate(rows))
+class TrainingSet(training.Drawn):
+    """The drawn pictures, each with its persons."""
 
-
-class TrainingSet:
-    """Whole pictures in a memory-mapped array.
-
-    Args:
-        work: Folder of ``draw_training_set``.
-    """
-
-    def __init__(self, work: Path) -> None:
-        self.pixels = np.load(work / "pixels.npy", mmap_mode="r")
-        rows = np.load(work / "people.npy")
-        self.scenes = np.split(rows, np.flatnonzero(np.diff(rows[:, 0])) + 1)
-        self.swap = np.array(keypoint_set("coco_17").flip_index())
+    def __init__(self, rows: Path) -> None:
+        super().__init__(rows, keypoint_set("coco_17").flip_index())
+        self.scenes = np.split(self.rows, np.flatnonzero(np.diff(self.rows[:, 0])) + 1)
 
     def sample(
         self, number: int, random: np.random.Generator
-    ) -> tuple[Pixels, Floats, NDArray[np.bool_], Floats]:
+    ) -> tuple[Pixels, Floats, Flags, Floats]:
         """Vary one picture.
 
         Returns:
@@ -124,8 +88,8 @@ class TrainingSet:
             and corners (Q, 4, 2) px of the boxes of persons without labels.
         """
         rows = self.scenes[number]
-        index, height, width = (int(v) for v in rows[0, :3])
-        picture = self.pixels[index, : height * width * 3].reshape(height, width, 3)
+        picture = self.picture(rows[0])
+        height, width = picture.shape[:2]
         matrix = varied_matrix(height, width, random)
         pixels: Pixels = cv2.warpAffine(picture, matrix, CANVAS[::-1])  # type: ignore[assignment]
         points = rows[:, 7:].reshape(-1, JOINTS, 3).astype(np.float64)
@@ -139,7 +103,7 @@ class TrainingSet:
             joints[..., 0] = CANVAS[1] - 1 - joints[..., 0]
             corners[..., 0] = CANVAS[1] - 1 - corners[..., 0]
         inside = ((joints >= 0) & (joints < np.array(CANVAS[::-1]))).all(axis=2)
-        pixels = vary_colour(np.ascontiguousarray(pixels), random)
+        pixels = training.vary_colour(np.ascontiguousarray(pixels), random)
         return pixels[:, :, ::-1], joints, there & inside, corners
 
 
@@ -147,13 +111,11 @@ def varied_matrix(height: int, width: int, random: np.random.Generator) -> Float
     """Return picture -> canvas: as in evaluation, but for random size, place and angle."""
     zoom = SHORT / min(height, width) * np.exp(random.uniform(-0.3, 0.3))
     angle = np.deg2rad(random.uniform(-15, 15)) if random.random() < 0.4 else 0.0
-    c, s = np.cos(angle) * zoom, np.sin(angle) * zoom
-    linear = np.array([[c, -s], [s, c]])
     centre = np.array([width, height]) / 2
     # What does not fit in is moved about more.
     room = 0.1 * np.array(CANVAS[::-1]) + 0.5 * np.abs(2 * centre * zoom - np.array(CANVAS[::-1]))
-    offset = np.array(CANVAS[::-1]) / 2 + random.uniform(-1, 1, 2) * room - linear @ centre
-    return np.column_stack([linear, offset])
+    target = np.array(CANVAS[::-1]) / 2 + random.uniform(-1, 1, 2) * room
+    return training.placed(centre, target, zoom, angle)
 
 
 def box_corners(boxes: NDArray[np.int32]) -> Floats:
@@ -164,7 +126,7 @@ def box_corners(boxes: NDArray[np.int32]) -> Floats:
     )
 
 
-def paint(joints: Floats, there: NDArray[np.bool_], stride: int) -> NDArray[np.float32]:
+def paint(joints: Floats, there: Flags, stride: int) -> NDArray[np.float32]:
     """Gaussians (17, H / stride, W / stride), the highest of each joint's persons.
 
     A joint at input pixel p stands at cell p / stride - 0.5: the grouping adds the half pixel
@@ -198,7 +160,7 @@ def silence(corners: Floats, stride: int) -> NDArray[np.float32]:
     return weight
 
 
-def gather(data: TrainingSet, numbers: NDArray[np.int64], random: np.random.Generator) -> Batch:
+def gather(data: TrainingSet, numbers: Numbers, random: np.random.Generator) -> Batch:
     """Return varied pictures with their goals."""
     samples = [data.sample(int(number), random) for number in numbers]
     joints = np.zeros((len(samples), PEOPLE, JOINTS, 2), np.float32)
@@ -212,21 +174,6 @@ def gather(data: TrainingSet, numbers: NDArray[np.int64], random: np.random.Gene
         torch.from_numpy(joints),
         torch.from_numpy(there),
     )
-
-
-def batches(data: TrainingSet, seed: int) -> queue.Queue[Batch]:
-    """Fill a queue with random batches from a background thread, for ever."""
-    ready: queue.Queue[Batch] = queue.Queue(maxsize=8)
-
-    def work() -> None:
-        random = np.random.default_rng(seed)
-        while True:
-            order = random.permutation(len(data.scenes))
-            for start in range(0, len(order) - BATCH + 1, BATCH):
-                ready.put(gather(data, order[start : start + BATCH], random))
-
-    threading.Thread(target=work, daemon=True).start()
-    return ready
 
 
 # --- losses and training ----------------------------------------------------------------------
@@ -270,69 +217,45 @@ def tag_loss(tags: Tensor, joints: Tensor, there: Tensor) -> tuple[Tensor, Tenso
     return spread[real].mean(), close.sum() / pairs.sum().clamp(min=1)
 
 
-def train(minutes: float, work: Path, *, peak: float, seed: int, resume: bool, out: Path) -> None:
+def losses(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Return the loss of one batch and its parts."""
+    coarse, fine = training.logits(net, batch.pixels)
+    heat, tags = coarse.float().split(JOINTS, dim=1)
+    found = heatmap_loss(fine.float(), batch.goals[2], batch.counts[2])
+    found = found + heatmap_loss(heat, batch.goals[4], batch.counts[4])
+    pull, push = tag_loss(tags, batch.joints, batch.there)
+    loss = found + PULL * pull + PUSH * push
+    return {"loss": loss, "heatmaps": found, "within": pull, "between": push}
+
+
+def train_bottom_up(given: argparse.Namespace) -> None:
     """Train for a fixed time and save the running mean of the weights."""
-    torch.manual_seed(seed)
-    data = TrainingSet(work)
-    net = DemoBottomUp().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean = DemoBottomUp().eval()
-    optimiser = torch.optim.AdamW(net.parameters(), peak, weight_decay=0.02)
-    kept, step, spent = work / f"{NAME}.pt", 0, 0.0
-    if resume and kept.exists():
-        state = torch.load(kept, weights_only=True)
-        net.load_state_dict(state["net"])
-        mean.load_state_dict(state["mean"])
-        optimiser.load_state_dict(state["optimiser"])
-        step, spent = state["step"], state["spent"]
-    ready, saved, last = batches(data, seed + step), spent, time.monotonic()
-    while spent < minutes * 60:
-        batch = ready.get()
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(spent / (minutes * 60), peak)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            coarse, fine = net.logits(normalise(batch.pixels))
-        heat, tags = coarse.float().split(JOINTS, dim=1)
-        found = heatmap_loss(fine.float(), batch.goals[2], batch.counts[2])
-        found = found + heatmap_loss(heat, batch.goals[4], batch.counts[4])
-        pull, push = tag_loss(tags, batch.joints, batch.there)
-        loss = found + PULL * pull + PUSH * push
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        step += 1
-        follow(mean, net, step)
-        now = time.monotonic()
-        spent, last = spent + now - last, now
-        if step % 50 == 0:
-            rate = step * BATCH / spent
-            print(f"{spent / 60:.1f} min, step {step}: heatmaps {found:.2f}, within {pull:.3f}, "
-                  f"between {push:.3f}, {rate:.0f}/s", flush=True)  # fmt: skip
-        if spent - saved > CHECKPOINT_SECONDS:
-            saved = spent
-            state = {"net": net.state_dict(), "mean": mean.state_dict(), "step": step}
-            torch.save(state | {"optimiser": optimiser.state_dict(), "spent": spent}, kept)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.contiguous() for key, value in mean.state_dict().items()}, out)
-    out.chmod(0o644)
-    print(f"{step} steps; weights saved as {out}")
+    rows = given.work / "people.npy"
+    training.draw_once(draw_scene, (SCENES, BYTES_PER_SCENE), rows, given.processes)
+    data = TrainingSet(rows)
+    mean = training.train(
+        training.Course(
+            name=NAME,
+            build=DemoBottomUp,
+            numbers=(0, len(data.scenes)),
+            batch=BATCH,
+            gather=lambda numbers, random: gather(data, numbers, random),
+            losses=losses,
+            pause=CHECKPOINT_SECONDS,
+        ),
+        given,
+    )
+    training.save_weights(mean.state_dict(), given.out)
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=33.0)
-    parser.add_argument("--work", type=Path, default=WORK / "bottom_up")
+    training.add_options(parser, minutes=33.0, peak=2e-3, seed=0, work=training.WORK / "bottom_up")
     parser.add_argument("--out", type=Path, default=ASSETS / f"{NAME}.safetensors")
-    parser.add_argument("--peak", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=2, help="for drawing")
-    parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    draw_training_set(given.work, given.processes)
-    train(given.minutes, given.work, peak=given.peak, seed=given.seed, resume=given.resume,
-          out=given.out)  # fmt: skip
+    train_bottom_up(given)
 
 
 if __name__ == "__main__":
