@@ -17,7 +17,6 @@ from posebench.adapters.mmpose_config import read_config
 from posebench.adapters.mmpose_index import INSTALL, config_file, package_folder
 from posebench.adapters.mmpose_persons import MMPosePersons
 from posebench.adapters.openmmlab_standin import stand_in
-from posebench.keypoints import keypoint_set
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def build(entry: Entry) -> nn.Module:
     config = read_config(path)
     spec = entry.input
     if spec.output == "persons":
-        return MMPosePersons(estimator(config), config, keypoint_set(spec.keypoints))
+        return MMPosePersons(estimator(config), config)
     keep = (config.model.get("test_cfg") or {}).get("output_keypoint_indices")
     read = _heatmaps_and_tags if spec.whole else READ[spec.output]
     return MMPoseNetwork(estimator(config), read, keep)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from posebench.adapters.mmpose_config import evaluator_of
-from posebench.keypoints import KeypointSet
 from posebench.types.errors import UserError
 
 
@@ -24,17 +23,16 @@ class MMPosePersons(nn.Module):
         model: mmpose's estimator.
         config: Its config; ``test_cfg`` says how the head finds persons, and the evaluator's
             ``score_mode`` what a person's score is.
-        keypoints: Its keypoint set.
     """
 
-    def __init__(self, model: Any, config: Any, keypoints: KeypointSet) -> None:
+    def __init__(self, model: Any, config: Any) -> None:
         super().__init__()
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else None
         self.head = model.head
         self.test = dict(config.model.get("test_cfg") or {})
         self.mean_of_joints = evaluator_of(config).get("score_mode") == "keypoint"
-        self.keypoints = keypoints
+        self.meta = _meta_of(config)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map a normalised image (1, 3, H, W) to the persons in it, (1, P, 5 + 3 K).
@@ -59,13 +57,8 @@ class MMPosePersons(nn.Module):
         if self.test.get("flip_test"):
             found = [found, self._features(images.flip(-1))]
         height, width = images.shape[-2:]
-        sample = PoseDataSample(
-            metainfo={
-                "input_size": (width, height),
-                "img_shape": (height, width),
-                "flip_indices": list(self.keypoints.flip_index()),
-            }
-        )
+        size = {"input_size": (width, height), "img_shape": (height, width)}
+        sample = PoseDataSample(metainfo=self.meta | size)
         (persons,) = self.head.predict(found, [sample], test_cfg=self.test)
         return persons
 
@@ -86,3 +79,13 @@ class MMPosePersons(nn.Module):
             corners = torch.cat([xy.amin(dim=1), xy.amax(dim=1)], dim=1)
         joints = torch.cat([xy, scores[..., None]], dim=2).flatten(1)
         return torch.cat([score[:, None], corners, joints], dim=1)
+
+
+def _meta_of(config: Any) -> dict[str, Any]:
+    """What heads ask of the dataset: mirrored joints, and the bones that DEKR weighs persons by."""
+    from mmpose.datasets.datasets.utils import parse_pose_metainfo
+    from mmpose.registry import DATASETS
+
+    dataset = DATASETS.get(config["val_dataloader"]["dataset"]["type"])
+    meta = parse_pose_metainfo(dataset.METAINFO)
+    return {name: meta[name] for name in ("flip_indices", "skeleton_links")}
