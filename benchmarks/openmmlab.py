@@ -28,6 +28,7 @@ import torch
 from eval_pipeline import FORMS, alternate, crowd, data_stages, report
 
 from posebench.adapters import load_model
+from posebench.adapters.mmpose_networks import READ, MMPoseNetwork
 from posebench.adapters.openmmlab_standin import stand_in
 from posebench.datasets.boxes import ground_truth_persons
 from posebench.inference.forms import in_form
@@ -111,19 +112,6 @@ def their_loader(config: Any, dataset: Dataset, persons: Persons) -> Callable[[]
     return read
 
 
-class Heatmaps(torch.nn.Module):
-    """mmpose's network as ours are called: crops in, heatmaps out."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.backbone, self.head = model.backbone, model.head
-
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) to (N, K, h, w)."""
-        heatmaps: torch.Tensor = self.head(self.backbone(crops))
-        return heatmaps
-
-
 def evaluations(
     config: Any, dataset: Dataset, sources: Sources, options: Options, forms: list[str]
 ) -> dict[str, Callable[[], Any]]:
@@ -140,9 +128,10 @@ def evaluations(
     runner = Runner.from_cfg(config)
     runner.model.eval()
     runner.test()  # what it builds at first use is not timed
+    theirs = MMPoseNetwork(runner.model, READ["heatmaps"])
     plain = load_model(entry, allow_random=True)
     networks: dict[str, PoseModel] = {
-        "posebench eval, mmpose's network": replace(plain, network=Heatmaps(runner.model).eval())
+        "posebench eval, mmpose's network": replace(plain, network=theirs.eval())
     }
     for name in forms:
         form = FORMS[name]

@@ -1,91 +1,32 @@
 """MMPose's models: a config of its wheel -> a network that posebench's own data path runs.
 
-The network carries mmpose's parameter names, so that its published files load without a map.
+The network carries mmpose's parameter names, so that its published files need no map of ours.
 Needs the extra ``openmmlab`` and mmpose itself; nothing else in posebench imports them.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from posebench.adapters.mmpose_config import read_config
 from posebench.adapters.mmpose_index import INSTALL, config_file, package_folder
-from posebench.adapters.mmpose_persons import MMPosePersons
+from posebench.adapters.mmpose_networks import (
+    READ,
+    MMPoseNetwork,
+    MMPosePersons,
+    heatmaps_and_tags,
+)
 from posebench.adapters.openmmlab_standin import stand_in
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
     from posebench.types.entry import Entry
 
-
 OLD_HEAD = "keypoint_head."
-
-
-class MMPoseNetwork(nn.Module):
-    """Backbone, neck and head of a model of mmpose.
-
-    Args:
-        model: mmpose's estimator.
-        read: Turns what the head gives into what ``InputSpec.output`` describes.
-        keep: Joints of the head that are evaluated, in this order; None for all of them.
-    """
-
-    def __init__(
-        self, model: Any, read: Callable[[Any], Tensor], keep: Sequence[int] | None = None
-    ) -> None:
-        super().__init__()
-        self.backbone = model.backbone
-        self.neck = model.neck if model.with_neck else None
-        self.head = model.head
-        self.keep = None if keep is None else list(keep)
-        self.read = read
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """Map (N, 3, H, W) normalised crops or images to what ``InputSpec.output`` describes."""
-        features = self.backbone(crops)
-        if self.neck is not None:
-            features = self.neck(features)
-        found = self.read(self.head.forward(features))
-        return found if self.keep is None else found[:, self.keep]
-
-
-def _heatmaps(found: Any) -> Tensor:
-    """The last of several stages' heatmaps."""
-    last: Tensor = found[-1] if isinstance(found, (list, tuple)) else found
-    return last
-
-
-def _heatmaps_and_tags(found: Any) -> Tensor:
-    return torch.cat(tuple(found), dim=1)
-
-
-def _simcc(found: Any) -> Tensor:
-    return torch.cat(tuple(found), dim=-1)
-
-
-def _coordinates(found: Any) -> Tensor:
-    """Coordinates with a joint score: 1, or what the predicted spread leaves of it (RLE).
-
-    Source: mmpose mmpose/codecs/regression_label.py.
-    """
-    values = found[0] if isinstance(found, tuple) else found  # (coordinates, heatmaps)
-    if values.shape[-1] == 2:
-        return torch.cat([values, torch.ones_like(values[..., :1])], dim=-1)
-    score = (1 - values[..., 2:].sigmoid()).mean(dim=-1, keepdim=True)
-    return torch.cat([values[..., :2], score], dim=-1)
-
-
-READ: dict[str, Callable[[Any], Tensor]] = {
-    "heatmaps": _heatmaps,
-    "offset_heatmaps": _heatmaps,
-    "simcc": _simcc,
-    "coordinates": _coordinates,
-}
 
 
 def build(entry: Entry) -> nn.Module:
@@ -107,7 +48,7 @@ def build(entry: Entry) -> nn.Module:
     if spec.output == "persons":
         return MMPosePersons(estimator(config), config)
     keep = (config.model.get("test_cfg") or {}).get("output_keypoint_indices")
-    read = _heatmaps_and_tags if spec.whole else READ[spec.output]
+    read = heatmaps_and_tags if spec.whole else READ[spec.output]
     return MMPoseNetwork(estimator(config), read, keep)
 
 

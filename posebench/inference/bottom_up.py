@@ -29,8 +29,7 @@ from posebench.types.protocol import GROUPINGS, Protocol
 # More persons than a network gives in one image; of peaks no image has more than MOST_PEOPLE K.
 MOST_GIVEN = 1_000_000
 
-Size = tuple[int, int]
-Found = tuple[int, Size, People]  # row of the image, its height and width, who is in it
+Found = tuple[int, Frame, People]  # row of the image, how it lies in the input, who is in it
 
 
 def predict_images(
@@ -75,12 +74,12 @@ def predict_images(
     mirrored = spec.output == "heatmaps" and any(protocol.flip for protocol in protocols)
     rows = np.arange(len(dataset.images)) if images is None else images
     found: list[list[Found]] = [[] for _ in protocols]
-    for done, (row, size, pixels) in enumerate(_inputs(dataset.images, rows, spec, options), 1):
+    for done, (row, place, pixels) in enumerate(_inputs(dataset.images, rows, spec, options), 1):
         inputs = normalise(torch.from_numpy(pixels[None]).to(options.device), spec)
         plain, other = network_outputs(model, inputs, mirrored=mirrored)
         check_maps(plain, inputs, spec, type(network).__name__)
         for people, protocol in zip(found, protocols, strict=True):
-            people.append((row, size, people_of(plain, other, protocol, spec)))
+            people.append((row, place, people_of(plain, other, protocol, spec)))
         if progress:
             progress(done, len(rows))
     return [_predictions(people, dataset, spec) for people in found]
@@ -157,16 +156,16 @@ def people_of(
 
 def _inputs(
     images: Images, rows: Ints, spec: InputSpec, options: Options
-) -> Iterator[tuple[int, Size, Image]]:
-    """Yield each image's row, (height, width) and input, in order, a bounded number in flight."""
+) -> Iterator[tuple[int, Frame, Image]]:
+    """Yield each image's row, frame and input, in order, a bounded number in flight."""
 
-    def work(row: int) -> tuple[int, Size, Image]:
+    def work(row: int) -> tuple[int, Frame, Image]:
         image = open_image(images, row, spec.exif)
-        size = image.shape[0], image.shape[1]
-        return row, size, frame(size, spec).resize(image)
+        place = frame((image.shape[0], image.shape[1]), spec)
+        return row, place, place.resize(image)
 
     with ThreadPoolExecutor(max_workers=options.threads) as pool:
-        pending: deque[Future[tuple[int, Size, Image]]] = deque()
+        pending: deque[Future[tuple[int, Frame, Image]]] = deque()
         try:
             for row in rows.tolist():
                 pending.append(pool.submit(work, row))
@@ -182,15 +181,14 @@ def _inputs(
 def _predictions(found: Sequence[Found], dataset: Dataset, spec: InputSpec) -> Predictions:
     joints = len(keypoint_set(spec.keypoints))
     numbers = [len(people) for _, _, people in found]
-    frames = [frame(size, spec) for _, size, _ in found]
     given = spec.output == "persons"
     xy, scores, score, corners = (
         np.concatenate([np.zeros((0, *tail), np.float32), *parts])
         for tail, parts in (
-            ((joints, 2), [f.to_image(p.xy) for f, (*_, p) in zip(frames, found, strict=True)]),
+            ((joints, 2), [place.to_image(p.xy) for _, place, p in found]),
             ((joints,), [p.joint_scores for *_, p in found]),
             ((), [p.score for *_, p in found]),
-            ((2, 2), _given_corners(found, frames) if given else []),
+            ((2, 2), _given_corners(found) if given else []),
         )
     )
     box = _sides(corners[:, 0], corners[:, 1]) if given else _extent(xy, scores > 0)
@@ -208,11 +206,11 @@ def _predictions(found: Sequence[Found], dataset: Dataset, spec: InputSpec) -> P
     )
 
 
-def _given_corners(found: Sequence[Found], frames: Sequence[Frame]) -> list[Floats]:
+def _given_corners(found: Sequence[Found]) -> list[Floats]:
     """Corners (P, 2, 2) of the boxes that a network gives, px of the image."""
     return [
-        f.to_image(p.corners.reshape(-1, 2, 2))
-        for f, (*_, p) in zip(frames, found, strict=True)
+        place.to_image(p.corners.reshape(-1, 2, 2))
+        for _, place, p in found
         if p.corners is not None
     ]
 

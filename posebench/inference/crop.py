@@ -21,6 +21,9 @@ Matrix = NDArray[np.floating[Any]]
 Float32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
+# The second point of a three-point affine, from the centre, in shares of the width.
+ABOVE, LEFT = (0.0, -0.5), (-0.5, 0.0)
+
 
 def hrnet_affine(
     centre: Float32, width: np.float32, size: tuple[int, int], *, inverse: bool = False
@@ -42,15 +45,7 @@ def hrnet_affine(
     Source: deep-high-resolution-net.pytorch lib/utils/transforms.py; also AlphaPose, GluonCV,
         FPD, LPN and PaddleDetection's modeling/keypoint_utils.py.
     """
-    height, dst_width = size
-    src_centre = np.asarray(centre, np.float32)
-    above = np.array([0.0, np.float32(width) * np.float32(-0.5)], np.float32)
-    src = _right_angle(src_centre, src_centre + above)
-    dst_centre = np.array([dst_width * 0.5, height * 0.5], np.float32)
-    above = np.array([0.0, dst_width * -0.5], np.float32)
-    dst = _right_angle(dst_centre, dst_centre + above)
-    matrix = cv2.getAffineTransform(dst, src) if inverse else cv2.getAffineTransform(src, dst)
-    return np.asarray(matrix, np.float64)
+    return _three_points(centre, width, size, ABOVE, inverse=inverse)
 
 
 def mmpose_affine(centre: Float32, width: np.float32, size: tuple[int, int]) -> Matrix:
@@ -65,14 +60,25 @@ def mmpose_affine(centre: Float32, width: np.float32, size: tuple[int, int]) -> 
 
     Source: mmpose mmpose/structures/bbox/transforms.py (``get_warp_matrix``).
     """
+    return _three_points(centre, width, size, LEFT)
+
+
+def _three_points(
+    centre: Float32,
+    width: np.float32,
+    size: tuple[int, int],
+    second: tuple[float, float],
+    *,
+    inverse: bool = False,
+) -> Matrix:
+    """Affine fixed by the centre, a second point in shares of the width, and a right angle."""
     height, dst_width = size
     src_centre = np.asarray(centre, np.float32)
-    left = np.array([np.float32(width) * np.float32(-0.5), 0.0], np.float32)
+    src = _right_angle(src_centre, src_centre + np.float32(width) * np.array(second, np.float32))
     dst_centre = np.array([dst_width * 0.5, height * 0.5], np.float32)
-    dst_left = np.array([dst_width * -0.5, 0.0], np.float32)
-    src = _right_angle(src_centre, src_centre + left)
-    dst = _right_angle(dst_centre, dst_centre + dst_left)
-    return np.asarray(cv2.getAffineTransform(src, dst), np.float64)
+    dst = _right_angle(dst_centre, dst_centre + dst_width * np.array(second, np.float32))
+    matrix = cv2.getAffineTransform(dst, src) if inverse else cv2.getAffineTransform(src, dst)
+    return np.asarray(matrix, np.float64)
 
 
 def _right_angle(corner: Float32, second: Float32) -> Float32:

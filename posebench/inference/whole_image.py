@@ -72,12 +72,12 @@ def _unrounded(image_size: tuple[int, int], spec: InputSpec) -> Frame:
     """
     (image_height, image_width), (height, width) = image_size, spec.size
     ratio = image_width / image_height
-    sides = (width, height * ratio), (height, width / ratio)
-    if spec.crop == "whole_image_fit":
-        covered_width, covered_height = min(sides[0]), min(sides[1])
-    else:
+    fits = spec.crop == "whole_image_fit"
+    if not fits:
         width, height = _on_grid(width, spec.grid), _on_grid(height, spec.grid)
-        covered_width, covered_height = max(width, height * ratio), max(height, width / ratio)
+    choose = min if fits else max
+    covered_width, covered_height = choose(width, height * ratio), choose(height, width / ratio)
+    if not fits:
         width, height = _on_grid(covered_width, spec.grid), _on_grid(covered_height, spec.grid)
     centre = np.array([image_width / 2, image_height / 2], np.float32)
     # The input's extent, px of the image.

@@ -95,7 +95,7 @@ def _outcome(entry: Entry, protocols: Sequence[Protocol]) -> tuple[str, int | No
         return error.message, None
     parameters = sum(p.numel() for p in network.parameters())
     try:
-        if not all(_finite(network, entry.input, protocol) for protocol in protocols):
+        if not _finite(network, entry.input, protocols):
             return "decodes to numbers that are not finite", parameters
     except UserError as error:
         return error.message, parameters
@@ -105,8 +105,8 @@ def _outcome(entry: Entry, protocols: Sequence[Protocol]) -> tuple[str, int | No
 
 
 @torch.inference_mode()
-def _finite(network: nn.Module, spec: InputSpec, protocol: Protocol) -> bool:
-    """Run noise through a network and its decoding: two crops, or a whole image."""
+def _finite(network: nn.Module, spec: InputSpec, protocols: Sequence[Protocol]) -> bool:
+    """Run noise through a network and its decodings: two crops, or a whole image."""
     generator = torch.Generator().manual_seed(0)
     # Batches in which nothing varies hide shapes that only fit one.
     inputs = torch.randn(1 if spec.whole else 2, 3, *spec.size, generator=generator)
@@ -114,11 +114,11 @@ def _finite(network: nn.Module, spec: InputSpec, protocol: Protocol) -> bool:
     mirrored = None if spec.output == "persons" else network(inputs.flip(-1))
     if spec.whole:
         check_maps(plain, inputs, spec, name)
-        people = people_of(plain, mirrored, protocol, spec)
-        return bool(np.isfinite(people.xy).all() and np.isfinite(people.joint_scores).all())
+        people = [people_of(plain, mirrored, protocol, spec) for protocol in protocols]
+        return all(np.isfinite(p.xy).all() and np.isfinite(p.joint_scores).all() for p in people)
     check_output(plain, spec, name)
-    cells, scores = decode_output(plain, mirrored, protocol, spec)
-    return bool(torch.isfinite(cells).all() and torch.isfinite(scores).all())
+    decoded = [decode_output(plain, mirrored, protocol, spec) for protocol in protocols]
+    return all(bool(torch.isfinite(values).all()) for pair in decoded for values in pair)
 
 
 def table(rows: Sequence[Checked], zoo: str, command: str) -> str:

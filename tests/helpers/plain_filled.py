@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from munkres import Munkres
-from plain_grouping import peaks
+from plain_grouping import mean, peaks
 
 f32, f64 = np.float32, np.float64
 OUTWARDS = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
@@ -63,13 +63,6 @@ def grouped(found, tags):
             joints.setdefault(key, {})[joint] = candidate
             members[key].append(own[row])
     return [joints[key] for key in list(joints)[:30]]
-
-
-def mean(tags):
-    total = np.zeros_like(tags[0])
-    for tag in tags:
-        total = total + tag
-    return total / f32(len(tags))
 
 
 def moved(grid, y, x):

@@ -69,10 +69,14 @@ class Person:
         self.joints = {}
 
     def mean(self):
-        total = np.zeros_like(self.tags[0])
-        for tag in self.tags:
-            total = total + tag
-        return total / f32(len(self.tags))
+        return mean(self.tags)
+
+
+def mean(tags):
+    total = np.zeros_like(tags[0])
+    for tag in tags:
+        total = total + tag
+    return total / f32(len(tags))
 
 
 def distance(one, other):

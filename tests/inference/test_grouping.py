@@ -61,14 +61,18 @@ def plain_people(maps):
     return plain_grouping.people(maps.heat.numpy(), tags)
 
 
-def assert_as_plain(maps):
-    found, expected = find_people(maps), plain_people(maps)
+def assert_same_people(found, expected):
+    """Persons against plain code's (xy, scores, score)."""
     assert len(found) == len(expected)
     for row, (xy, scores, score) in enumerate(expected):
         np.testing.assert_array_equal(found.xy[row], xy)
         np.testing.assert_array_equal(found.joint_scores[row], scores)
         assert found.score[row] == pytest.approx(score, abs=1e-6)
     return found
+
+
+def assert_as_plain(maps):
+    return assert_same_people(find_people(maps), plain_people(maps))
 
 
 @pytest.mark.parametrize("people", [1, 5, 25, 30])
@@ -86,19 +90,21 @@ def test_known_people_come_back_whole(people):
         assert not found.xy[row][~there].any()
 
 
+# What tells persons apart well, badly and not at all.
+SETTINGS = [
+    {"people": 3},
+    {"people": 8, "dims": 1},
+    {"people": 8, "missing": 0.7},
+    {"people": 6, "gap": 0.6, "spread": 0.3},  # two persons with close tags
+    {"people": 12, "gap": 0.2, "spread": 0.5},  # tags that tell nothing
+    {"people": 4, "noise": 0.3},  # peaks of nobody, and missing joints to be found
+    {"people": 10, "noise": 0.6, "gap": 0.8, "spread": 0.4},
+]
+
+
 @pytest.mark.parametrize(
     "setting",
-    [
-        {"people": 3},
-        {"people": 25, "size": (48, 56)},
-        {"people": 30, "size": (48, 64)},
-        {"people": 8, "dims": 1},
-        {"people": 8, "missing": 0.7},
-        {"people": 6, "gap": 0.6, "spread": 0.3},  # two persons with close tags
-        {"people": 12, "gap": 0.2, "spread": 0.5},  # tags that tell nothing
-        {"people": 4, "noise": 0.3},  # peaks of nobody, and missing joints to be found
-        {"people": 10, "noise": 0.6, "gap": 0.8, "spread": 0.4},
-    ],
+    [{"people": 25, "size": (48, 56)}, {"people": 30, "size": (48, 64)}, *SETTINGS],
     ids=str,
 )
 def test_equal_to_plain_code(setting):

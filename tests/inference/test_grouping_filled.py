@@ -10,7 +10,14 @@ import plain_grouping
 import pytest
 import torch
 
-from tests.inference.test_grouping import FLIP, PAIRS, field, peak_set
+from tests.inference.test_grouping import (
+    FLIP,
+    PAIRS,
+    SETTINGS,
+    assert_same_people,
+    field,
+    peak_set,
+)
 
 pytest.importorskip("munkres")
 
@@ -21,6 +28,7 @@ from posebench.inference.grouping import WAYS, Maps, full_maps, group, joint_ord
 from posebench.inference.people import find_people
 from posebench.keypoints import keypoint_set
 from posebench.types.errors import UserError
+from posebench.types.protocol import GROUPINGS
 
 WAY = WAYS["associative_embedding_filled"]
 ORDER = joint_order(keypoint_set("coco_17"), WAY)
@@ -30,29 +38,10 @@ def assert_as_plain(maps):
     joints = len(maps.heat)
     found = find_people(maps, WAY, ORDER if joints == 17 else range(joints))
     tags = maps.tags.permute(1, 2, 3, 0).numpy()
-    expected = plain_filled.people(maps.heat.numpy(), tags)
-    assert len(found) == len(expected)
-    for row, (xy, scores, score) in enumerate(expected):
-        np.testing.assert_array_equal(found.xy[row], xy)
-        np.testing.assert_array_equal(found.joint_scores[row], scores)
-        assert found.score[row] == pytest.approx(score, abs=1e-6)
-    return found
+    return assert_same_people(found, plain_filled.people(maps.heat.numpy(), tags))
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        {"people": 3},
-        {"people": 12, "size": (48, 56)},
-        {"people": 8, "dims": 1},
-        {"people": 8, "missing": 0.7},
-        {"people": 6, "gap": 0.6, "spread": 0.3},  # two persons with close tags
-        {"people": 12, "gap": 0.2, "spread": 0.5},  # tags that tell nothing
-        {"people": 4, "noise": 0.3},  # peaks of nobody
-        {"people": 10, "noise": 0.6, "gap": 0.8, "spread": 0.4},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("setting", [{"people": 12, "size": (48, 56)}, *SETTINGS], ids=str)
 def test_equal_to_plain_code(setting):
     for seed in range(2):
         maps, _ = field(seed, **({"joints": 6, "size": (34, 48)} | setting))
@@ -107,6 +96,10 @@ def test_costs_are_doubles():
     peaks = peak_set((0, 0.9, 0.0), (1, near, 0.7), (1, far, 0.8))
     # both are one off; the hotter one is matched
     assert group(peaks, range(2), WAY).peak[0].tolist() == [0, 2]
+
+
+def test_every_decoding_that_groups_has_its_way():
+    assert tuple(WAYS) == GROUPINGS
 
 
 def test_joints_come_from_the_head_outwards():
