@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ import numpy as np
 
 from posebench.datasets.files import Kind, kind_of, read_json
 from posebench.keypoints import keypoint_set as named_set
-from posebench.types.arrays import Dataset, GroundTruth, Images
+from posebench.types.arrays import Dataset, GroundTruth, Images, Ints, take
+from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 from posebench.types.faults import LISTED, Fault, refuse
 
@@ -196,31 +198,41 @@ def numbers_of(row: Row, key: str, joints: int) -> list[float]:
     return list(numbers)
 
 
-def restrict(dataset: Dataset, limit: int) -> Dataset:
-    """Return the first ``limit`` images of a dataset with their annotations.
+def restrict(dataset: Dataset, sample: Sample) -> Dataset:
+    """Return some images of a dataset, in the order of its file, with their annotations.
 
-    Raises:
-        UserError: The limit is not positive.
+    Args:
+        dataset: All of it.
+        sample: Which images; as many as there are, or more, leave the dataset as it is.
     """
-    if limit < 1:
-        raise UserError(f"--limit {limit} leaves no image.", "Give a number of images from 1 up.")
-    if limit >= len(dataset.images):
+    if sample.limit >= len(dataset.images):
         return dataset
+    return replace(on_rows(dataset, _sampled(dataset.images.id, sample)), sample=sample)
+
+
+def on_rows(dataset: Dataset, rows: Ints) -> Dataset:
+    """Return the images in some rows of a dataset, ascending, with their annotations."""
     table = dataset.images
     kept = Images(
-        table.id[:limit],
-        table.file_name[:limit],
-        table.width[:limit],
-        table.height[:limit],
+        table.id[rows],
+        tuple(table.file_name[row] for row in rows),
+        table.width[rows],
+        table.height[rows],
         table.root,
-        None if table.crowd_index is None else table.crowd_index[:limit],
+        None if table.crowd_index is None else table.crowd_index[rows],
     )
-    rows = np.isin(dataset.truth.image_id, kept.id)
-    columns = {name: value for name, value in vars(dataset.truth).items() if value is not None}
-    truth = replace(dataset.truth, **{name: value[rows] for name, value in columns.items()})
+    truth = take(dataset.truth, np.isin(dataset.truth.image_id, kept.id))
     ids = set(truth.id.tolist())
     faults = tuple(fault for fault in dataset.faults if ids.intersection(fault.persons))
     return replace(dataset, images=kept, truth=truth, complete=False, faults=faults)
+
+
+def _sampled(ids: Ints, sample: Sample) -> Ints:
+    """Rows of the images of a sample, ascending."""
+    if sample.order == "file":
+        return np.arange(sample.limit)
+    digests = [hashlib.sha256(str(image_id).encode()).digest() for image_id in ids.tolist()]
+    return np.sort(np.array(sorted(range(len(ids)), key=digests.__getitem__)[: sample.limit]))
 
 
 def _images(rows: Sequence[Row], root: Path) -> Images:

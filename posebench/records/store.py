@@ -1,8 +1,9 @@
 """Records as JSON files: one file a measurement, written whole or not at all.
 
 ``<output>/<zoo>/<id>/<dataset>/<kind>-<protocol>-<device>-<hash8>.json``. The hash covers what
-was measured (weights, data, boxes, protocol, batch, scope), not when or on which versions, so
-measuring the same thing again replaces the file and a diff shows what moved.
+was measured (weights, annotations, the bytes of the images, what was skipped, boxes, protocols,
+batch, execution, hardware, who measured), not when or on which versions: another measurement
+gets a file of its own, and the same one again replaces its file, so that a diff shows what moved.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 
 from posebench.datasets.files import strict_json
 from posebench.records.files import write_whole
+from posebench.records.migrate import UPGRADES, upgraded
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import SCHEMA_VERSION, Record
@@ -53,21 +55,27 @@ def from_json(content: Any, *, source: str = "The record") -> Record:
             "Point --records at a folder that posebench eval or posebench demo wrote.",
         )
     version = content["schema_version"]
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
+    whole = isinstance(version, int) and not isinstance(version, bool)
+    if not whole or (version != SCHEMA_VERSION and version not in UPGRADES):
+        newer = whole and version > SCHEMA_VERSION
         raise UserError(
-            f"{source} has schema version {version}, this posebench reads {SCHEMA_VERSION}.",
+            f"{source} has schema version {str(version)[:40]}, "
+            f"this posebench reads 1 to {SCHEMA_VERSION}.",
             "Update posebench." if newer else "Measure again: the record's command says how.",
         )
     try:
-        return Record.model_validate(content)
+        # as JSON: there a list may be a tuple and text a date, and nothing else is converted
+        text = json.dumps(upgraded(content), allow_nan=False)
+        return Record.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"{source} is not a valid record: {where}: {first['msg']}.",
-            "docs/record.schema.json describes every field.",
-        ) from error
+        problem = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        problem = f"it does not follow schema version {version} ({type(error).__name__}: {error})"
+    raise UserError(
+        f"{source} is not a valid record: {problem[:300]}.",
+        "docs/record.schema.json describes every field.",
+    )
 
 
 def file_name(record: Record) -> Path:
@@ -154,16 +162,30 @@ def save_all(records: Iterable[Record], output: Path) -> list[Path]:
 
 def _identity(record: Record) -> str:
     data, boxes, timings = record.dataset, record.boxes, record.timings
+    skipped = record.skipped
     parts = {
         "kind": record.kind,
         "entry": record.entry.key,
         "protocol": record.protocol_hash,
+        "claims": sorted({(claim.claim.protocol or "", claim.axes) for claim in record.claims}),
         "checkpoint": record.checkpoint_sha256,
-        "dataset": data and [data.id, data.annotations_sha256, data.images, data.limit],
+        "dataset": data
+        and data.model_dump(
+            include={
+                *("id", "annotations_sha256", "images", "image_ids_sha256"),
+                *("images_sha256", "sample"),
+            }
+        ),
+        "skipped": skipped and [skipped.images, skipped.annotations, skipped.persons],
         "boxes": boxes and [boxes.source, boxes.sha256],
         "batch_size": record.environment.batch_size,
+        "execution": record.execution and record.execution.configuration,
+        "hardware": record.hardware,
+        "artifact": record.artifact_sha256,
         "timings": timings and [timings.scope, timings.batch_size, timings.device, timings.threads],
     }
+    if record.submitter is not None:
+        parts["submitter"] = record.submitter
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
