@@ -70,7 +70,7 @@ def test_resumed_runs_give_the_bytes_of_an_uninterrupted_one(scene, tmp_path, st
                 model, dataset, persons, PROTOCOLS, OPTIONS,
                 Parts(tmp_path, resume=True), stopping_after(count),
             )  # fmt: skip
-    found = predict_in_parts(
+    found, _ = predict_in_parts(
         model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path, resume=True)
     )
     assert same(found, whole)
@@ -95,7 +95,7 @@ def test_a_resumed_run_does_not_estimate_finished_persons_again(scene, tmp_path)
 
 def test_without_resume_nothing_old_is_used(scene, tmp_path):
     model, dataset, persons = scene
-    folder = tmp_path / evaluation_key(model, dataset, persons, PROTOCOLS, OPTIONS)
+    folder = tmp_path / f"{evaluation_key(model, dataset, persons, PROTOCOLS, OPTIONS)}-run"
     with pytest.raises(Stop):
         predict_in_parts(
             model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path), stopping_after(20)
@@ -118,7 +118,7 @@ def test_a_damaged_part_is_estimated_again(scene, tmp_path):
         )
     for file in tmp_path.rglob("*.npz"):
         file.write_bytes(file.read_bytes()[:100])
-    found = predict_in_parts(
+    found, _ = predict_in_parts(
         model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path, resume=True)
     )
     assert same(found, whole)
@@ -146,7 +146,7 @@ def test_threads_and_order_do_not_move_a_byte(scene, tmp_path, threads):
     model, dataset, persons = scene
     whole = predict(model, dataset, persons, PROTOCOLS, OPTIONS)
     order = np.random.default_rng(threads).permutation(len(persons))
-    mixed = predict_in_parts(
+    mixed, _ = predict_in_parts(
         model, dataset, take(persons, order), PROTOCOLS, Options(batch_size=2, threads=threads),
         Parts(tmp_path),
     )  # fmt: skip
