@@ -15,6 +15,7 @@ from posebench.run.evaluation import evaluate
 from posebench.types.timing import Form
 
 RUNTIME = "onnxruntime"
+ASKED = {"protocol": "demo_gt_flip", "batch_size": 4, "threads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +73,9 @@ def test_each_measurement_has_a_record(data, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             if name == "other device":
                 patch.setattr("posebench.run.evaluation.hardware_name", lambda device: "A100")
-            asked = {"data_root": data, "batch_size": 4, "threads": 1} | case(data, place)
+            asked = ASKED | {"data_root": data} | case(data, place)
             store.save(evaluate("demo_s", **asked), output)
     assert len(list(output.rglob("eval-*.json"))) == len(CASES)
 
-    again = evaluate("demo_s", data_root=data, batch_size=4, threads=2)
-    store.save(again, output)
+    store.save(evaluate("demo_s", data_root=data, **(ASKED | {"threads": 2})), output)
     assert len(list(output.rglob("eval-*.json"))) == len(CASES), "the same measurement again"
