@@ -107,6 +107,8 @@ def test_samples_are_nested_and_keep_the_order_of_the_file(tmp_path):
     rows = [{"id": i, "file_name": f"{i}.jpg", "width": 9, "height": 9} for i in range(50, 0, -1)]
     dataset = load(tmp_path, {"images": rows, "annotations": []})
     samples = [restrict(dataset, Sample(limit=n)).images.id.tolist() for n in range(1, 51)]
+    by_digest = sorted(range(1, 51), key=lambda i: sha256(str(i).encode()).hexdigest())
+    assert [set(found) for found in samples] == [set(by_digest[:n]) for n in range(1, 51)]
     for smaller, larger in itertools.pairwise(samples):
         assert set(smaller) < set(larger)
     assert all(found == sorted(found, reverse=True) for found in samples)
