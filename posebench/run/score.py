@@ -186,7 +186,7 @@ def open_predictions(path: Path, where: Where) -> Opened:
         results = on_images(select(raw, protocol), dataset)
         sha256 = hashlib.sha256(read_bytes(file, "The predictions")).hexdigest()
     else:
-        results, sha256, boxed = read_results(file, dataset)
+        results, sha256, boxed = read_results(file, whole)
         _check_images(results.predictions.image_id, whole, file)
         results = on_images(results, dataset)
         protocol, boxes = _as_written(protocol, where, boxed), None
