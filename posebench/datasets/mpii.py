@@ -190,7 +190,7 @@ def _heads(content: dict[str, Value]) -> HeadFile:
     labelled = missing == 0
     near = np.abs(position) <= FARTHEST
     if not near[labelled].all():
-        raise ValueError("a joint that is not missing has no position in any image")
+        raise ValueError("a joint that is not missing has no finite position")
     # A joint that is missing may stand anywhere, also nowhere.
     return HeadFile(np.where(near, position, 0.0), labelled, head)
 

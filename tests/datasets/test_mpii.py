@@ -139,17 +139,17 @@ def changed(key, value):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda rows: rows[2].pop("joints"), "KeyError: 'joints'"),
-        (changed("joints", [[1, 2]] * 15), "joints of person 2"),
-        (changed("joints", [[1, float("nan")]] * 16), "joints of person 2"),
-        (changed("joints_vis", "all"), "could not convert"),
-        (changed("center", [1, 2, 3]), "center of person 2"),
-        (changed("center", [float("inf"), 2]), "center of person 2"),
-        (changed("scale", None), "scale of person 2 is None"),
-        (changed("scale", -1), "person 2 has the scale -1"),
-        (changed("scale", 0), "person 2 has the scale 0"),
-        (changed("scale", 1e300), r"person 2 has the scale 1e\+300"),
-        (lambda rows: rows.append("nobody"), "MPII's format"),
+        (lambda rows: rows[2].pop("joints"), "person 2 has no joints"),
+        (changed("joints", [[1, 2]] * 15), "person 2 has 30 numbers in joints instead of 32"),
+        (changed("joints", [[1, float("nan")]] * 16), "person 2 has nan in its joints"),
+        (changed("joints_vis", "all"), "person 2 has 'all' for its joints_vis, not a list of 16"),
+        (changed("center", [1, 2, 3]), "person 2 has 3 numbers in center instead of 2"),
+        (changed("center", [float("inf"), 2]), "person 2 has inf in its center"),
+        (changed("scale", None), "person 2 has null for its scale, not a finite number"),
+        (changed("scale", -1), "person 2 has -1 for its scale, outside 0.0001 to 1,000,000"),
+        (changed("scale", 0), "person 2 has 0 for its scale, outside"),
+        (changed("scale", 1e300), r"person 2 has 1e\+300 for its scale, outside"),
+        (lambda rows: rows.append("nobody"), "person 4 is 'nobody', not an object"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, rows, change, words):
