@@ -84,7 +84,7 @@ def load_predictions(path: Path) -> Predictions:
     if missing:
         raise UserError(f"The predictions {path} have no {', '.join(sorted(missing))}.")
     name, version = fields["keypoint_set"], fields["format_version"]
-    if name.shape or name.dtype.kind != "U" or version.shape or version.dtype.kind != "i":
+    if name.shape or name.dtype.kind != "U" or version.shape or version.dtype != np.int64:
         raise UserError(f"The predictions {path} do not say their keypoint set and format.")
     if int(version) != FORMAT_VERSION:
         raise UserError(
