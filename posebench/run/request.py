@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from posebench.adapters import load_model as adapt
+from posebench.inference.devices import check_device
 from posebench.inference.predict import Options
 from posebench.keypoints import selection
 from posebench.registry import Registry, load_registry
@@ -209,8 +210,4 @@ def _options(request: Request) -> Options:
     device, batch_size = request.device, request.batch_size
     if batch_size < 1:
         raise UserError(f"--batch-size {batch_size} is no batch.", "Give a number from 1 up.")
-    if device != "cpu" and not device.startswith("cuda"):
-        raise UserError(f"Unknown device {device!r}.", "Give cpu or cuda:N.")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UserError(f"Device {device} needs CUDA, which torch does not find here.", "Use cpu.")
-    return Options(device, batch_size, request.threads or torch.get_num_threads())
+    return Options(check_device(device), batch_size, request.threads or torch.get_num_threads())

@@ -36,6 +36,19 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def hardware_name(device: str) -> str:
+    """Return the name of what computes: the processor with its cores, or the accelerator.
+
+    Args:
+        device: ``cpu``, or a ``cuda:N`` that this machine has.
+    """
+    if device == "cpu":
+        return f"{processor_name()}, {cores()} cores"
+    import torch  # the rest of this module is asked by commands that start without it
+
+    return torch.cuda.get_device_name(device)
+
+
 def governor(folder: Path = GOVERNORS) -> str | None:
     """Return what governs the clocks, several joined; None where the system does not say."""
     found = {path.read_text().strip() for path in folder.glob("cpu[0-9]*/cpufreq/scaling_governor")}
