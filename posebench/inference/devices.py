@@ -116,8 +116,8 @@ def _remember_precision() -> Callable[[], None]:
         if older is not None:
             torch.set_float32_matmul_precision(older[0])
             torch.backends.cudnn.allow_tf32 = older[1]
-            return
         for switch, value in newer:
-            switch.fp32_precision = value
+            if switch.fp32_precision != value:
+                switch.fp32_precision = value
 
     return restore

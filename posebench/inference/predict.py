@@ -133,7 +133,8 @@ def predict(
 def _to_image(cells: Any, rows: Ints, persons: Persons, spec: InputSpec, protocol: Protocol) -> Any:
     """Image coordinates (n, K, 2) of the heatmap cells of some persons."""
     matrices = np.stack([inverse_matrix(persons, int(row), spec, protocol.inverse) for row in rows])
-    return apply_affine(cells, matrices) - protocol.coordinate_bias
+    with np.errstate(invalid="ignore"):  # as of whole images
+        return apply_affine(cells, matrices) - protocol.coordinate_bias
 
 
 def _predictions(
