@@ -71,7 +71,9 @@ def evaluation_text(record: Record) -> str:
     if record.claims:
         parts.append(claims_table([record]))
     parts.append(scores_text(record.scorer or "", record.scores))
-    parts += [scores_text(f"{o.scorer}, the official one", o.scores) for o in record.beside]
+    parts += [
+        scores_text(f"{o.scorer}, the official one", o.scores) for o in record.official_scores
+    ]
     meaning = "no claim: nothing was published under this protocol on this dataset."
     for first in record.claims[:1]:
         meaning = f"{first.verdict}. {verdict_words(first, record)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from posebench.datasets.rows import (
 )
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset, GroundTruth, Images, Ints, join, take
+from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 from posebench.types.faults import LISTED, Fault, refuse
 
@@ -209,32 +211,42 @@ def box_of(row: Row, key: str) -> list[Any]:
     return list_of_numbers(row[key], key, 4, FARTHEST)
 
 
-def restrict(dataset: Dataset, limit: int) -> Dataset:
-    """Return the first ``limit`` images of a dataset with their annotations.
+def restrict(dataset: Dataset, sample: Sample) -> Dataset:
+    """Return some images of a dataset, in the order of its file, with their annotations.
 
     Faults stay, also those of other images: what is wrong with a file does not depend on how much
     of it is evaluated.
 
-    Raises:
-        UserError: The limit is not positive.
+    Args:
+        dataset: All of it.
+        sample: Which images; as many as there are, or more, leave the dataset as it is.
     """
-    if limit < 1:
-        raise UserError(f"--limit {limit} leaves no image.", "Give a number of images from 1 up.")
-    if limit >= len(dataset.images):
+    if sample.limit >= len(dataset.images):
         return dataset
+    return replace(on_rows(dataset, _sampled(dataset.images.id, sample)), sample=sample)
+
+
+def on_rows(dataset: Dataset, rows: Ints) -> Dataset:
+    """Return the images in some rows of a dataset, ascending, with their annotations."""
     table = dataset.images
     kept = Images(
-        table.id[:limit],
-        table.file_name[:limit],
-        table.width[:limit],
-        table.height[:limit],
+        table.id[rows],
+        tuple(table.file_name[row] for row in rows),
+        table.width[rows],
+        table.height[rows],
         table.root,
-        None if table.crowd_index is None else table.crowd_index[:limit],
+        None if table.crowd_index is None else table.crowd_index[rows],
     )
-    rows = np.isin(dataset.truth.image_id, kept.id)
-    columns = {name: value for name, value in vars(dataset.truth).items() if value is not None}
-    truth = replace(dataset.truth, **{name: value[rows] for name, value in columns.items()})
+    truth = take(dataset.truth, np.isin(dataset.truth.image_id, kept.id))
     return replace(dataset, images=kept, truth=truth, complete=False)
+
+
+def _sampled(ids: Ints, sample: Sample) -> Ints:
+    """Rows of the images of a sample, ascending."""
+    if sample.order == "file":
+        return np.arange(sample.limit)
+    digests = [hashlib.sha256(str(image_id).encode()).digest() for image_id in ids.tolist()]
+    return np.sort(np.array(sorted(range(len(ids)), key=digests.__getitem__)[: sample.limit]))
 
 
 def _namer(rows: Sequence[Any], noun: str) -> Callable[[int], str]:

@@ -16,7 +16,7 @@ from posebench.inference.grouping import MOST_PEOPLE, WAYS, full_maps, joint_ord
 from posebench.inference.loading import IMAGES_AHEAD
 from posebench.inference.normalise import normalise
 from posebench.inference.people import People, find_people, given_people
-from posebench.inference.pictures import open_image
+from posebench.inference.pictures import ImageDigests, open_image
 from posebench.inference.predict import Options, Progress, network_outputs
 from posebench.inference.whole_image import Frame, frame
 from posebench.keypoints import keypoint_set
@@ -40,6 +40,7 @@ def predict_images(
     progress: Progress | None = None,
     *,
     images: Ints | None = None,
+    digests: ImageDigests | None = None,
 ) -> list[Predictions]:
     """Find the persons of every image, once for all protocols.
 
@@ -58,6 +59,7 @@ def predict_images(
             as in the reference.
         progress: Called with (images done, images in all).
         images: (n,) rows of ``Dataset.images``, for a part of them; None for all.
+        digests: Takes those of the image files that are read.
 
     Returns:
         One ``Predictions`` a protocol; images without peaks have no rows.
@@ -74,7 +76,9 @@ def predict_images(
     mirrored = spec.output == "heatmaps" and any(protocol.flip for protocol in protocols)
     rows = np.arange(len(dataset.images)) if images is None else images
     found: list[list[Found]] = [[] for _ in protocols]
-    for done, (row, place, pixels) in enumerate(_inputs(dataset.images, rows, spec, options), 1):
+    for done, (row, place, pixels) in enumerate(
+        _inputs(dataset.images, rows, spec, options, digests), 1
+    ):
         inputs = normalise(torch.from_numpy(pixels[None]).to(options.device), spec)
         plain, other = network_outputs(model, inputs, mirrored=mirrored)
         check_maps(plain, inputs, spec, type(network).__name__)
@@ -155,12 +159,12 @@ def people_of(
 
 
 def _inputs(
-    images: Images, rows: Ints, spec: InputSpec, options: Options
+    images: Images, rows: Ints, spec: InputSpec, options: Options, digests: ImageDigests | None
 ) -> Iterator[tuple[int, Frame, Image]]:
     """Yield each image's row, frame and input, in order, a bounded number in flight."""
 
     def work(row: int) -> tuple[int, Frame, Image]:
-        image = open_image(images, row, spec.exif)
+        image = open_image(images, row, spec.exif, digests)
         place = frame((image.shape[0], image.shape[1]), spec)
         return row, place, place.resize(image)
 

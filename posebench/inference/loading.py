@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posebench.inference.crop import crop_person
-from posebench.inference.pictures import open_image
+from posebench.inference.pictures import ImageDigests, open_image
 from posebench.types.arrays import Dataset, Ints, Persons
 from posebench.types.entry import InputSpec
 
@@ -35,12 +35,17 @@ class Batch:
 
 
 def batches(
-    dataset: Dataset, persons: Persons, spec: InputSpec, batch_size: int, threads: int
+    dataset: Dataset,
+    persons: Persons,
+    spec: InputSpec,
+    batch_size: int,
+    threads: int,
+    digests: ImageDigests | None = None,
 ) -> Iterator[Batch]:
     """Yield the persons' crops, in order of images, always ``batch_size`` a batch.
 
     The last batch is padded with zeros so that every forward pass has one shape and results
-    do not depend on how many persons are left.
+    do not depend on how many persons are left.  ``digests`` takes those of the image files.
 
     Raises:
         BadImage: An image is missing or broken.
@@ -48,7 +53,7 @@ def batches(
     height, width = spec.size
     rows: list[int] = []
     crops = np.zeros((batch_size, height, width, 3), np.uint8)
-    for image_rows, image_crops in _cropped_images(dataset, persons, spec, threads):
+    for image_rows, image_crops in _cropped_images(dataset, persons, spec, threads, digests):
         for row, crop in zip(image_rows, image_crops, strict=True):
             crops[len(rows)] = crop
             rows.append(int(row))
@@ -60,7 +65,11 @@ def batches(
 
 
 def _cropped_images(
-    dataset: Dataset, persons: Persons, spec: InputSpec, threads: int
+    dataset: Dataset,
+    persons: Persons,
+    spec: InputSpec,
+    threads: int,
+    digests: ImageDigests | None,
 ) -> Iterator[tuple[Rows, list[Crops]]]:
     """Yield (rows, crops) image by image, in order, with a bounded number in flight."""
     order = np.argsort(persons.image_index, kind="stable")
@@ -68,7 +77,7 @@ def _cropped_images(
     groups = np.split(order, starts) if len(order) else []
 
     def work(rows: Rows) -> list[Crops]:
-        image = open_image(dataset.images, int(persons.image_index[rows[0]]), spec.exif)
+        image = open_image(dataset.images, int(persons.image_index[rows[0]]), spec.exif, digests)
         return [crop_person(image, persons, int(row), spec) for row in rows]
 
     with ThreadPoolExecutor(max_workers=threads) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,53 @@ class BadImage(UserError):
         self.reason = reason
 
 
+class ImageDigests:
+    """SHA-256 of the image files that an evaluation was made from, by image id."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def add(self, image_id: int, digest: str, path: Path) -> None:
+        """Note the digest of one image file; threads may do so at the same time.
+
+        Args:
+            image_id: Of the dataset.
+            digest: Hexadecimal.
+            path: Of the file, for the error.
+
+        Raises:
+            BadImage: The file was read before and had other bytes.
+        """
+        if self._found.setdefault(image_id, digest) != digest:
+            raise BadImage(path, "was changed while it was being evaluated")
+
+    def update(self, other: ImageDigests, images: Images) -> None:
+        """Add what another one found.
+
+        Raises:
+            BadImage: A file had other bytes before.
+        """
+        rows = {image_id: row for row, image_id in enumerate(images.id.tolist())}
+        for image_id, digest in other.items():
+            self.add(image_id, digest, images.path(rows[image_id]))
+
+    def items(self) -> tuple[tuple[int, str], ...]:
+        """Return (image id, digest) of every image, ordered by id."""
+        return tuple(sorted(self._found.items()))
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of an image file's bytes, which are not decoded.
+
+    Raises:
+        BadImage: The file is missing or cannot be read.
+    """
+    return hashlib.sha256(_read(path)).hexdigest()
+
+
 def read_image(path: Path, exif: str, size: Size | None = None) -> Pixels:
     """Read a JPEG, PNG or BMP file as 8-bit BGR, whatever its own channels are.
 
@@ -63,10 +111,13 @@ def read_image(path: Path, exif: str, size: Size | None = None) -> Pixels:
         BadImage: The file is missing, cut off, absurdly large, no image, or of another size
             than its annotations are for.
     """
+    return _decode(_read(path), path, exif, size)
+
+
+def _decode(data: bytes, path: Path, exif: str, size: Size | None) -> Pixels:
     flags = cv2.IMREAD_COLOR
     if exif == "ignore":
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    data = _read(path)
     found = _size_of(path, data)
     if size is not None and all(size) and found not in (size, size[::-1]):
         raise BadImage(
@@ -84,14 +135,25 @@ def read_image(path: Path, exif: str, size: Size | None = None) -> Pixels:
     return np.asarray(image, np.uint8)
 
 
-def open_image(images: Images, row: int, exif: str) -> Pixels:
+def open_image(images: Images, row: int, exif: str, digests: ImageDigests | None = None) -> Pixels:
     """Read an image of a dataset, see ``read_image``.
 
+    Args:
+        images: Of the dataset.
+        row: Of the image among them.
+        exif: As for ``read_image``.
+        digests: Takes the digest of the file's bytes.
+
     Raises:
-        BadImage: It is missing, broken, or of another size than its annotations are for.
+        BadImage: It is missing, broken, of another size than its annotations are for, or was
+            changed since it was last read.
     """
-    size = int(images.width[row]), int(images.height[row])
-    return read_image(images.path(row), exif, size)
+    path, size = images.path(row), (int(images.width[row]), int(images.height[row]))
+    data = _read(path)
+    pixels = _decode(data, path, exif, size)
+    if digests is not None:
+        digests.add(int(images.id[row]), hashlib.sha256(data).hexdigest(), path)
+    return pixels
 
 
 def bad_images(

@@ -16,6 +16,7 @@ from posebench.inference.decode import Decoded
 from posebench.inference.loading import Batch, batches
 from posebench.inference.normalise import normalise
 from posebench.inference.outputs import check_output, decode_output
+from posebench.inference.pictures import ImageDigests
 from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset, Ints, Persons, Predictions
 from posebench.types.entry import InputSpec
@@ -67,6 +68,7 @@ def predict(
     protocols: Sequence[Protocol],
     options: Options | None = None,
     progress: Progress | None = None,
+    digests: ImageDigests | None = None,
 ) -> list[Predictions]:
     """Estimate every person once and decode for every protocol.
 
@@ -78,6 +80,7 @@ def predict(
             is not looked at.
         options: Device, batch size, threads.
         progress: Called with (persons done, persons in all).
+        digests: Takes those of the image files that are read.
 
     Returns:
         One ``Predictions`` a protocol, rows as in ``persons``.
@@ -113,7 +116,7 @@ def predict(
 
     # One batch is kept back: an accelerator works on the next while this one's joints return.
     waiting: tuple[Batch, list[Decoded]] | None = None
-    for batch in batches(dataset, persons, spec, options.batch_size, options.threads):
+    for batch in batches(dataset, persons, spec, options.batch_size, options.threads, digests):
         decoded = run(batch)
         if waiting:
             store(*waiting)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
+from posebench import __version__
 from posebench.types.record import Environment
 
 
@@ -13,6 +14,17 @@ def _version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of what computes a prediction: two equal ones compute the same."""
+    opencv = _version("opencv-python-headless") or _version("opencv-python")
+    return {
+        "posebench": __version__,
+        "torch": _version("torch"),
+        "numpy": _version("numpy"),
+        "opencv": opencv,
+    }
 
 
 def environment(*, device: str, threads: int, batch_size: int, crop_self_test: str) -> Environment:
@@ -24,13 +36,13 @@ def environment(*, device: str, threads: int, batch_size: int, crop_self_test: s
         batch_size: Persons a forward pass.
         crop_self_test: From ``posebench.inference.crop.self_test``.
     """
-    opencv = _version("opencv-python-headless") or _version("opencv-python")
+    known = versions()
     return Environment(
-        posebench=_version("posebench-zoo") or "not installed",
+        posebench=__version__,
         python=platform.python_version(),
-        torch=_version("torch"),
-        numpy=_version("numpy") or "",
-        opencv=opencv or "",
+        torch=known["torch"],
+        numpy=known["numpy"] or "",
+        opencv=known["opencv"] or "",
         platform=f"{platform.system()} {platform.machine()}",
         device=device,
         threads=threads,

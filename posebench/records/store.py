@@ -1,8 +1,9 @@
 """Records as JSON files: one file a measurement, written whole or not at all.
 
 ``<output>/<zoo>/<id>/<dataset>/<kind>-<protocol>-<device>-<hash8>.json``. The hash covers what
-was measured (weights, data, boxes, protocol, batch, scope), not when or on which versions, so
-measuring the same thing again replaces the file and a diff shows what moved.
+was measured (weights, annotations, the bytes of the images, what was skipped, boxes, protocols,
+batch, execution, hardware, who measured), not when or on which versions: another measurement
+gets a file of its own, and the same one again replaces its file, so that a diff shows what moved.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from pydantic import ValidationError
 
 from posebench.datasets.files import strict_json
 from posebench.records.files import write_whole
+from posebench.records.migrate import UPGRADES, upgraded
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import SCHEMA_VERSION, Record
@@ -26,6 +29,21 @@ from posebench.types.timing import SpeedCell
 
 KINDS = ("eval", "speed")
 LARGEST = 64 << 20  # bytes; a record has some ten thousand
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What became of one file.
+
+    Attributes:
+        old: Where the record was.
+        new: Where it is now; None if it stayed as it was.
+        problem: Why it stayed.
+    """
+
+    old: Path
+    new: Path | None
+    problem: str = ""
 
 
 def to_json(record: Record) -> dict[str, Any]:
@@ -55,21 +73,27 @@ def from_json(content: Any, *, source: str = "The record") -> Record:
             "Point --records at a folder that posebench eval or posebench demo wrote.",
         )
     version = content["schema_version"]
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
+    whole = isinstance(version, int) and not isinstance(version, bool)
+    if not whole or (version != SCHEMA_VERSION and version not in UPGRADES):
+        newer = whole and version > SCHEMA_VERSION
         raise UserError(
-            f"{source} has schema version {version}, this posebench reads {SCHEMA_VERSION}.",
+            f"{source} has schema version {str(version)[:40]}, "
+            f"this posebench reads 1 to {SCHEMA_VERSION}.",
             "Update posebench." if newer else "Measure again: the record's command says how.",
         )
     try:
-        return Record.model_validate(content)
+        # as JSON: there a list may be a tuple and text a date, and nothing else is converted
+        text = json.dumps(upgraded(content), allow_nan=False)
+        return Record.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"{source} is not a valid record: {where}: {first['msg']}.",
-            "docs/record.schema.json describes every field.",
-        ) from error
+        problem = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        problem = f"it does not follow schema version {version} ({type(error).__name__}: {error})"
+    raise UserError(
+        f"{source} is not a valid record: {problem[:300]}.",
+        "docs/record.schema.json describes every field.",
+    )
 
 
 def file_name(record: Record) -> Path:
@@ -91,8 +115,13 @@ def speed_file_name(entry: Entry, cell: SpeedCell) -> Path:
     return Path(entry.zoo, entry.id, _slug(entry.dataset), f"speed-{device}-{name}.json")
 
 
-def save(record: Record, output: Path) -> Path:
+def save(record: Record, output: Path, *, overwrite: bool = True) -> Path:
     """Write a record below ``output``.
+
+    Args:
+        record: To be written.
+        output: Folder.
+        overwrite: Replace an earlier record of the same measurement, or leave it as it is.
 
     Returns:
         The file.
@@ -101,6 +130,8 @@ def save(record: Record, output: Path) -> Path:
         UserError: The folder cannot be written.
     """
     path = output / file_name(record)
+    if not overwrite and path.is_file():
+        return path
     text = json.dumps(to_json(record), indent=1, allow_nan=False, ensure_ascii=False)
     write_whole(path, f"{text}\n".encode())
     return path
@@ -149,6 +180,41 @@ def load_records(folder: Path) -> list[Record]:
     return [load(path) for path in paths]
 
 
+def migrate(folder: Path) -> list[Migration]:
+    """Rewrite every record below a folder that has an earlier schema version.
+
+    A migrated record gets the file name of its measurement; its former file is removed after the
+    new one is on the disk.  What cannot be read stays as it is.
+
+    Returns:
+        What became of each file that was not of the present version already.
+
+    Raises:
+        UserError: The folder is missing, or a file cannot be written.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}.", "Name the folder that holds the records.")
+    done = []
+    for path in sorted(path for kind in KINDS for path in folder.rglob(f"{kind}-*.json")):
+        try:
+            record = load(path)
+            content = strict_json(path.read_bytes())
+        except (UserError, OSError, ValueError) as error:
+            done.append(Migration(path, None, str(error)))
+            continue
+        if content["schema_version"] == SCHEMA_VERSION:
+            continue
+        root = path.parents[len(file_name(record).parts) - 1]
+        target = root / file_name(record)
+        if target != path and target.exists():
+            done.append(Migration(path, None, f"{target} is there already"))
+            continue
+        done.append(Migration(path, save(record, root)))
+        if target != path:
+            path.unlink()
+    return done
+
+
 def save_all(records: Iterable[Record], output: Path) -> list[Path]:
     """Write several records; see ``save``."""
     return [save(record, output) for record in records]
@@ -156,16 +222,30 @@ def save_all(records: Iterable[Record], output: Path) -> list[Path]:
 
 def _identity(record: Record) -> str:
     data, boxes, timings = record.dataset, record.boxes, record.timings
+    skipped = record.skipped
     parts = {
         "kind": record.kind,
         "entry": record.entry.key,
         "protocol": record.protocol_hash,
+        "claims": sorted({(claim.claim.protocol or "", claim.axes) for claim in record.claims}),
         "checkpoint": record.checkpoint_sha256,
-        "dataset": data and [data.id, data.annotations_sha256, data.images, data.limit],
+        "dataset": data
+        and data.model_dump(
+            include={
+                *("id", "annotations_sha256", "images", "image_ids_sha256"),
+                *("images_sha256", "sample"),
+            }
+        ),
+        "skipped": skipped and [skipped.images, skipped.annotations, skipped.persons],
         "boxes": boxes and [boxes.source, boxes.sha256],
         "batch_size": record.environment.batch_size,
+        "execution": record.execution and record.execution.configuration,
+        "hardware": record.hardware,
+        "artifact": record.artifact_sha256,
         "timings": timings and [timings.scope, timings.batch_size, timings.device, timings.threads],
     }
+    if record.submitter is not None:
+        parts["submitter"] = record.submitter
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -97,7 +97,7 @@ def claim_rows(
 def known_protocols(records: Sequence[Record]) -> dict[str, Protocol]:
     """Return the named protocols that records carry, by key."""
     carried = [r.protocol for r in records if r.protocol] + [
-        other.protocol for r in records for other in r.beside
+        other.protocol for r in records for other in r.official_scores
     ]
     return {protocol.key: protocol for protocol in carried if protocol.name != "custom"}
 
@@ -133,7 +133,7 @@ def record_name(record: Record) -> str:
 
 def _data_key(record: Record) -> tuple[object, ...]:
     data = record.dataset
-    return (data.annotations_sha256, data.images, data.limit) if data else ()
+    return (data.annotations_sha256, data.images, data.sample) if data else ()
 
 
 def _row(record: Record, result: ClaimResult, known: Mapping[str, Protocol]) -> ClaimRow:

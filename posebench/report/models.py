@@ -214,7 +214,7 @@ def _evaluated(past: Sequence[Record], studies: Mapping[str, Study]) -> Evaluate
         joints=joints,
         joint_metric=joint_metric,
         beside=tuple((other.scorer, matrix(other.scores, other.intervals))
-                     for other in record.beside),
+                     for other in record.official_scores),
         past=history(values, metric or "") if len(values) > 1 else Markup(""),
         study=studies.get(record_name(record)),
         record=record_name(record),

@@ -8,46 +8,43 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from posebench.inference.crop import self_test
-from posebench.inference.predict import Options
 from posebench.records.environment import environment
+from posebench.records.fingerprint import image_ids_sha256, images_sha256
 from posebench.records.predictions import digest, save_coco_results, save_predictions
 from posebench.records.verdict import NO_CLAIM, judge
 from posebench.registry import Registry
 from posebench.run.faults import skipped_note, skipped_of
-from posebench.run.outcome import Outcome
+from posebench.run.outcome import Job, Outcome
 from posebench.run.protocols import matching_claims
 from posebench.types.arrays import Dataset, Scores
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
 from posebench.types.record import ClaimResult, DatasetInfo, ProtocolScores, Record
+from posebench.types.timing import Execution
 
 
 def assemble(
-    model: PoseModel,
-    dataset: Dataset,
+    job: Job,
     registry: Registry,
     outcomes: Sequence[Outcome],
-    options: Options,
     *,
-    beside: Sequence[Outcome] = (),
-    limit: int | None,
+    official: Sequence[Outcome] = (),
+    hardware: str,
     command: str,
     seconds: float,
 ) -> Record:
     """Judge every claim and put everything into one record.
 
     Args:
-        model: With its entry and coverage.
-        dataset: That was evaluated.
+        job: What was evaluated, and how.
         registry: Resolves the claims' protocols.
         outcomes: The first speaks for the record.
-        options: How it was run.
-        beside: The same predictions under the official scorer.
-        limit: Of images, if any.
+        official: The same predictions under the official scorer.
+        hardware: Name of the processor or accelerator that computed the predictions.
         command: That was given.
         seconds: Wall time of the evaluation.
     """
-    primary = outcomes[0]
+    model, dataset, options, primary = job.model, job.dataset, job.options, outcomes[0]
     claims = _claims(model, dataset, registry, outcomes)
     verdicts = [claim.verdict for protocol, claim in claims if protocol == primary.protocol]
     return Record(
@@ -62,8 +59,11 @@ def assemble(
             persons=primary.scores.persons,
             annotations=dataset.annotations_file,
             annotations_sha256=dataset.annotations_sha256,
+            image_ids_sha256=image_ids_sha256(dataset.images.id.tolist()),
+            images_sha256=images_sha256(job.digests.items()),
             complete=dataset.complete,
-            limit=limit,
+            complete_by="counts" if dataset.complete else None,
+            sample=dataset.sample,
         ),
         boxes=primary.boxes,
         skipped=skipped_of(dataset),
@@ -72,11 +72,13 @@ def assemble(
         scorer=primary.scores.scorer,
         verdict=verdicts[0] if verdicts else NO_CLAIM,
         claims=tuple(claim for _, claim in claims),
-        beside=tuple(_scores_of(outcome) for outcome in beside),
+        official_scores=tuple(_scores_of(outcome) for outcome in official),
         coverage=model.coverage.fraction if model.coverage else None,
         checkpoint_name=model.checkpoint_name,
         checkpoint_sha256=model.checkpoint_sha256,
         predictions_sha256=digest(primary.raw),
+        execution=Execution.of(job.form),
+        hardware=hardware,
         seconds=round(seconds, 3),
         environment=environment(
             device=options.device,
@@ -136,6 +138,8 @@ def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     Raises:
         UserError: The folder cannot be written.
     """
-    stem = f"predictions-{outcome.protocol.name}-{digest(outcome.raw)[:8]}"
+    # the same raw predictions give other results under another suppression
+    protocol = f"{outcome.protocol.name}-{outcome.protocol.hash[:8]}"
+    stem = f"predictions-{protocol}-{digest(outcome.raw)[:8]}"
     save_predictions(outcome.raw, folder / f"{stem}.npz")
     save_coco_results(outcome.results, folder / f"{stem}.json", dataset.category_id)

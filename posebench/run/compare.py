@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posebench.datasets.coco import restrict
+from posebench.datasets.coco import on_rows
 from posebench.run.assemble import finite
 from posebench.run.score import Opened, Where, described, on_images, open_predictions
 from posebench.scoring.bootstrap import RESAMPLES, multiplicities, percentiles
@@ -115,11 +115,11 @@ def _boxes(side: Opened) -> tuple[str | None, str | None]:
 
 
 def _on_common_images(one: Opened, other: Opened) -> tuple[Opened, Opened]:
-    """Both on the first images that both were measured on, with the first's annotations."""
-    count = min(len(one.dataset.images), len(other.dataset.images))
-    dataset = restrict(one.dataset, count)
-    ids = dataset.images.id, restrict(other.dataset, count).images.id
-    if not np.array_equal(*ids) or one.dataset.keypoint_set != other.dataset.keypoint_set:
+    """Both on the images that both were measured on, with the first's annotations."""
+    shared = np.isin(one.dataset.images.id, other.dataset.images.id)
+    dataset = one.dataset if shared.all() else on_rows(one.dataset, np.flatnonzero(shared))
+    smaller = min(len(one.dataset.images), len(other.dataset.images))
+    if shared.sum() < smaller or one.dataset.keypoint_set != other.dataset.keypoint_set:
         raise UserError(
             f"{one.name} and {other.name} do not speak of the same images and joints.",
             "Compare predictions for one dataset.",

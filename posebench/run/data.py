@@ -14,7 +14,7 @@ from posebench.datasets.readers import READERS
 from posebench.datasets.unpacked import check_heads, check_places
 from posebench.run.faults import Progress, usable
 from posebench.types.arrays import Dataset
-from posebench.types.dataset import DatasetSpec
+from posebench.types.dataset import DatasetSpec, Sample
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError
 
@@ -75,7 +75,7 @@ class Sources:
         annotations: Annotation file; None means the usual place under the root.
         images: Image folder; None likewise.
         boxes: Detector file; None likewise.
-        limit: Only the first images.
+        limit: Only so many images, see ``Sample``.
     """
 
     data_root: Path | None = None
@@ -103,6 +103,17 @@ class Sources:
                 f"Check --data-root and {DATA_ROOT}.",
             )
         return root.joinpath(*parts)
+
+
+def sample_of(limit: int) -> Sample:
+    """Return what ``--limit`` asks for.
+
+    Raises:
+        UserError: The limit is not positive.
+    """
+    if limit < 1:
+        raise UserError(f"--limit {limit} leaves no image.", "Give a number of images from 1 up.")
+    return Sample(limit=limit)
 
 
 def data_root(spec: DatasetSpec, given: Path | None) -> Path | None:
@@ -150,7 +161,7 @@ def open_dataset(
     )
     dataset = replace(dataset, complete=_is_whole(spec, dataset))
     if sources.limit is not None:
-        dataset = restrict(dataset, sources.limit)
+        dataset = restrict(dataset, sample_of(sources.limit))
     if with_images:
         dataset = usable(spec, dataset, on_error, threads, progress)
     check_heads(spec, dataset, file)

@@ -13,6 +13,7 @@ from posebench.run.outcome import ProgressOf, evaluate_protocols
 from posebench.run.parts import Parts
 from posebench.run.protocols import official_beside
 from posebench.run.request import Prepared, Request, load_row, prepare
+from posebench.speed.machine import hardware_name
 from posebench.types.faults import OnError
 from posebench.types.model import PoseModel
 from posebench.types.record import Record
@@ -80,7 +81,7 @@ def evaluate(
         device: ``cpu`` or ``cuda:N``.
         batch_size: Persons a forward pass.
         threads: Threads that read and crop; default as many as torch uses.
-        limit: Only the first images.
+        limit: Only so many images: the same ones for every model.
         form: In which the network is computed; one batch must show that only rounding differs.
         save_predictions: Folder for the primary protocol's raw and COCO-format predictions.
         parts: Folder for finished parts, emptied when the evaluation is done.
@@ -101,27 +102,25 @@ def evaluate(
         device, batch_size, threads, limit, registry, form, choices, on_error,
     )  # fmt: skip
     prepared = prepare(request, parts=Parts(parts, resume), progress=progress)
-    return record_of(
-        prepared, save_predictions=save_predictions, limit=limit, command=command, start=start
-    )
+    return record_of(prepared, save_predictions=save_predictions, command=command, start=start)
 
 
 def record_of(
     prepared: Prepared,
     *,
     save_predictions: Path | None = None,
-    limit: int | None = None,
     command: str = "",
     start: float,
+    hardware: str | None = None,
 ) -> Record:
     """Evaluate what was prepared.
 
     Args:
         prepared: Model, data and protocols.
         save_predictions: Folder for the primary protocol's predictions.
-        limit: Of images, as asked for.
         command: For the record.
         start: ``time.monotonic()`` when the work began.
+        hardware: What computed the predictions; by default the device of this process.
     """
     job, protocols = prepared.job, prepared.protocols
     official = official_beside(job.spec, protocols[:1])
@@ -129,13 +128,11 @@ def record_of(
     if save_predictions is not None:
         save_outcome(outcomes[0], job.dataset, save_predictions)
     return assemble(
-        job.model,
-        job.dataset,
+        job,
         prepared.registry,
         outcomes[: len(protocols)],
-        job.options,
-        beside=outcomes[len(protocols) :],
-        limit=limit,
+        official=outcomes[len(protocols) :],
+        hardware=hardware or hardware_name(job.options.device),
         command=command,
         seconds=time.monotonic() - start,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from posebench.datasets.boxes import (
     detector_persons,
     ground_truth_persons,
 )
-from posebench.inference.pictures import BadImage
+from posebench.inference.pictures import BadImage, ImageDigests
 from posebench.inference.predict import DECODING_AXES, Options
 from posebench.inference.select import in_keypoint_set, select
 from posebench.inference.shortage import enough_memory
+from posebench.run.chunks import ChunkRef
 from posebench.run.data import Sources, open_boxes, proven_name
 from posebench.run.faults import all_faults
 from posebench.run.parts import NOTHING_KEPT, Parts, predict_in_parts
@@ -30,6 +31,7 @@ from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
 from posebench.types.record import BoxInfo
+from posebench.types.timing import PLAIN, Form
 
 ProgressOf = Callable[[str, int, int], None]
 
@@ -66,6 +68,9 @@ class Job:
         parts: Where finished parts are kept.
         progress: Called with (what, done, all).
         with_intervals: Whether scores get intervals; a grid of protocols does without.
+        form: In which the network is computed.
+        digests: Those of the image files that were read so far.
+        chunks: That a shard leaves, so far.
     """
 
     model: PoseModel
@@ -76,6 +81,9 @@ class Job:
     parts: Parts = NOTHING_KEPT
     progress: ProgressOf | None = None
     with_intervals: bool = True
+    form: Form = PLAIN
+    digests: ImageDigests = field(default_factory=ImageDigests)
+    chunks: list[ChunkRef] = field(default_factory=list)
 
     def report(self, what: str, done: int = 0, count: int = 0) -> None:
         """Tell how far the work is."""
@@ -176,7 +184,7 @@ def _predict_each_decoding(
     what = "whole images" if persons is None else f"{persons.source} boxes"
     different = {_decoding(protocol): protocol for protocol in group}
     with _told(job):
-        found = predict_in_parts(
+        found, chunks = predict_in_parts(
             job.model,
             job.dataset,
             persons,
@@ -184,7 +192,9 @@ def _predict_each_decoding(
             job.options,
             job.parts,
             lambda done, count: job.report(what, done, count),
+            digests=job.digests,
         )
+    job.chunks.extend(chunks)
     return dict(zip(different, found, strict=True))
 
 

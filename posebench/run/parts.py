@@ -1,6 +1,6 @@
-"""Evaluation in parts: what is finished survives Ctrl-C and kills, and ``--resume`` goes on.
+"""Evaluation in chunks: what is finished survives Ctrl-C and kills, and ``--resume`` uses it.
 
-A part is a run of persons, in image order, cut at whole batches: every batch holds the same
+A chunk is a run of persons, in image order, cut at whole batches: every batch holds the same
 persons as in an uninterrupted run, so that both give the same bytes.
 """
 
@@ -8,45 +8,70 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from posebench.inference.bottom_up import predict_images
+from posebench.inference.pictures import ImageDigests
 from posebench.inference.predict import DECODING_AXES, Options, Progress, predict
-from posebench.records.predictions import load_predictions, save_predictions
+from posebench.records.environment import versions
+from posebench.run.chunks import ChunkRef, ResumeStore, Unusable, own_folder
 from posebench.types.arrays import Dataset, Persons, Predictions, join, take
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
 
 FIRST_BATCHES = 4
-SECONDS = 20.0  # a part that took less is followed by one of twice the size
+SECONDS = 20.0  # a chunk that took less is followed by one of twice the size
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Where finished parts of an evaluation lie.
+    """Where the finished chunks of an evaluation are kept.
 
     Attributes:
         folder: Of all evaluations; None keeps nothing.
-        resume: Go on with what an interrupted run of the same evaluation left.
-        shard: (I, N) estimates only the I-th of N shares, from 1, and leaves its parts.
-        others: Folders of other shares; given, nothing is estimated and every part must be there.
+        resume: Use what an interrupted run of the same evaluation left.
+        shard: (I, N) estimates only the I-th of N shards, from 1, and leaves its chunks.
+        finished: (folder, chunks) of every shard that is to be joined; given, nothing is
+            estimated.
     """
 
     folder: Path | None = None
     resume: bool = False
     shard: tuple[int, int] | None = None
-    others: tuple[Path, ...] = ()
+    finished: tuple[tuple[Path, tuple[ChunkRef, ...]], ...] = ()
 
 
 NOTHING_KEPT = Parts()
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Something that can be done piece by piece.
+
+    Attributes:
+        count: Persons or images in all.
+        batch: How many belong together.
+        protocols: Predictions that a piece gives.
+        key: Names the evaluation; only runs with the same one share chunks.
+        run: (start, stop, progress, digests) -> one ``Predictions`` a protocol.
+        rows: (start, stop) -> rows of the images that the piece reads.
+        check: (start, stop, predictions) -> what is wrong with stored predictions, or nothing.
+    """
+
+    count: int
+    batch: int
+    protocols: int
+    key: str
+    run: Callable[[int, int, Progress | None, ImageDigests], list[Predictions]]
+    rows: Callable[[int, int], list[int]]
+    check: Callable[[int, int, Predictions], str]
 
 
 def predict_in_parts(
@@ -57,8 +82,12 @@ def predict_in_parts(
     options: Options,
     parts: Parts,
     progress: Progress | None = None,
-) -> list[Predictions]:
-    """Predict, keeping finished parts on disk until the whole is done.
+    *,
+    digests: ImageDigests | None = None,
+) -> tuple[list[Predictions], tuple[ChunkRef, ...]]:
+    """Predict, keeping finished chunks on disk until the whole is done.
+
+    A stored chunk is used only if the image files have the bytes that it was made from.
 
     Args:
         model: Network with weights.
@@ -66,93 +95,169 @@ def predict_in_parts(
         persons: Where to crop; None for a model that finds persons in whole images.
         protocols: Their decoding axes are used.
         options: How to run.
-        parts: Where parts lie.
+        parts: Where chunks are kept.
         progress: Called with (done, all), of persons or of images.
+        digests: Takes those of all image files that the predictions were made from.
 
     Returns:
-        One ``Predictions`` a protocol, rows as in ``persons``; of a share only its own persons
-        come back, in image order.
+        One ``Predictions`` a protocol, rows as in ``persons``, of a shard only its own persons in
+        image order; and the chunks that a shard leaves.
 
     Raises:
-        UserError: As ``predict``; also a folder that cannot be written, or a part that is
-            missing where nothing may be estimated.
+        UserError: As ``predict``; also a folder that cannot be written, or a chunk that is
+            missing or does not fit where nothing may be estimated.
     """
+    digests = ImageDigests() if digests is None else digests
     key = evaluation_key(model, dataset, persons, protocols, options)
     if persons is None:
-        usable = dataset.usable_images()
-
-        def images(start: int, stop: int, report: Progress | None) -> list[Predictions]:
-            rows = usable[start:stop]
-            return predict_images(model, dataset, protocols, options, report, images=rows)
-
-        work = Work(len(usable), options.batch_size, len(protocols), key, images)
-        return _in_parts(work, parts, progress)
-
+        work = _of_images(model, dataset, protocols, options, key)
+        return _in_chunks(work, dataset, parts, progress, digests)
     order = np.argsort(persons.image_index, kind="stable")
-
-    def crops(start: int, stop: int, report: Progress | None) -> list[Predictions]:
-        some = take(persons, order[start:stop])
-        return predict(model, dataset, some, protocols, options, report)
-
-    work = Work(len(persons), options.batch_size, len(protocols), key, crops)
-    joined = _in_parts(work, parts, progress)
+    work = _of_persons(model, dataset, take(persons, order), protocols, options, key)
+    joined, chunks = _in_chunks(work, dataset, parts, progress, digests)
     if parts.shard is not None:
-        return joined
+        return joined, chunks
     places = np.argsort(order, kind="stable")
-    return [take(each, places) for each in joined]
+    return [take(each, places) for each in joined], chunks
 
 
-@dataclass(frozen=True)
-class Work:
-    """Something that can be done piece by piece.
+def _of_images(
+    model: PoseModel, dataset: Dataset, protocols: Sequence[Protocol], options: Options, key: str
+) -> Work:
+    usable = dataset.usable_images()
 
-    Attributes:
-        count: Persons or images in all.
-        batch: How many belong together.
-        protocols: Predictions that a piece gives.
-        key: Name of the folder of its parts.
-        run: (start, stop, progress) -> one ``Predictions`` a protocol.
-    """
+    def run(
+        start: int, stop: int, report: Progress | None, digests: ImageDigests
+    ) -> list[Predictions]:
+        rows = usable[start:stop]
+        return predict_images(
+            model, dataset, protocols, options, report, images=rows, digests=digests
+        )
 
-    count: int
-    batch: int
-    protocols: int
-    key: str
-    run: Callable[[int, int, Progress | None], list[Predictions]]
+    def check(start: int, stop: int, found: Predictions) -> str:
+        inside = np.isin(found.image_id, dataset.images.id[usable[start:stop]]).all()
+        return "" if inside else "it has persons of other images"
+
+    def rows(start: int, stop: int) -> list[int]:
+        return [int(row) for row in usable[start:stop]]
+
+    return Work(len(usable), options.batch_size, len(protocols), key, run, rows, check)
 
 
-def _in_parts(work: Work, parts: Parts, progress: Progress | None) -> list[Predictions]:
-    if parts.folder is None and not parts.others:
-        return work.run(0, work.count, progress)
-    folders = [folder / work.key for folder in (parts.folder, *parts.others) if folder is not None]
-    if not parts.resume and not parts.others:
-        shutil.rmtree(folders[0], ignore_errors=True)
+def _of_persons(
+    model: PoseModel,
+    dataset: Dataset,
+    ordered: Persons,
+    protocols: Sequence[Protocol],
+    options: Options,
+    key: str,
+) -> Work:
+    def run(
+        start: int, stop: int, report: Progress | None, digests: ImageDigests
+    ) -> list[Predictions]:
+        some = take(ordered, np.arange(start, stop))
+        return predict(model, dataset, some, protocols, options, report, digests)
+
+    def check(start: int, stop: int, found: Predictions) -> str:
+        some = take(ordered, np.arange(start, stop))
+        if len(found) != len(some):
+            return f"it has {len(found)} persons instead of {len(some)}"
+        same = np.array_equal(found.person_id, some.person_id)
+        same &= np.array_equal(found.image_id, dataset.images.id[some.image_index])
+        same &= np.array_equal(found.box, some.box)
+        return "" if same else "it has other persons"
+
+    def rows(start: int, stop: int) -> list[int]:
+        return [int(row) for row in np.unique(ordered.image_index[start:stop])]
+
+    return Work(len(ordered), options.batch_size, len(protocols), key, run, rows, check)
+
+
+def _in_chunks(
+    work: Work, dataset: Dataset, parts: Parts, progress: Progress | None, digests: ImageDigests
+) -> tuple[list[Predictions], tuple[ChunkRef, ...]]:
+    if parts.finished:
+        return _joined(work, dataset, parts, digests), ()
+    if parts.folder is None:
+        return work.run(0, work.count, progress, digests), ()
     start, end = share_of(work.count, work.batch, parts.shard or (1, 1))
-    found: list[list[Predictions]] = []
+    whole = parts.shard is None
+    # Shards of one evaluation may share a folder, and each leaves its chunks there.
+    place = own_folder(parts.folder, work.key) if whole else nullcontext(parts.folder / work.key)
+    with place as folder:
+        store = ResumeStore(folder, work.key, work.protocols)
+        if whole and not parts.resume:
+            store.clear()
+        found, refs = _estimated(work, dataset, store, (start, end), progress, digests)
+        if whole:
+            store.clear()
+    if not found:  # a shard of nothing
+        return work.run(0, 0, None, digests), ()
+    return [join(column) for column in zip(*found, strict=True)], tuple(refs)
+
+
+def _estimated(
+    work: Work,
+    dataset: Dataset,
+    store: ResumeStore,
+    span: tuple[int, int],
+    progress: Progress | None,
+    digests: ImageDigests,
+) -> tuple[list[list[Predictions]], list[ChunkRef]]:
+    """Chunks from one number to another: stored ones where they fit, else estimated now."""
+    start, end = span
+    found, refs = [], []
     size, done = FIRST_BATCHES * work.batch, 0
     while start < end:
-        stop, kept = _kept(folders, start, work.protocols)
-        if not kept and parts.others:
-            raise UserError(
-                f"The parts hold nothing from number {start} of {work.count}.",
-                "Evaluate the missing share with the same options, then merge again.",
-            )
-        if not kept:
-            stop, began = min(start + size, end), time.monotonic()
-            kept = work.run(start, stop, _ahead(progress, done, work.count))
-            _keep(folders[0], start, stop, kept)
+        chunk = store.find(start, end, dataset, work, digests)
+        if chunk is None:
+            stop, began, read = min(start + size, end), time.monotonic(), ImageDigests()
+            kept = work.run(start, stop, _ahead(progress, done, work.count), read)
+            digests.update(read, dataset.images)
+            chunk = stop, kept, store.save(start, stop, kept, read)
             size *= 2 if time.monotonic() - began < SECONDS else 1
+        stop, kept, ref = chunk
         found.append(kept)
+        refs.append(ref)
         done, start = done + stop - start, stop
-    if not found:  # a share of nothing
-        return work.run(0, 0, None)
-    if parts.shard is None and not parts.others:
-        shutil.rmtree(folders[0], ignore_errors=True)
+    return found, refs
+
+
+def _joined(work: Work, dataset: Dataset, parts: Parts, digests: ImageDigests) -> list[Predictions]:
+    """The predictions of finished shards, every chunk of which must be there and fit.
+
+    Raises:
+        UserError: One is missing or does not fit; the sentence names it.
+    """
+    by_start: dict[int, tuple[Path, ChunkRef]] = {}
+    for folder, refs in parts.finished:
+        for ref in refs:
+            if ref.key == work.key:
+                by_start.setdefault(ref.start, (folder, ref))
+    start, found = 0, []
+    while start < work.count:
+        if start not in by_start:
+            raise UserError(
+                f"The shards hold nothing from number {start} of {work.count}.",
+                "Evaluate the missing shard with the same options, then merge again.",
+            )
+        folder, ref = by_start[start]
+        store = ResumeStore(folder / work.key, work.key, work.protocols)
+        try:
+            found.append(store.load(ref, work.count, dataset, work, digests))
+        except Unusable as error:
+            raise UserError(
+                f"{store.file(ref)} cannot be joined: {error}.",
+                "Evaluate its shard again from the same images, then merge again.",
+            ) from error
+        start = ref.stop
+    if not found:
+        return work.run(0, 0, None, digests)
     return [join(column) for column in zip(*found, strict=True)]
 
 
 def share_of(count: int, batch_size: int, shard: tuple[int, int]) -> tuple[int, int]:
-    """Return where a share starts and ends, cut at whole batches."""
+    """Return where a shard starts and ends, cut at whole batches."""
     number, shares = shard
     batches = -(-count // batch_size)
     first, last = (batches * k // shares * batch_size for k in (number - 1, number))
@@ -166,19 +271,23 @@ def evaluation_key(
     protocols: Sequence[Protocol],
     options: Options,
 ) -> str:
-    """Name that only runs share whose parts fit together: weights, data, persons, choices."""
+    """Name that only runs share whose chunks fit together: weights, data, persons, choices.
+
+    The images' bytes are not part of it: every chunk names those that it was made from.
+    """
     state = hashlib.sha256()
-    words = {
+    described = {
         "entry": model.entry.key,
+        "network": model.entry.network.model_dump(mode="json"),
         "input": model.entry.input.model_dump(mode="json"),
         "checkpoint": model.checkpoint_sha256,
         "notes": model.notes,  # a repaired file, another form of the network
         "annotations": dataset.annotations_sha256,
         "decodings": [[getattr(p, axis) for axis in DECODING_AXES] for p in protocols],
         "options": [options.device.partition(":")[0], options.batch_size],
-        "torch": torch.__version__,
+        "versions": versions(),
     }
-    state.update(json.dumps(words, sort_keys=True).encode())
+    state.update(json.dumps(described, sort_keys=True).encode())
     state.update(np.ascontiguousarray(dataset.images.id).tobytes())
     if persons is None:
         state.update(dataset.usable_images().tobytes())
@@ -186,24 +295,6 @@ def evaluation_key(
         for column in (persons.image_index, persons.person_id, persons.box, persons.centre):
             state.update(np.ascontiguousarray(column).tobytes())
     return f"{model.entry.id}-{state.hexdigest()[:16]}"
-
-
-def _keep(folder: Path, start: int, stop: int, predictions: Sequence[Predictions]) -> None:
-    for number, each in enumerate(predictions):
-        save_predictions(each, folder / f"{start:09d}-{stop:09d}-{number:02d}.npz")
-
-
-def _kept(folders: Sequence[Path], start: int, protocols: int) -> tuple[int, list[Predictions]]:
-    """Where the part that begins at ``start`` stops, and its predictions; empty if not whole."""
-    for folder in folders:
-        for first in sorted(folder.glob(f"{start:09d}-*-00.npz")):
-            stop = int(first.name.split("-")[1])
-            files = [folder / f"{start:09d}-{stop:09d}-{k:02d}.npz" for k in range(protocols)]
-            try:
-                return stop, [load_predictions(file) for file in files]
-            except UserError:
-                continue  # damaged, or killed between two files: estimate it again
-    return start, []
 
 
 def _ahead(progress: Progress | None, done: int, count: int) -> Progress | None:

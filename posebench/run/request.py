@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from posebench.adapters import load_model as adapt
 from posebench.inference.predict import Options
@@ -27,6 +29,11 @@ from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
 from posebench.types.timing import PLAIN, Form
 
+# Some value for every axis without a default, so that others can be validated beside them.
+ANY_PROTOCOL = {
+    **{"name": "any", "boxes": "gt", "flip": False, "shift": False},
+    **{"decode": "quarter", "rescoring": "none", "nms": "none"},
+}
 PATHS = ("checkpoint", "data_root", "annotations", "images")
 
 
@@ -46,7 +53,7 @@ class Request:
         device: ``cpu`` or ``cuda:N``.
         batch_size: Persons a forward pass.
         threads: That read and crop; default as many as torch uses.
-        limit: Only the first images.
+        limit: Only so many images, see ``Sample``.
         registry: Folders of further rows.
         form: In which the network is computed; only exact ones.
         choices: Axes of ``Protocol`` to override; None is no override.
@@ -62,13 +69,16 @@ class Request:
     annotations: Path | None = None
     images: Path | None = None
     device: str = "cpu"
-    batch_size: int = 64
-    threads: int | None = None
-    limit: int | None = None
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    threads: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
     registry: Sequence[Path] = ()
     form: Form = PLAIN
     choices: dict[str, Any] = field(default_factory=dict)
     on_error: OnError = "fail"
+
+    # of requests that come as JSON; keyword arguments are checked where they are used
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     @classmethod
     def of(cls, model: str, **asked: Any) -> Request:
@@ -95,10 +105,23 @@ class Request:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Request:
-        """Return what ``to_json`` wrote."""
-        paths = {name: None if plain[name] is None else Path(plain[name]) for name in PATHS}
-        folders = tuple(Path(p) for p in plain["registry"])
-        return cls(**(plain | paths | {"registry": folders, "form": Form(**plain["form"])}))
+        """Return what ``to_json`` wrote, or whatever else somebody wrote that has its types.
+
+        Raises:
+            UserError: A name is unknown or missing, or a value has the wrong type or size.
+        """
+        try:
+            # as JSON: there text may be a path, and nothing else is converted
+            request = TypeAdapter(cls).validate_json(json.dumps(plain), strict=True)
+            unknown = request.choices.keys() - set(Protocol.axes())
+            if unknown:
+                raise UserError(f"{min(unknown)[:40]!r} is not an axis of a protocol.")
+            Protocol.model_validate_json(json.dumps(ANY_PROTOCOL | request.choices), strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))[:80]
+            raise UserError(f"{where} of its request: {first['msg']}.") from error
+        return request
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +173,7 @@ def prepare(
         threads=options.threads,
         progress=partial(progress, "reading images") if progress else None,
     )
-    job = Job(model, data, spec, sources, options, parts, progress, with_intervals)
+    job = Job(model, data, spec, sources, options, parts, progress, with_intervals, request.form)
     return Prepared(job, protocols, known)
 
 

@@ -14,10 +14,11 @@ from posebench.datasets.coco import restrict
 from posebench.datasets.files import read_bytes
 from posebench.inference.select import in_keypoint_set, select
 from posebench.records import store
+from posebench.records.fingerprint import image_ids_sha256
 from posebench.records.predictions import check_numbers, digest, load_predictions
 from posebench.registry import Registry, load_registry
 from posebench.run.assemble import finite
-from posebench.run.data import Sources, open_dataset
+from posebench.run.data import Sources, open_dataset, sample_of
 from posebench.run.results_file import read_results
 from posebench.scoring.engine_referees import OWN, referee_scores
 from posebench.scoring.scorers import score as score_results
@@ -41,7 +42,7 @@ class Where:
         dataset: Id of the registry; a record knows its own.
         data_root: Folder in the usual layout; default ``POSEBENCH_DATA``.
         annotations: Annotation file, if not in the usual place.
-        limit: Only the first images; a record knows its own.
+        limit: Only so many images, see ``Sample``; a record knows its own.
         protocol: Name of a protocol whose choices count; by default the record's, else HRNet's
             rescoring and suppression with the dataset's official scorer.
         registry: Folders of further rows.
@@ -74,7 +75,6 @@ class Opened:
         protocol: How they were selected and are to be scored.
         boxes: Where the persons come from, as far as the file tells.
         record: That names the file.
-        limit: Of images.
     """
 
     name: str
@@ -84,7 +84,6 @@ class Opened:
     protocol: Protocol
     boxes: str | None
     record: Record | None
-    limit: int | None
 
 
 def score(predictions: Path, where: Where, *, engine: str = OWN) -> Scored:
@@ -140,7 +139,8 @@ def described(opened: Opened, persons: int) -> dict[str, Any]:
             annotations=dataset.annotations_file,
             annotations_sha256=dataset.annotations_sha256,
             complete=dataset.complete,
-            limit=opened.limit,
+            image_ids_sha256=image_ids_sha256(dataset.images.id.tolist()),
+            sample=dataset.sample,
         ),
     }
 
@@ -172,10 +172,10 @@ def open_predictions(path: Path, where: Where) -> Opened:
     folder = where.annotations.parent if where.annotations else None
     sources = Sources(where.data_root, where.annotations, images=folder)
     whole = open_dataset(spec, sources, protocol.annotations, with_images=False)
-    limit = where.limit
-    if limit is None and record and record.dataset:
-        limit = record.dataset.limit
-    dataset = restrict(whole, limit) if limit is not None else whole
+    sample = sample_of(where.limit) if where.limit is not None else None
+    if sample is None and record and record.dataset:
+        sample = record.dataset.sample
+    dataset = restrict(whole, sample) if sample is not None else whole
     file = path if record is None else _saved(path, record)
     if file.suffix == ".npz":
         raw = load_predictions(file)
@@ -191,7 +191,7 @@ def open_predictions(path: Path, where: Where) -> Opened:
         _check_images(results.predictions.image_id, whole, file)
         results = on_images(results, dataset)
         protocol, boxes = _as_written(protocol, where, boxed), None
-    return Opened(path.name, sha256, dataset, results, protocol, boxes, record, limit)
+    return Opened(path.name, sha256, dataset, results, protocol, boxes, record)
 
 
 def _record(path: Path) -> Record | None:

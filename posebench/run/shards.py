@@ -1,37 +1,90 @@
-"""Shares of an evaluation: ``eval --shard I/N`` on many machines, and ``merge``."""
+"""Shards of an evaluation: ``eval --shard I/N`` on many machines, and ``merge``."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from posebench.datasets.files import read_bytes, strict_json
+from posebench.records.environment import versions
 from posebench.records.files import write_whole
+from posebench.run.chunks import ChunkRef
 from posebench.run.evaluation import record_of
 from posebench.run.outcome import ProgressOf, predict_protocols
 from posebench.run.parts import Parts
 from posebench.run.protocols import official_beside
 from posebench.run.request import PATHS, Request, prepare
+from posebench.speed.machine import hardware_name
+from posebench.types.base import Frozen
 from posebench.types.errors import UserError
-from posebench.types.record import Record
+from posebench.types.record import Record, Sha256
 
-FORMAT = 1
+MOST_SHARDS = 100_000
+ShardNumber = Annotated[int, Field(ge=1, le=MOST_SHARDS)]
+
+
+class ShardManifest(Frozen):
+    """What one finished shard says of itself; read as if it came from anybody.
+
+    Attributes:
+        shard: (I, N), from 1.
+        request: What was to be evaluated, see ``Request.to_json``.
+        entry: ``zoo/id`` of the model.
+        checkpoint_sha256: Digest of the weights; None where they have no file.
+        annotations_sha256: Digest of the annotation file.
+        versions: Of what computed it.
+        hardware: Name of the processor or accelerator.
+        chunks: That the shard left, of every forward pass.
+        command: For the record.
+    """
+
+    format: Literal[2] = 2
+    shard: tuple[ShardNumber, ShardNumber]
+    request: dict[str, Any]
+    entry: str
+    checkpoint_sha256: Sha256 | None
+    annotations_sha256: Sha256
+    versions: dict[str, str | None]
+    hardware: str
+    chunks: tuple[ChunkRef, ...]
+    command: str
+
+    @property
+    def name(self) -> str:
+        """``I of N``."""
+        return "{} of {}".format(*self.shard)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What shards of one evaluation have in common; paths may differ between machines."""
+        local = {*PATHS, "threads", "registry"}
+        asked = {name: value for name, value in self.request.items() if name not in local}
+        shared = self.model_dump(include={"entry", "checkpoint_sha256", "annotations_sha256"})
+        return asked | shared | self.versions | {"number of shards": self.shard[1]}
 
 
 def parse_shard(text: str) -> tuple[int, int]:
     """Return (I, N) of ``I/N``.
 
     Raises:
-        UserError: It is no share.
+        UserError: It is not a shard.
     """
     number, _, count = text.partition("/")
-    if not (number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
-        raise UserError(f"--shard {text} is no share.", "Write I/N with I from 1 to N, as 2/4.")
-    return int(number), int(count)
+    try:
+        shard = TypeAdapter(tuple[ShardNumber, ShardNumber]).validate_python((number, count))
+    except ValidationError:
+        shard = (1, 0)
+    if shard[0] > shard[1] or not (number + count).isdecimal():
+        raise UserError(
+            f"--shard {text[:60]} is not a shard.",
+            f"Write I/N with I from 1 to N, as 2/4; N is at most {MOST_SHARDS:,}.",
+        )
+    return shard
 
 
 def evaluate_shard(
@@ -43,39 +96,41 @@ def evaluate_shard(
     command: str = "",
     progress: ProgressOf | None = None,
 ) -> Path:
-    """Estimate one share of an evaluation's persons and leave the parts in a folder.
+    """Estimate one shard of an evaluation's persons and leave the chunks in a folder.
 
     Args:
-        request: The same for every share.
+        request: The same for every shard.
         shard: (I, N), from 1.
-        folder: For the parts and the share's manifest; shares may use one folder or one each.
-        resume: Go on with parts that lie there.
+        folder: For the chunks and the shard's manifest; shards may use one folder or one each.
+        resume: Use finished chunks that are in the folder.
         command: For the record that ``merge`` makes.
         progress: Called with (what, done, all).
 
     Returns:
-        The manifest, written when the share is whole.
+        The manifest, written when the shard is whole.
 
     Raises:
         UserError: As ``evaluate``.
     """
     parts = Parts(folder, resume, shard)
     prepared = prepare(request, parts=parts, progress=progress)
-    official = official_beside(prepared.job.spec, prepared.protocols[:1])
-    predict_protocols(prepared.job, (*prepared.protocols, *official))
-    number, count = shard
-    manifest = folder / f"shard-{number}-of-{count}.json"
-    content = {
-        "format": FORMAT,
-        "shard": [number, count],
-        "request": request.to_json(),
-        "entry": prepared.entry.key,
-        "checkpoint_sha256": prepared.job.model.checkpoint_sha256,
-        "annotations_sha256": prepared.job.dataset.annotations_sha256,
-        "command": command,
-    }
-    write_whole(manifest, json.dumps(content, indent=2).encode())
-    return manifest
+    job = prepared.job
+    official = official_beside(job.spec, prepared.protocols[:1])
+    predict_protocols(job, (*prepared.protocols, *official))
+    manifest = ShardManifest(
+        shard=shard,
+        request=request.to_json(),
+        entry=prepared.entry.key,
+        checkpoint_sha256=job.model.checkpoint_sha256,
+        annotations_sha256=job.dataset.annotations_sha256,
+        versions=versions(),
+        hardware=hardware_name(job.options.device),
+        chunks=tuple(job.chunks),
+        command=command,
+    )
+    path = folder / "shard-{}-of-{}.json".format(*shard)
+    write_whole(path, manifest.model_dump_json(indent=2).encode())
+    return path
 
 
 def merge(
@@ -86,90 +141,120 @@ def merge(
     progress: ProgressOf | None = None,
     **paths: Path | None,
 ) -> Record:
-    """Join the shares of one evaluation into its record, without a forward pass.
+    """Join the shards of one evaluation into its record, without a forward pass.
+
+    The image files, annotations and weights must be here, and be those that the shards used.
 
     Args:
         folders: Where ``evaluate_shard`` wrote.
         save_predictions: Folder for the predictions.
         command: For the record.
         progress: Called with (what, done, all).
-        **paths: ``checkpoint``, ``data_root``, ``annotations``, ``images`` where they lie
-            elsewhere than on the machines of the shares.
+        **paths: ``checkpoint``, ``data_root``, ``annotations``, ``images`` where they are not
+            where they were on the machines of the shards.
 
     Raises:
-        UserError: Shares are missing, or do not belong together.
+        UserError: Shards are missing, were changed, or do not belong together.
     """
     start = time.monotonic()
-    manifests = [_read(file) for folder in folders for file in sorted(folder.glob("shard-*.json"))]
+    found = [
+        (folder, _read(file)) for folder in folders for file in sorted(folder.glob("shard-*.json"))
+    ]
+    manifests = [manifest for _, manifest in found]
     _check(manifests, folders)
-    request = Request.from_json(manifests[0]["request"])
+    request = _request(manifests[0])
     given: dict[str, Any] = {name: path for name, path in paths.items() if path is not None}
     request = replace(request, **given)
-    prepared = prepare(request, parts=Parts(others=tuple(folders)), progress=progress)
-    for name, found in (
-        ("checkpoint_sha256", prepared.job.model.checkpoint_sha256),
-        ("annotations_sha256", prepared.job.dataset.annotations_sha256),
-    ):
-        if manifests[0][name] != found:
-            raise UserError(
-                f"The shares were made with another {name.partition('_')[0]} file "
-                f"(SHA-256 {str(manifests[0][name])[:12]}, here {str(found)[:12]}).",
-                "Give the file that the shares were made with.",
-            )
+    finished = tuple((folder, manifest.chunks) for folder, manifest in found)
+    prepared = prepare(request, parts=Parts(finished=finished), progress=progress)
+    _check_files(manifests[0], prepared.job.model.checkpoint_sha256, "weights")
+    _check_files(manifests[0], prepared.job.dataset.annotations_sha256, "annotations")
     return record_of(
         prepared,
         save_predictions=save_predictions,
-        limit=request.limit,
-        command=command or manifests[0]["command"],
+        command=command or manifests[0].command,
         start=start,
+        hardware=", ".join(sorted({manifest.hardware for manifest in manifests})),
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> ShardManifest:
+    """Read a manifest.
+
+    Raises:
+        UserError: It is damaged, or of another format.
+    """
+    again = "Evaluate this shard again."
     try:
-        content = strict_json(read_bytes(path, "The manifest"))
-        if content["format"] == FORMAT:
-            return dict(content)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"The manifest {path} cannot be read ({error}).") from error
-    raise UserError(
-        f"The manifest {path} has format {content['format']}, this posebench reads {FORMAT}.",
-        "Merge with the version that made the shares.",
-    )
+        content = strict_json(read_bytes(path, "The manifest"), finite=True)
+        if isinstance(content, dict) and content.get("format") in (1, "1"):
+            raise UserError(
+                f"The manifest {path} was written by an earlier posebench.",
+                "Merge with the version that made the shards, or evaluate them again.",
+            )
+        manifest = ShardManifest.model_validate_json(path.read_bytes(), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))[:80]
+        raise UserError(
+            f"The manifest {path} is damaged ({where}: {first['msg']}).", again
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"The manifest {path} cannot be read ({error}).", again) from error
+    if manifest.shard[0] > manifest.shard[1]:
+        raise UserError(f"The manifest {path} is damaged: it is shard {manifest.name}.", again)
+    return manifest
 
 
-def _check(manifests: Sequence[dict[str, Any]], folders: Sequence[Path]) -> None:
+def _request(manifest: ShardManifest) -> Request:
+    try:
+        return Request.from_json(manifest.request)
+    except UserError as error:
+        raise UserError(
+            f"The manifest of shard {manifest.name} is damaged: {error}", "Evaluate it again."
+        ) from error
+
+
+def _check(manifests: Sequence[ShardManifest], folders: Sequence[Path]) -> None:
     if not manifests:
         raise UserError(
-            f"No finished share in {', '.join(map(str, folders))}.",
+            f"No finished shard in {', '.join(map(str, folders))}.",
             "`posebench eval --shard I/N --output DIR` makes them.",
         )
-    first = _asked(manifests[0])
+    first = manifests[0]
     for other in manifests[1:]:
-        differing = [name for name, value in _asked(other).items() if value != first.get(name)]
-        if differing:
+        one, another = first.settings, other.settings
+        names = [name for name in {**one, **another} if one.get(name) != another.get(name)]
+        if names:
             raise UserError(
-                f"Shares {_name(manifests[0])} and {_name(other)} do not belong together: "
-                f"they differ in {', '.join(differing)}.",
-                "Merge the shares of one evaluation.",
+                f"Shards {first.name} and {other.name} do not belong together: "
+                f"they differ in {', '.join(names)}.",
+                "Merge the shards of one evaluation.",
             )
-    count = manifests[0]["shard"][1]
-    missing = set(range(1, count + 1)) - {manifest["shard"][0] for manifest in manifests}
-    if missing:
+    changed = [name for name, value in versions().items() if first.versions.get(name) != value]
+    if changed:
+        told = ", ".join(f"{name} {first.versions.get(name)}" for name in changed)
         raise UserError(
-            f"Of {count} shares {', '.join(map(str, sorted(missing)))} are missing.",
-            "Evaluate them with the same options, or name their folders.",
+            f"The shards were made with {told}, which is not what is installed here "
+            f"({', '.join(f'{name} {versions()[name]}' for name in changed)}).",
+            "Merge them where the same versions are installed.",
+        )
+    count = first.shard[1]
+    missing = sorted(set(range(1, count + 1)) - {manifest.shard[0] for manifest in manifests})
+    if missing:
+        listed = ", ".join(map(str, missing[:20])) + (", ..." if len(missing) > 20 else "")
+        verb = "share {} of {} is missing" if len(missing) == 1 else "shares {} of {} are missing"
+        raise UserError(
+            f"Nothing to merge yet: {verb.format(listed, count)}.",
+            "Evaluate what is missing with the same options, or name its folder.",
         )
 
 
-def _asked(manifest: dict[str, Any]) -> dict[str, Any]:
-    """What shares of one evaluation have in common; paths may differ from machine to machine."""
-    local = {*PATHS, "threads", "registry"}
-    request = {k: v for k, v in manifest["request"].items() if k not in local}
-    names = ("entry", "checkpoint_sha256", "annotations_sha256")
-    return request | {name: manifest[name] for name in names} | {"count": manifest["shard"][1]}
-
-
-def _name(manifest: dict[str, Any]) -> str:
-    number, count = manifest["shard"]
-    return f"{number}/{count}"
+def _check_files(manifest: ShardManifest, here: str | None, what: str) -> None:
+    theirs = manifest.checkpoint_sha256 if what == "weights" else manifest.annotations_sha256
+    if theirs != here:
+        raise UserError(
+            f"The shards were made with another file of {what} "
+            f"(SHA-256 {str(theirs)[:12]}, here {str(here)[:12]}).",
+            "Give the file that the shards were made with.",
+        )

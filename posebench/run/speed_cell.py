@@ -35,7 +35,7 @@ from posebench.speed.samples import draw_images, given_images
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import Record
-from posebench.types.timing import AcceleratorState, Machine, SpeedCell, Timings
+from posebench.types.timing import AcceleratorState, Execution, Machine, SpeedCell, Timings
 
 
 @dataclass(frozen=True)
@@ -218,6 +218,8 @@ def record_of(
         coverage=found.coverage,
         checkpoint_name=found.checkpoint[0],
         checkpoint_sha256=found.checkpoint[1],
+        execution=Execution.of(cell.form),
+        hardware=cell.hardware,
         notes=tuple(found.notes),
         environment=environment(
             device=cell.device,

@@ -29,6 +29,19 @@ def processor_name(info: Path = CPU_INFO) -> str:
     return platform.processor() or platform.machine()
 
 
+def hardware_name(device: str) -> str:
+    """Return what computes on a device: the model name of the processor or accelerator.
+
+    Args:
+        device: ``cpu``, or ``cuda:N`` where torch sees that device.
+    """
+    if device == "cpu":
+        return processor_name()
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
 def cores() -> int:
     """Return how many logical cores this process may use."""
     if hasattr(os, "sched_getaffinity"):

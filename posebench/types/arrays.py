@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from posebench.types.dataset import Sample
 from posebench.types.faults import Fault
 
 Floats = NDArray[np.floating[Any]]
@@ -113,6 +114,7 @@ class Dataset:
         category_id: Category of the persons in the file.
         annotations_sha256: Digest of the annotation file's bytes.
         complete: Whether this is the whole published split (by its image count).
+        sample: How its images were chosen; None for all of the annotation file.
         faults: Images and annotations that cannot be used. Their persons stay in ``truth``: a
             row that could not be read stands there as one that no prediction can match.
     """
@@ -126,6 +128,7 @@ class Dataset:
     annotations_sha256: str
     complete: bool
     faults: tuple[Fault, ...] = ()
+    sample: Sample | None = None
 
     def usable_images(self) -> Ints:
         """Return the rows of the images that can be used."""

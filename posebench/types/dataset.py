@@ -11,6 +11,20 @@ from posebench.types.entry import Id
 from posebench.types.protocol import Scorer
 
 
+class Sample(Frozen):
+    """How the images of a subset were chosen.
+
+    Attributes:
+        limit: Number of images asked for.
+        order: ``sha256_of_id`` takes the images whose id, written in decimal digits, has the
+            smallest SHA-256: the same ones for every model, and those of a smaller limit among
+            them.  ``file`` took the first ones of the annotation file (schema version 1).
+    """
+
+    limit: int = Field(ge=1)
+    order: Literal["sha256_of_id", "file"] = "sha256_of_id"
+
+
 class BoxFile(Frozen):
     """A detector file that protocols call by name, and what proves that a file is this one.
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from posebench.types.base import Frozen
+from posebench.types.dataset import Sample
 from posebench.types.entry import Claim, Entry
 from posebench.types.protocol import Protocol
-from posebench.types.timing import Machine, SpeedCell, Timings
+from posebench.types.timing import Execution, Machine, SpeedCell, Timings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 2
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 FRAME_COLUMNS = (
     "entry",
@@ -46,8 +48,9 @@ class ClaimResult(Frozen):
         measured: In the units of ``Claim.value``; None where it was not measured.
         difference: measured - claimed.
         interval: 95 % interval of ``measured``.
-        verdict: ``reproduced``, ``differs``, ``not comparable``, ``not contradicted (n=...)``,
-            ``contradicted (n=...)`` or ``no claim``.
+        verdict: ``reproduced``, ``differs``, ``not comparable`` or ``no claim``; on a subset
+            ``consistent (n=...)``, ``outside the interval (n=...)`` or
+            ``too few images (n=...)``, where n counts persons.
         axes: Protocol axes that could not be met, as ``axis: claimed -> used``.
     """
 
@@ -82,7 +85,14 @@ class DatasetInfo(Frozen):
         images: Number of images evaluated.
         persons: Annotated persons that count in the score.
         annotations_sha256: Digest of the annotation file.
+        image_ids_sha256: Digest of the ids of all images that count in the score, see
+            ``posebench.records.fingerprint``; None where it is not known (schema version 1).
+        images_sha256: Digest of the bytes of the image files that were read, by image id;
+            None where none was read (scores of saved predictions) or it is not known.
         complete: Whether it is the whole published split.
+        complete_by: What shows that: the published ``sha256`` of the annotation file, or where
+            none is known the ``counts`` of images and persons; None where it is not complete.
+        sample: How the images were chosen; None for all of the annotation file.
     """
 
     id: str
@@ -91,8 +101,11 @@ class DatasetInfo(Frozen):
     persons: int
     annotations: str
     annotations_sha256: str
+    image_ids_sha256: Sha256 | None = None
+    images_sha256: Sha256 | None = None
     complete: bool
-    limit: int | None = None
+    complete_by: Literal["sha256", "counts"] | None = None
+    sample: Sample | None = None
 
 
 class BoxInfo(Frozen):
@@ -160,7 +173,13 @@ class Record(Frozen):
         coverage: Share of the network's weights that came from the checkpoint.
         claims: One result for each accuracy claim of the entry.
         skipped: Images and annotations that could not be used; their persons count as missed.
-        beside: The dataset's official scorer, where the primary protocol uses another.
+        official_scores: Those of the dataset's official scorer, where the primary protocol uses
+            another.
+        execution: How the network was computed; None where that is not known.
+        hardware: Name of the processor or accelerator that computed it; likewise.
+        artifact_sha256: Digest of the file whose own graph was computed (ONNX, OpenVINO); None
+            where posebench built the network.
+        submitter: Who measured; None where nobody is named.
         timings: Of the network alone.
         end_to_end: From image file to keypoints; None where that was not timed.
         cell: What a timing was asked to do; two records with the same one measure the same.
@@ -169,7 +188,7 @@ class Record(Frozen):
         command: The command that makes this record again, paths reduced to file names.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     kind: Literal["eval", "speed"]
     entry: Entry
     protocol: Protocol | None = None
@@ -182,7 +201,11 @@ class Record(Frozen):
     scorer: str | None = None
     verdict: str = "no claim"
     claims: tuple[ClaimResult, ...] = ()
-    beside: tuple[ProtocolScores, ...] = ()
+    official_scores: tuple[ProtocolScores, ...] = ()
+    execution: Execution | None = None
+    hardware: str | None = None
+    artifact_sha256: Sha256 | None = None
+    submitter: str | None = None
     coverage: float | None = None
     checkpoint_name: str | None = None
     checkpoint_sha256: str | None = None
@@ -196,7 +219,7 @@ class Record(Frozen):
     notes: tuple[str, ...] = ()
     environment: Environment
     command: str = ""
-    created: datetime
+    created: AwareDatetime
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the record as flat rows, one dict with ``FRAME_COLUMNS`` each.

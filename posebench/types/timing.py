@@ -51,6 +51,28 @@ class Form(Frozen):
 PLAIN = Form()
 
 
+class Execution(Form):
+    """How a network was computed, and what had been asked for.
+
+    Attributes:
+        requested: ``eager``, or in words the form that was asked for; None where that is not
+            known.
+    """
+
+    requested: str | None = None
+
+    @classmethod
+    def of(cls, form: Form) -> Execution:
+        """Return the execution of a form that was asked for as it stands."""
+        requested = "eager" if form == PLAIN else form.words
+        return cls(**form.model_dump(), requested=requested)
+
+    @property
+    def configuration(self) -> dict[str, str | bool]:
+        """What was computed, whatever had been asked for: two equal ones measure the same."""
+        return self.model_dump(exclude={"requested"})
+
+
 class SpeedCell(Frozen):
     """What was asked to be timed, apart from the model.
 

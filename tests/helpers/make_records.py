@@ -85,7 +85,8 @@ def dataset(complete: bool = True, **changes) -> DatasetInfo:
         "annotations": "person_keypoints_val2017.json",
         "annotations_sha256": "cd" * 32,
         "complete": complete,
-        "limit": None if complete else 20,
+        "complete_by": "counts" if complete else None,
+        "sample": None if complete else {"limit": 20, "order": "sha256_of_id"},
     }
     return DatasetInfo(**(fields | changes))
 
