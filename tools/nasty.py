@@ -82,6 +82,25 @@ def coco_files() -> Iterator[File]:
     yield "refused/area.json", changed(*first, "area", to={"a": 1})
     yield "refused/image_size.json", changed("images", 0, "width", to=-64)
     yield "refused/rows.json", changed("annotations", to=[None, 5, "a"])
+    for name, (key, value) in {
+        "text_category": ("category_id", "1"), "no_category": ("category_id", None),
+        "text_crowd": ("iscrowd", "0"), "true_crowd": ("iscrowd", False),
+        "part_of_a_count": ("num_keypoints", 0.7), "text_area": ("area", "900"),
+        "true_area": ("area", True), "text_points": ("keypoints", "1" * 51),
+        "object_points": ("keypoints", {str(k): 1 for k in range(51)}),
+        "true_points": ("keypoints", [True] * 51), "part_of_an_image": ("image_id", 1.4),
+        "part_of_an_id": ("id", 0.5), "too_large_id": ("id", 2**63),
+    }.items():  # fmt: skip
+        yield f"refused/{name}.json", changed(*first, key, to=value)
+    endless = changed(*first, "iscrowd", to=17).replace(b'"iscrowd": 17', b'"iscrowd": 1e400')
+    yield "refused/endless_crowd.json", endless
+    yield "refused/text_image.json", changed("images", 0, "id", to="1")
+    yield "refused/surrogate.json", changed("images", 0, "file_name", to="\ud800.jpg")
+    yield "refused/long_name.json", changed("images", 0, "file_name", to="a" * 5000)
+    yield "refused/text_person.json", changed("categories", 0, "id", to="1")
+    yield "read/whole_floats.json", changed(*first, "image_id", to=1.0)
+    yield "read/large_id.json", changed(*first, "id", to=2**63 - 1)
+    yield "read/point.json", changed(*first, "bbox", to=[1, 2, 1e-300, 5e-324])
     yield "read/strange_words.json", changed("info", to="<script>alert(1)</script>\u202e\0")
     yield "read/nobody.json", changed("annotations", to=[])
 
@@ -92,10 +111,30 @@ def box_files() -> Iterator[File]:
     for name, change in {
         "nan": {"score": float("nan")}, "words": {"bbox": "x"}, "short": {"bbox": [1, 2]},
         "huge": {"image_id": 10**30}, "nobody": {"category_id": 7}, "none": {"score": None},
-        "digits": {"score": 10**400},
+        "digits": {"score": 10**400}, "text_category": {"category_id": "1"},
+        "text_image": {"image_id": "1"}, "part_of_an_image": {"image_id": 1.4},
+        "true_score": {"score": True}, "text_box": {"bbox": "1234"},
+        "true_box": {"bbox": [True] * 4}, "far": {"bbox": [1e300, 0, 1, 1]},
     }.items():  # fmt: skip
         yield f"refused/{name}.json", json.dumps([box | change]).encode()
     yield "refused/object.json", json.dumps({"a": [box]}).encode()
+    yield "read/point.json", json.dumps([box | {"bbox": [1, 2, 1e-300, 5e-324]}]).encode()
+
+
+def results_files() -> Iterator[File]:
+    """Persons that some tool reports."""
+    person = {"image_id": 1, "category_id": 1, "keypoints": [5.0] * 51, "score": 0.5}
+    for name, change in {
+        "text_category": {"category_id": "1"}, "part_of_an_image": {"image_id": 1.4},
+        "nobody_s_image": {"image_id": "b.jpg"}, "too_large_id": {"image_id": 2**63},
+        "true_score": {"score": True}, "text_points": {"keypoints": "1" * 51},
+        "true_points": {"keypoints": [True] * 51}, "nan": {"keypoints": [float("nan")] * 51},
+        "some_boxes": {"bbox": [1, 2, 3, 4]}, "true_box": {"bbox": [True] * 4},
+    }.items():  # fmt: skip
+        yield f"refused/{name}.json", json.dumps([person | change, person]).encode()
+    yield "refused/null.json", json.dumps([person, None]).encode()
+    for name, image in {"file": "a.jpg", "stem": "a", "folder": "val/a.jpg"}.items():
+        yield f"read/{name}.json", json.dumps([person | {"image_id": image}]).encode()
 
 
 def mpii_files() -> Iterator[File]:
@@ -105,7 +144,10 @@ def mpii_files() -> Iterator[File]:
     for name, change in {
         "scale": {"scale": 0}, "nan": {"center": [float("nan"), 1]}, "far": {"center": [1e300, 1]},
         "joints": {"joints": [[1, 2]] * 15}, "escape": {"image": "../a.jpg"},
-        "words": {"joints_vis": "all"},
+        "words": {"joints_vis": "all"}, "text_scale": {"scale": "1.0"},
+        "text_joints": {"joints": [["1", "2"]] * 16}, "half_seen": {"joints_vis": [0.5] * 16},
+        "no_text": {"image": 5}, "surrogate": {"image": "\ud800.jpg"},
+        "point": {"scale": 1e-300},
     }.items():  # fmt: skip
         yield f"refused/{name}.json", json.dumps([person | change]).encode()
 
@@ -276,6 +318,7 @@ def prediction_files() -> Iterator[File]:
     yield "refused/cut.npz", all_of(plain)[:-80]
     yield "refused/pickle.npz", pickle.dumps(Call(os.system, f"touch {MARKER}"), 2)
     yield "refused/empty.npz", b""
+    yield "refused/twice.npz", zipped({"box.npy": plain, "box": plain})
 
 
 def archive_files() -> Iterator[File]:
@@ -314,6 +357,7 @@ KINDS: dict[str, Callable[[], Iterator[File]]] = {
     "safetensors": safetensors_files,
     "coco": coco_files,
     "boxes": box_files,
+    "results": results_files,
     "mpii": mpii_files,
     "mat": mat_files,
     "image": image_files,

@@ -123,6 +123,7 @@ READERS: dict[str, Reader] = {
     "safetensors": weights,
     "coco": annotations("coco", "coco_17"),
     "boxes": boxes,
+    "results": results,
     "mpii": annotations("mpii", "mpii_16"),
     "mat": matlab,
     "image": image,
@@ -139,5 +140,4 @@ FUZZED: dict[str, Reader] = READERS | {
     "hands": tolerant("hands", "hand_21"),
     "coco": tolerant("coco", "coco_17"),
     "mpii": tolerant("mpii", "mpii_16"),
-    "results": results,
 }

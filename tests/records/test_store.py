@@ -206,6 +206,15 @@ def test_numbers_json_does_not_know_become_none(tmp_path):
     assert read.intervals == {"AP": (60.0, 62.0)}
 
 
+@pytest.mark.parametrize("strange", ["\ud800", "\udfff.jpg", "a\udce9b"])
+def test_no_name_keeps_a_record_from_being_written(tmp_path, strange):
+    """Half of a surrogate pair, as names have that are not UTF-8, stays readable as its escape."""
+    record = make.evaluation(notes=(f"skipped {strange}",))
+    told = store.load(store.save(record, tmp_path)).notes
+    assert told == (f"skipped {strange}".encode(errors="backslashreplace").decode(),)
+    json.dumps(store.to_json(record), ensure_ascii=False).encode()
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = store.save(make.evaluation(), tmp_path)
     before = path.read_bytes()

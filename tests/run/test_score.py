@@ -216,6 +216,28 @@ def test_image_ids_may_be_any_number_of_64_bits(files, number):
     assert (found.kept, found.scores) == (whole.kept, whole.scores)
 
 
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        *(
+            (name, np.nan)
+            for name in ("keypoints", "joint_scores", "box", "box_score", "crop_area")
+        ),
+        *(("crop_area", n) for n in (np.inf, -1.0)),
+        *(("box", n) for n in (np.inf, -1.0)),
+        ("keypoints", 3e38),
+    ],
+)
+def test_saved_numbers_that_cannot_be_drop_nobody_in_silence(files, field, number):
+    """A suppression takes whom it compares with such a number for the same person, or nobody."""
+    raw = files.results.predictions
+    column = np.array(getattr(raw, field))
+    column[3, ...] = number
+    path = files.columns(replace(raw, **{field: column}))
+    with pytest.raises(UserError, match=f"Row 3 of .* has .* in its {field}, which must lie betw"):
+        score(path, files.where)
+
+
 def test_files_that_do_not_fit_are_refused(files, tmp_path):
     path = files.results_file()
     with pytest.raises(UserError, match="Which dataset"):
