@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from posebench.types.base import Frozen
+from posebench.types.base import Flag, Frozen, Real, Whole
+from posebench.types.paths import FileName
 
 BoxSource = Literal["gt", "detector", "annotation", "none"]
 Sanitise = Literal["clip_before_width", "clip_after_width", "clip_after_width_visible", "none"]
@@ -103,31 +104,31 @@ class Protocol(Frozen):
     """
 
     name: str
-    version: int = 1
+    version: Whole = Field(1, ge=1, le=1_000_000)
     summary: str = ""
     boxes: BoxSource
     box_file: str | None = None
     sanitise: Sanitise = "none"
-    dummy_boxes: bool = False
-    box_score_threshold: float = 0.0
-    flip: bool
-    shift: bool
+    dummy_boxes: Flag = False
+    box_score_threshold: Real = 0.0
+    flip: Flag
+    shift: Flag
     flip_merge: FlipMerge = "heatmaps"
     decode: Decode
     no_peak: NoPeak = "origin"
-    dark_kernel: int = Field(3, ge=3)
-    softargmax_beta: float = Field(160.0, gt=0)
+    dark_kernel: Whole = Field(3, ge=3, le=255)
+    softargmax_beta: Real = Field(160.0, gt=0, le=1_000_000)
     inverse: Inverse = "affine"
-    coordinate_bias: float = 0.0
+    coordinate_bias: Real = Field(0.0, ge=-1000, le=1000)
     rescoring: Rescoring
-    visibility_threshold: float = 0.2
+    visibility_threshold: Real = 0.2
     nms: Nms
-    nms_threshold: float = 0.9
-    max_detections: int = 20
+    nms_threshold: Real = 0.9
+    max_detections: Whole = Field(20, ge=1, le=100_000)
     result_area: Literal["extent", "box"] = "extent"
-    annotations: str = "person_keypoints_val2017"
+    annotations: FileName = "person_keypoints_val2017"
     scorer: Scorer = "coco_oks"
-    tolerance: float = Field(0.05, ge=0.05, exclude=True)
+    tolerance: Real = Field(0.05, ge=0.05, le=100, exclude=True)
 
     @classmethod
     def axes(cls) -> tuple[str, ...]:
