@@ -8,7 +8,6 @@ print or hold.
 
 from __future__ import annotations
 
-import io
 import pickletools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO
@@ -25,7 +24,8 @@ TEXT_PER_VALUE = 16  # characters that count as one value
 LARGEST_KEY = 1 << 63
 # Calls that take a collection of keys, and those that take text and the name of its encoding.
 KEYED = ("collections.OrderedDict", "collections.Counter", "builtins.dict", "builtins.set")
-ENCODED = ("_codecs.encode", "builtins.bytearray", "builtins.bytes")
+ENCODE = "_codecs.encode"
+ENCODED = (ENCODE, "builtins.bytearray", "builtins.bytes")
 ENCODINGS = ("latin1", "latin-1")
 # Calls another function; that one is looked at instead.
 INDIRECT = "torch._tensor._rebuild_from_type_v2"
@@ -252,7 +252,7 @@ class _Machine:
                 self.check_keys(argument, alone=name == "builtins.set")
         elif name in ENCODED and arguments:
             text, *encoding = arguments
-            if not isinstance(text, TEXT):
+            if not (isinstance(text, TEXT) or (name != ENCODE and _is_encoded(text))):
                 raise Refused(f"{name} of something other than text")
             if encoding and encoding[0] not in ENCODINGS:
                 raise Refused(f"{name} with {str(encoding[0])[:40]!r}")
@@ -269,22 +269,46 @@ class _Machine:
             _check_key(item if alone else item.parts[0])
 
 
+def _is_encoded(value: Any) -> bool:
+    """Whether a value is the bytes that a call makes of text, as protocol 2 writes them."""
+    return isinstance(value, Node) and value.kind == "call" and value.parts[0].name == ENCODE
+
+
 def _check_key(key: Any) -> None:
     """Refuse keys whose hash could be chosen, or could take forever.
 
     Raises:
         Refused: It is not text or a moderate number.
     """
-    if isinstance(key, Node):
+    if isinstance(key, Node) and not _is_encoded(key):
         raise Refused("a key that is neither text nor a number")
     if isinstance(key, int) and not -LARGEST_KEY <= key < LARGEST_KEY:
         raise Refused("a key that is a number of more than 64 bits")
 
 
 _PLAIN = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES "
-    "SHORT_BINBYTES BINBYTES8 BYTEARRAY8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT "
-    "BINFLOAT".split()
+    [
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "LONG4",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+        "BYTEARRAY8",
+        "UNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE",
+        "BINUNICODE8",
+        "FLOAT",
+        "BINFLOAT",
+    ]
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": MARK}
 _NOTHING = frozenset(("PROTO", "FRAME", "STOP"))

@@ -184,7 +184,8 @@ def _checked_folder(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise Damaged("its members are packed, which torch does not do")
     # torch looks for a member by its letters alone, whatever their case
-    if len({name.lower() for name in names}) != len(names) or sum(m.file_size for m in members) > size_of(path):
+    letters = {name.lower() for name in names}
+    if len(letters) != len(names) or sum(m.file_size for m in members) > size_of(path):
         raise Damaged("its members overlap")
     return folder
 

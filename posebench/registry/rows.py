@@ -69,17 +69,14 @@ def expand(
 
 def _check_network(document: Document, entry: Entry, at: At) -> None:
     """Refuse what the row's network cannot be built with, or cannot compute."""
-    network = entry.network
-    for check, value, where in (
-        (check_arguments, network.arguments, (*at, "network")),
-        (check_input, entry.input.size, (*at, "input")),
-    ):
-        try:
-            check(network.name, value)
-        except ValueError as error:
-            raise document.error(
-                f"row {entry.id}: {error}.", where, "Correct the row."
-            ) from None
+    network, where = entry.network, "network"
+    try:
+        check_arguments(network.name, network.arguments)
+        where = "input"
+        check_input(network.name, entry.input.size)
+    except ValueError as error:
+        message = f"row {entry.id}: {error}."
+        raise document.error(message, (*at, where), "Correct the row.") from None
 
 
 def _claims(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> Iterator[Claim]:

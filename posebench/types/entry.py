@@ -84,13 +84,9 @@ Mean = Annotated[Real, Field(ge=-1000, le=1000)]
 Deviation = Annotated[Real, Field(ge=0.001, le=1000)]
 
 
-def _hexadecimal(least: int, most: int) -> Any:
-    return Annotated[str, Field(pattern=rf"^[0-9a-fA-F]{{{least},{most}}}$")]
-
-
-Sha256 = _hexadecimal(64, 64)
-Sha256Prefix = _hexadecimal(8, 64)
-Sha1Prefix = _hexadecimal(8, 40)
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
+Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,64}$")]
+Sha1Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,40}$")]
 
 
 class InputSpec(Frozen):
