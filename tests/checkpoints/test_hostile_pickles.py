@@ -137,7 +137,7 @@ def test_published_weights():
     assert len(read_checkpoint(WEIGHTS / "tinypose_256x192.pdparams")) > 500
 
 
-# --- siblings that have a sentence of their own ----------------------------------------------------
+# --- siblings that have a sentence of their own ---------------------------------------------------
 
 
 def torch_file(path: Path, value: bytes, **more: bytes) -> Path:

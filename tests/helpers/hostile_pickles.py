@@ -119,7 +119,13 @@ def memory(chance: random.Random) -> bytes:
     plain = chance.choice([b"cbuiltins\nbytearray\n", b"ctorch\nTensor\n", b"ctorch\nFloatTensor\n",
                            b"cbuiltins\nbytes\n"])  # fmt: skip
     if chance.random() < 0.4:
-        return b"ctorch._tensor\n_rebuild_from_type_v2\n(" + plain + b"ctorch\nTensor\n" + size + b"\x85}tR"
+        return (
+            b"ctorch._tensor\n_rebuild_from_type_v2\n("
+            + plain
+            + b"ctorch\nTensor\n"
+            + size
+            + b"\x85}tR"
+        )
     return plain + size + b"\x85" + chance.choice([b"R", b"\x81"])
 
 
@@ -137,15 +143,17 @@ def soup(chance: random.Random) -> bytes:
     """Steps without a plan."""
     known = [op for op in pickletools.opcodes if op.name not in ("PROTO", "STOP", "FRAME")]
     plain = [op.code.encode("latin1") for op in known if op.arg is None]
-    return b"N" * 5 + b"".join(chance.choice([*plain, b"N", b"K\x01", b"(", put(0), get(0), text("a")])
+    return b"N" * 5 + b"".join(chance.choice([*plain, b"N", b"K\x01", b"(", put(0), get(0),
+    text("a")])
                                for _ in range(chance.randint(5, 60)))  # fmt: skip
 
 
 VALUES: list[Callable[[random.Random], bytes]] = [
-    tuples, tuples, threes, lists, late_lists, cycle, deep, encoded, copies, memory, named, steps, soup,
+    tuples, tuples, threes, lists, late_lists, cycle, deep, encoded, copies, memory, named, steps,
+    soup,
 ]  # fmt: skip
 
-# --- where something would follow them -------------------------------------------------------------
+# --- where something would follow them ------------------------------------------------------------
 
 
 def colliding(chance: random.Random) -> bytes:
@@ -172,7 +180,15 @@ def placed(value: bytes, chance: random.Random) -> bytes:
             b"}" + text("w") + value + b"s",
             b"}" + text("state_dict") + b"}" + text("w") + value + b"ss",
             b"}" + text("w") + b"cnumpy\ndtype\n" + value + b"\x85Rs",
-            b"}" + text("w") + rebuilt + b"(K\x01" + value + dtype + b"\x89" + text("1234") + b"tbs",
+            b"}"
+            + text("w")
+            + rebuilt
+            + b"(K\x01"
+            + value
+            + dtype
+            + b"\x89"
+            + text("1234")
+            + b"tbs",
             b"}" + text("w") + rebuilt + value + b"bs",
             b"}" + text("w") + b"ctorch._utils\n_rebuild_tensor_v2\n" + value + b"\x85Rs",
             b"}" + text("w") + b"ctorch\nSize\n" + value + b"\x85Rs",

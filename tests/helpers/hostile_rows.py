@@ -45,7 +45,8 @@ ZOO = {
     },
     "tables": {
         "results": {"page": "page", "protocol": "gt@1",
-                    "columns": [{"column": 1, "metric": "AP"}, {"column": 2, "metrics": ["AR", "AP50"]}]},
+                    "columns": [{"column": 1, "metric": "AP"},
+                                {"column": 2, "metrics": ["AR", "AP50"]}]},
     },
     "checkpoints": {
         "shared": {"container": "torch", "location": "https://example.org/w.pth", "size": 5,
@@ -68,17 +69,21 @@ ZOO = {
 }  # fmt: skip
 DOCUMENTS = {"protocols": PROTOCOLS, "datasets": DATASETS, "zoos/mine": ZOO}
 HOSTILE: list[Any] = [
-    None, True, False, 0, -1, 1, 3, -4, 1.5, 0.0, -0.0, 1e-300, 1e300, 10**8, 10**9, 2**31, 2**53 + 1,
+    None, True, False, 0, -1, 1, 3, -4, 1.5, 0.0, -0.0, 1e-300, 1e300, 10**8, 10**9, 2**31,
+    2**53 + 1,
     2**64, 10**30, 10**250, float("nan"), float("inf"), 1.0, 17.0,
     "", " ", "12", "1.5", "0", "true", "null", "nan", "1e5", "\u0661\u0662", "1_0",
     "../../escape.json", "..", ".", "a/../../b", "a//b", "./a", "/dev/zero", "/etc/passwd",
     "C:\\boot", "C:/boot", "a\\..\\..\\b", "\\\\host\\share", "nul", "con.json", "a:b", "a.", "a ",
-    " a", "~/a", "$HOME/a", ".posebench-fetch/a", "a\0b", "a\nb", "\x1b[31mred", "\u202eabc", "\ud800",
+    " a", "~/a", "$HOME/a", ".posebench-fetch/a", "a\0b", "a\nb", "\x1b[31mred", "\u202eabc",
+    "\ud800",
     "{0}", "{}", "{x:>2000000000}", "{annotations:>2000000000}", "{annotations.__class__}",
-    "{{annotations}}", "{annotations}", "{annotations}{annotations}", "%s%s%n", "a" * 300, "a" * 30_000,
+    "{{annotations}}", "{annotations}", "{annotations}{annotations}", "%s%s%n", "a" * 300,
+    "a" * 30_000,
     "a/" * 3000 + "a", "a" * 190 + "/b", "\u00e9" * 150, "package:../../a", "package:/etc/passwd",
     "package:assets/a", "file:///etc/passwd", "ftp://a/b", "http://[", "https://a/b c",
-    "javascript:alert(1)", "gdrive:../../a", "gdrive:abc", "<script>alert(1)</script>", "gt@0", "gt@01",
+    "javascript:alert(1)", "gdrive:../../a", "gdrive:abc", "<script>alert(1)</script>", "gt@0",
+    "gt@01",
     "gt@\u00b2", "gt@99999999999", "@", "module:Class", "os:system",
     [], {}, [1], [1, 2], [None, None, None], ["a", "b"], [1.5, 2], [True, False], [0, 0, 0],
     [1e-300] * 3, [-64, 48], [0, 0], [10**6, 10**6], [64, 64], [65, 64], [1] * 1000, [[[[[]]]]],
@@ -103,6 +108,33 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
+PLAUSIBLE: list[Any] = [
+    1, 2, 3, 4, 8, 16, 17, 32, 48, 50, 64, 96, 101, 128, 133, 152, 256, True, False,
+    "se", "v1d", "lite_30", "mobilenet1.0", [3, 4, 6, 3], [64, 64, 64, 64],
+]  # fmt: skip
+
+
+def with_network(seed: int) -> dict[str, Any]:
+    """Return the documents of a registry whose first row has some network at some input size."""
+    chance = random.Random(seed)
+    documents = copy.deepcopy(DOCUMENTS)
+    name = chance.choice(list(NETWORKS))
+    arguments = copy.deepcopy(NETWORKS[name])
+    for key in arguments:
+        way = chance.random()
+        if way < 0.3:
+            arguments[key] = chance.choice(PLAUSIBLE)
+        elif way < 0.4:
+            arguments[key] = chance.choice(HOSTILE)
+    row = documents["zoos/mine"]["rows"][0]
+    row["network"] = {"name": name, "arguments": arguments}
+    sides = chance.choices([8, 16, 64, 65, 96, 128, 256, 4096], [1, 1, 6, 1, 2, 4, 2, 1], k=2)
+    row["input"] = "odd"
+    spec = documents["zoos/mine"]["inputs"]["coco"]
+    documents["zoos/mine"]["inputs"]["odd"] = spec | {"size": sides}
+    return documents
+
+
 def spoiled(seed: int) -> dict[str, Any]:
     """Return the documents of a registry, the same ones for the same seed."""
     chance = random.Random(seed)
@@ -120,16 +152,18 @@ def spoiled(seed: int) -> dict[str, Any]:
 
 
 def _spoil(at: Any, chance: random.Random) -> None:
-    while True:
-        keys = list(at) if isinstance(at, dict) else range(len(at))
-        key = chance.choice(list(keys))
+    while at:
+        key = chance.choice(list(at) if isinstance(at, dict) else range(len(at)))
         deeper = isinstance(at[key], (dict, list)) and at[key]
         if deeper and chance.random() < 0.9:
             at = at[key]
             continue
         way = chance.random()
         if way < 0.85:
-            at[key] = copy.deepcopy(chance.choice(HOSTILE))
+            # half of them of the kind that stood there: those are the ones that get further
+            kind = [value for value in HOSTILE if type(value) is type(at[key])]
+            known = kind if kind and chance.random() < 0.6 else HOSTILE
+            at[key] = copy.deepcopy(chance.choice(known))
         elif way < 0.92:
             del at[key]
         elif isinstance(at, dict):
@@ -150,7 +184,9 @@ def write(documents: dict[str, Any], folder: Path) -> Path:
 def same(given: Any, held: Any) -> bool:
     """Whether a value was taken as it was written: no text for a number, no 1.0 for 1."""
     if isinstance(given, dict):
-        return isinstance(held, dict) and all(k in held and same(v, held[k]) for k, v in given.items())
+        return isinstance(held, dict) and all(
+            k in held and same(v, held[k]) for k, v in given.items()
+        )
     if isinstance(given, list):
         inner = isinstance(held, (list, tuple)) and len(held) == len(given)
         return inner and all(map(same, given, held))
