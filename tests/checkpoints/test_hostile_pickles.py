@@ -25,6 +25,8 @@ COUNT = int(float(os.environ.get("POSEBENCH_FUZZ", "1")) * 60)
 SECONDS = 5.0
 KILOBYTES = 400_000
 WEIGHTS = Path(os.environ.get("POSEBENCH_SHARED", "/nowhere")) / "data" / "weights"
+LONG = hostile.text("a" * 48_000) + hostile.put(0)
+COPY = b"c_codecs\nencode\n" + hostile.get(0) + hostile.text("latin1") + b"\x86R0"
 BOMB = b"\x80\x02})" + b"2\x86" * hostile.LEVELS + b"Ns."
 
 
@@ -170,6 +172,11 @@ def test_members_that_differ_in_case_alone(tmp_path):
         (b"}" + hostile.number((1 << 63) - 1) + b"Ns", ""),
         (b"}(K\x01K\x02tNs", "a key that is neither text nor a number"),
         (b"]" + hostile.put(0) + hostile.get(0) + b"a", "a value that holds itself"),
+        (b")" + b"2\x86" * 44, "values that unfold to more than 1,000,"),
+        (
+            b"(]" + hostile.put(0) + b"(" + b"N" * 3000 + b"e" + COPY * 3000 + b"t",
+            "values that unfold",
+        ),
         (b")" + b"\x85" * 201, "nested more than 200 levels deep"),
     ],
 )
