@@ -174,7 +174,7 @@ def test_members_that_differ_in_case_alone(tmp_path):
         (b"]" + hostile.put(0) + hostile.get(0) + b"a", "a value that holds itself"),
         (b")" + b"2\x86" * 44, "values that unfold to more than 1,000,"),
         (
-            b"(]" + hostile.put(0) + b"(" + b"N" * 3000 + b"e" + COPY * 3000 + b"t",
+            b"(" + LONG + COPY * 3000 + b"t",
             "values that unfold",
         ),
         (b")" + b"\x85" * 201, "nested more than 200 levels deep"),
