@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 
 from posebench.types.base import Flag, Frozen, Real, Whole
+from posebench.types.errors import UserError
 from posebench.types.paths import FileName
 
 BoxSource = Literal["gt", "detector", "annotation", "none"]
@@ -52,6 +53,12 @@ Scorer = Literal[
 
 # Fields of ``Protocol`` that do not move a number.
 NO_CHOICES = ("name", "version", "summary", "tolerance")
+
+
+def _odd(side: int) -> int:
+    if side % 2 == 0:
+        raise ValueError("a kernel has a middle, so its side is odd")
+    return side
 
 
 class Protocol(Frozen):
@@ -116,7 +123,7 @@ class Protocol(Frozen):
     flip_merge: FlipMerge = "heatmaps"
     decode: Decode
     no_peak: NoPeak = "origin"
-    dark_kernel: Whole = Field(3, ge=3, le=255)
+    dark_kernel: Annotated[Whole, AfterValidator(_odd)] = Field(3, ge=3, le=255)
     softargmax_beta: Real = Field(160.0, gt=0, le=1_000_000)
     inverse: Inverse = "affine"
     coordinate_bias: Real = Field(0.0, ge=-1000, le=1000)
@@ -160,15 +167,26 @@ class Protocol(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_choices(self, **changes: Any) -> Protocol:
-        """Return a copy with some axes changed, renamed ``custom`` unless nothing changed."""
+        """Return a copy with some axes changed, renamed ``custom`` unless nothing changed.
+
+        Raises:
+            UserError: A value is not one that its axis has.
+        """
         changed = {k: v for k, v in changes.items() if v is not None and v != getattr(self, k)}
         if not changed:
             return self
         fields = self.model_dump() | changed
         base = self.label
-        return Protocol.model_validate(
-            fields | {"name": "custom", "version": 1, "summary": f"{base} with {_words(changed)}"}
-        )
+        labels = {"name": "custom", "version": 1, "summary": f"{base} with {_words(changed)}"}
+        try:
+            return Protocol.model_validate(fields | labels)
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = first["msg"].removeprefix("Value error, ")
+            raise UserError(
+                f"{first['loc'][0]} cannot be {first['input']!r}: {reason}.",
+                "Give another value, or leave it out.",
+            ) from None
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """Return the axes on which two protocols differ: name -> (own, other)."""
