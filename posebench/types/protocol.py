@@ -184,7 +184,7 @@ class Protocol(Frozen):
             first = error.errors()[0]
             reason = first["msg"].removeprefix("Value error, ")
             raise UserError(
-                f"{first['loc'][0]} cannot be {first['input']!r}: {reason}.",
+                f"{first['loc'][0]} cannot be {first['input']!r}: {reason[:1].lower()}{reason[1:]}.",
                 "Give another value, or leave it out.",
             ) from None
 
