@@ -183,8 +183,9 @@ class Protocol(Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             reason = first["msg"].removeprefix("Value error, ")
+            reason = reason[:1].lower() + reason[1:]
             raise UserError(
-                f"{first['loc'][0]} cannot be {first['input']!r}: {reason[:1].lower()}{reason[1:]}.",
+                f"{first['loc'][0]} cannot be {first['input']!r}: {reason}.",
                 "Give another value, or leave it out.",
             ) from None
 
