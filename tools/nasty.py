@@ -271,6 +271,80 @@ def yaml_files() -> Iterator[File]:
     }.items():
         yield f"refused/{name}.yaml", text.encode()
     yield "refused/bytes.yaml", b"\xff\xfe\xfd"
+    for name, old, new in (
+        ("size", "[64, 48]", "[0, 0]"),
+        ("negative", "[64, 48]", "[-64, 48]"),
+        ("text_for_number", "[64, 48]", "['64', 48]"),
+        ("padding", "padding: 1.25", "padding: 0"),
+        ("deviation", "std: [1, 1, 1]", "std: [0, 1, 1]"),
+        ("width_null", "width: 16", "width: null"),
+        ("width_part", "width: 16", "width: 1.5"),
+        ("width_negative", "width: 16", "width: -4"),
+        ("width_huge", "width: 16", "width: 100000000"),
+        ("depth", "depth: 1", "depth: 1000000"),
+        ("config", "name: demo, arguments: {width: 16, depth: 1}",
+         "name: mmpose, arguments: {config: ../../../tmp/evil.py}"),
+        ("package", "https://example.org/a.pth", "package:../../etc/passwd"),
+        ("file_name", "file_name: a.pth", "file_name: ../../a.pth"),
+        ("page_path", "path: README.md", "path: ../README.md"),
+        ("escape", "title: Row", 'title: "\\e[31mRow"'),
+        ("raw", 'raw: "70.0"', 'raw: "nan"'),
+    ):  # fmt: skip
+        assert ROW.count(old) == 1, name
+        yield f"refused/row_{name}.yaml", ROW.replace(old, new).encode()
+    yield "read/row.yaml", ROW.encode()
+
+
+# What the corpus' rows are made of, one value at a time.
+ROW = """\
+zoo: nasty
+title: Nasty
+licence: none
+pages: {page: {repository: none, path: README.md}}
+inputs:
+  small: {size: [64, 48], padding: 1.25, mean: [0, 0, 0], std: [1, 1, 1]}
+rows:
+  - id: row
+    title: Row
+    dataset: coco
+    network: {name: demo, arguments: {width: 16, depth: 1}}
+    input: small
+    cite: []
+    file: {container: torch, location: "https://example.org/a.pth", file_name: a.pth}
+    claims:
+      - {page: page, line: 1, raw: "70.0", metric: AP, protocol: hrnet_det56@1}
+"""
+
+
+def dataset_files() -> Iterator[File]:
+    """Datasets whose files would lie elsewhere; ``mini`` is the id of each."""
+    plain: dict[str, Any] = {
+        "title": "Mini", "keypoints": "coco_17", "reader": "coco", "official_scorer": "coco_oks",
+        "annotation_file": "a/{annotations}.json", "image_folder": "b", "licence": "none",
+        "how_to_get": "Ask.",
+        "files": [{"path": "a/val.json", "what": "x", "url": "https://example.org/a.json"}],
+    }  # fmt: skip
+    place = plain["files"][0]
+    for name, change in {
+        "parent": {"files": [place | {"path": "../../escape.json"}]},
+        "absolute": {"files": [place | {"path": "/tmp/escape.json"}]},
+        "backslash": {"files": [place | {"path": "a\\..\\..\\escape.json"}]},
+        "drive": {"files": [place | {"path": "C:/escape.json"}]},
+        "device": {"files": [place | {"path": "nul"}]},
+        "control": {"files": [place | {"path": "a\u0000b"}]},
+        "long": {"files": [place | {"path": "a" * 5000}]},
+        "archive": {"files": [place | {"archive": "../a.zip"}]},
+        "positional": {"annotation_file": "{0}"},
+        "width": {"annotation_file": "{annotations:>2000000000}"},
+        "unknown": {"annotation_file": "{x:>2000000000}"},
+        "attribute": {"annotation_file": "{annotations.__class__}"},
+        "images": {"image_folder": "../b"},
+        "layout": {"other_layouts": [["../a.json", "b"]]},
+        "boxes": {"box_files": {"det": {"path": "/dev/zero"}}},
+        "count": {"images": "5000"},
+    }.items():
+        yield f"refused/{name}.yaml", json.dumps({"mini": plain | change}).encode()
+    yield "read/plain.yaml", json.dumps({"mini": plain}).encode()
 
 
 def record_files() -> Iterator[File]:
@@ -362,6 +436,7 @@ KINDS: dict[str, Callable[[], Iterator[File]]] = {
     "mat": mat_files,
     "image": image_files,
     "yaml": yaml_files,
+    "dataset": dataset_files,
     "record": record_files,
     "predictions": prediction_files,
     "archive": archive_files,

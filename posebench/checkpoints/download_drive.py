@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from posebench.checkpoints.cache_files import Cancelled, safe_name, unwritable
+from posebench.checkpoints.cache_files import Cancelled, inside, safe_name, unwritable
 from posebench.checkpoints.download import Progress
 from posebench.checkpoints.download_http import (
     HEAD_BYTES,
@@ -91,6 +91,8 @@ def drive_file(
             )
     except Exception as error:
         raise _told(error, page, folder, cancel) from error
+    # the name is the publisher's
+    path = inside(folder, path.name)
     with path.open("rb") as file:
         refuse_page(page, "", file.read(HEAD_BYTES))
     return path

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from posebench.registry.documents import Document
 from posebench.types.errors import UserError
+from posebench.types.network_arguments import shortened
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -74,8 +75,10 @@ def _explain(
         return document.error(f"{parent} has too few values.", where, "Add the missing ones.")
     if problem["type"] == "missing":
         return document.error(f"the key {str(path[-1])!r} is missing.", where, f"Add {name}.")
-    wrong = problem["msg"][:1].lower() + problem["msg"][1:]
-    return document.error(f"{name} is {problem['input']!r}: {wrong}.", where, "Mend that value.")
+    wrong = problem["msg"].removeprefix("Value error, ")
+    wrong = wrong[:1].lower() + wrong[1:]
+    value = shortened(problem["input"])
+    return document.error(f"{name} is {value}: {wrong}.", where, "Correct that value.")
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[Any]) -> list[str]:

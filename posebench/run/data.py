@@ -170,13 +170,12 @@ def open_dataset(
 
 def _places(spec: DatasetSpec, sources: Sources, annotations: str) -> tuple[Path, Path]:
     """Annotation file and image folder: of the layout most of which is there, the usual first."""
-    layouts = ((spec.annotation_file, spec.image_folder), *spec.other_layouts)
     places = [
         (
-            sources.annotations or sources.under_root(spec, file.format(annotations=annotations)),
+            sources.annotations or sources.under_root(spec, file),
             sources.images or sources.under_root(spec, folder),
         )
-        for file, folder in layouts
+        for file, folder in spec.layouts(annotations)
     ]
     return max(places, key=lambda place: place[0].is_file() + place[1].is_dir())
 

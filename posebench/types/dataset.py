@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from posebench.types.base import Frozen
-from posebench.types.entry import Id
+from posebench.types.base import Frozen, Real, Whole
+from posebench.types.entry import Bytes, Id, WebAddress
+from posebench.types.paths import (
+    FileName,
+    PathTemplate,
+    RelativePath,
+    RelativePlace,
+    fill_template,
+)
 from posebench.types.protocol import Scorer
+
+Number = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
 
 
 class Sample(Frozen):
@@ -34,16 +43,16 @@ class BoxFile(Frozen):
         box_ap: AP of the boxes on the whole split, percent, to one decimal.
     """
 
-    path: str
-    boxes: int | None = None
-    box_ap: float | None = None
+    path: RelativePath
+    boxes: Number | None = None
+    box_ap: Annotated[Real, Field(ge=0, le=100)] | None = None
 
 
 class DataFile(Frozen):
     """One file or folder that a user needs on disk, and where it comes from.
 
     Attributes:
-        path: Below the data root, as it lies when everything is unpacked.
+        path: Below the data root, as it lies when everything is unpacked; a folder ends in /.
         what: What it holds, in a few words.
         url: Where it, or the archive that holds it, is published.
         archive: Name of the download that holds it; None where it is downloaded as it is.
@@ -51,11 +60,11 @@ class DataFile(Frozen):
         licence: Its own terms.
     """
 
-    path: str
+    path: RelativePlace
     what: str
-    url: str | None = None
-    archive: str | None = None
-    bytes: int | None = None
+    url: WebAddress | None = None
+    archive: FileName | None = None
+    bytes: Bytes | None = None
     licence: str = ""
 
 
@@ -89,17 +98,29 @@ class DatasetSpec(Frozen):
 
     id: Id
     title: str
-    keypoints: str
+    keypoints: Id
     reader: Literal["coco", "halpe", "wholebody", "hands", "mpii", "crowdpose"]
     official_scorer: Scorer
-    annotation_file: str
-    image_folder: str
-    other_layouts: tuple[tuple[str, str], ...] = ()
+    annotation_file: PathTemplate
+    image_folder: RelativePath
+    other_layouts: tuple[tuple[PathTemplate, RelativePath], ...] = ()
     box_files: dict[str, BoxFile] = Field(default_factory=dict)
-    images: int | None = None
-    persons: int | None = None
+    images: Number | None = None
+    persons: Number | None = None
     files: tuple[DataFile, ...] = ()
     licence: str
-    homepage: str = ""
+    homepage: WebAddress = ""
     citation: str = ""
     how_to_get: str
+
+    def layouts(self, annotations: str) -> tuple[tuple[str, str], ...]:
+        """Return pairs of annotation file and image folder below the data root.
+
+        Args:
+            annotations: The protocol's choice, which takes the place of ``{annotations}``.
+
+        Returns:
+            The usual pair first, then the others in the order in which they are looked for.
+        """
+        pairs = ((self.annotation_file, self.image_folder), *self.other_layouts)
+        return tuple((fill_template(file, annotations), folder) for file, folder in pairs)

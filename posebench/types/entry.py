@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from posebench.types.base import Frozen
+from posebench.types.base import Frozen, Real, Whole
+from posebench.types.network_arguments import check_plain
+from posebench.types.paths import RelativePath, check_relative
 
 Crop = Literal[
     "hrnet_affine",
@@ -25,7 +28,13 @@ Unit = Literal["percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s"
 STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
 
 # Ids name files and folders: dots alone would leave the folder.
-Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]*[a-z0-9_][a-z0-9_.]*$")]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]*[a-z0-9_][a-z0-9_.]*$", max_length=100)]
+# What a published number looks like; float() would also take nan, 1_0 and digits of any script.
+_PUBLISHED = re.compile(r"-?[0-9]{1,15}(\.[0-9]{0,15})?")
+_WEB = re.compile(r"https?://[\x21-\x7e]+")
+# Prefixes of ``Checkpoint.location`` that no URL has, before an identifier.
+_IDENTIFIED = re.compile(r"(gdrive|gdrive-folder|baidu):[\w?=&%.+-]+", re.ASCII)
+_PACKAGE = "package:"
 
 
 def _status(value: str) -> str:
@@ -34,14 +43,57 @@ def _status(value: str) -> str:
     raise ValueError(f"unknown status {value!r}; one of {', '.join(STATUSES)}, broken: <reason>")
 
 
+def _published(raw: str) -> str:
+    if _PUBLISHED.fullmatch(raw) is None:
+        raise ValueError("a published number is digits with at most one point, without its unit")
+    return raw
+
+
+def _web_address(address: str) -> str:
+    if address and _WEB.fullmatch(address) is None:
+        raise ValueError("a web address begins with http:// or https://")
+    return address
+
+
+def _location(location: str) -> str:
+    if location.startswith(_PACKAGE):
+        check_relative(location.removeprefix(_PACKAGE))
+    elif not (_WEB.fullmatch(location) or _IDENTIFIED.fullmatch(location)):
+        raise ValueError(
+            "a location is https://..., gdrive:<id>, gdrive-folder:<id>, baidu:<id> or "
+            "package:<path>"
+        )
+    return location
+
+
+def _no_switch(value: Any) -> Any:
+    # True equals 1, and a Literal looks no further
+    if isinstance(value, bool | float):
+        raise ValueError("a whole number is expected")
+    return value
+
+
 Status = Annotated[str, AfterValidator(_status)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Location = Annotated[str, AfterValidator(_location)]
+Published = Annotated[str, AfterValidator(_published)]
+Side = Annotated[Whole, Field(ge=8, le=4096)]
+Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
+Bytes = Annotated[Whole, Field(ge=1, le=1 << 44)]
+Mean = Annotated[Real, Field(ge=-1000, le=1000)]
+Deviation = Annotated[Real, Field(ge=0.001, le=1000)]
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
+Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,64}$")]
+Sha1Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,40}$")]
 
 
 class InputSpec(Frozen):
     """What the weights were trained on; no protocol may change it.
 
     Attributes:
-        size: Network input (height, width), pixels.
+        size: Network input (height, width), pixels, 8 to 4096.
         crop: Rule that maps a box to the input. ``hrnet_affine``: three-point affine whose
             destination centre is size/2; ``mmpose_affine``: the same, rounded in mmpose's way;
             ``udp_affine``: corner-aligned, size - 1;
@@ -72,21 +124,27 @@ class InputSpec(Frozen):
             input. Of whole images, ``heatmaps`` are followed by as many maps of tags.
     """
 
-    size: tuple[int, int]
+    size: tuple[Side, Side]
     crop: Crop = "hrnet_affine"
-    border: int = Field(default=0, ge=0, le=255)
-    grid: int = Field(default=64, ge=1)
-    padding: float = 1.25
-    pixel_std: float = 200.0
+    border: Whole = Field(default=0, ge=0, le=255)
+    grid: Whole = Field(default=64, ge=1, le=1024)
+    padding: Real = Field(default=1.25, ge=0.1, le=10)
+    pixel_std: Real = Field(default=200.0, ge=0.01, le=1_000_000)
     box_precision: Literal["double", "single"] = "double"
     colour: Literal["rgb", "bgr"] = "rgb"
-    levels: Literal[1, 255] = 1
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    levels: Annotated[Literal[1, 255], BeforeValidator(_no_switch)] = 1
+    mean: tuple[Mean, Mean, Mean] = (0.485, 0.456, 0.406)
+    std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225)
     exif: Literal["apply", "ignore"] = "ignore"
-    keypoints: str = "coco_17"
-    stride: int = 4
+    keypoints: Id = "coco_17"
+    stride: Whole = Field(default=4, ge=1, le=64)
     output: Output = "heatmaps"
+
+    @model_validator(mode="after")
+    def _has_cells(self) -> InputSpec:
+        if min(self.heatmap_size) < 1:
+            raise ValueError(f"a stride of {self.stride} leaves no cell of an input {self.size}")
+        return self
 
     @property
     def whole(self) -> bool:
@@ -100,10 +158,14 @@ class InputSpec(Frozen):
 
 
 class NetworkSpec(Frozen):
-    """Which network to build: a name of ``posebench.networks`` and its arguments."""
+    """Which network to build: a name of ``posebench.networks`` and its arguments.
 
-    name: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    The arguments are plain values of moderate size here; what a network of posebench takes is
+    held against ``posebench.types.network_arguments`` when a row is loaded and when it is built.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.:]+$", max_length=100)
+    arguments: Annotated[dict[str, Any], AfterValidator(check_plain)] = Field(default_factory=dict)
 
 
 class Checkpoint(Frozen):
@@ -126,12 +188,12 @@ class Checkpoint(Frozen):
 
     id: Id
     container: Container
-    location: str | None = None
-    file_name: str | None = None
-    sha256: str | None = None
-    sha256_prefix: str | None = None
-    sha1: str | None = None
-    size: int | None = None
+    location: Location | None = None
+    file_name: RelativePath | None = None
+    sha256: Sha256 | None = None
+    sha256_prefix: Sha256Prefix | None = None
+    sha1: Sha1Prefix | None = None
+    size: Bytes | None = None
     licence: str = ""
     repair: Repair | None = None
     note: str = ""
@@ -141,9 +203,9 @@ class Source(Frozen):
     """Where a number was published: a page, its line and the table column (both from 1)."""
 
     page: str
-    line: int | None = None
-    column: int | None = None
-    part: int = 1
+    line: Count | None = None
+    column: Count | None = None
+    part: Count = 1
 
 
 class Claim(Frozen):
@@ -161,7 +223,7 @@ class Claim(Frozen):
     """
 
     metric: str
-    raw: str
+    raw: Published
     unit: Unit = "percent"
     protocol: str | None = None
     evidence: Evidence = "stated"
@@ -222,7 +284,7 @@ class Entry(Frozen):
     protocol: str | None = None
     licence: str
     citation: str
-    homepage: str = ""
+    homepage: WebAddress = ""
     status: Status = "needs checkpoint"
     note: str = ""
     origin: str = ""

@@ -42,6 +42,18 @@ def test_rows_need_openmmlab_unless_they_are_broken(lacking):
     assert statuses.count("needs openmmlab") >= 200
 
 
+@pytest.mark.parametrize("config", ["../../../tmp/evil.py", "/tmp/evil.py", None, 5])
+def test_a_row_cannot_name_a_program_elsewhere(config, tmp_path, monkeypatch):
+    """Configs are Python, and run when they are read."""
+    from posebench.adapters import mmpose
+
+    monkeypatch.setattr(mmpose, "package_folder", lambda: pytest.fail("looked for"))
+    row = find_entry(ROW)
+    network = row.network.model_copy(update={"arguments": {"config": config}})
+    with pytest.raises(UserError, match="a relative path"):
+        mmpose.build(row.model_copy(update={"network": network}))
+
+
 @without_mmpose
 def test_the_index_is_looked_for_in_the_package():
     with pytest.raises(UserError, match="MMPose is not installed") as caught:

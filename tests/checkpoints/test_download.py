@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import threading
 import time
 import urllib.request
@@ -346,3 +347,89 @@ def test_sizes_are_asked_without_the_file(server):
     assert remote_size(server.address + "/none") is None
     assert remote_size("file:///etc/passwd") is None
     assert server.asked("/sized.bin") == server.asked("/unsized.bin") == []
+
+
+# --- headers that contradict each other ----------------------------------------------------------
+
+
+def answering(*headers: str, body: bytes = b"0123456789", status: str = "200 OK"):
+    """A server of one answer whose headers are sent as they are."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                head = "\r\n".join([f"HTTP/1.1 {status}", *headers, "Connection: close", "", ""])
+                connection.sendall(head.encode("latin1") + body)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}/a.bin"
+
+
+CHUNKED = b"a\r\n0123456789\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "said"),
+    [
+        (("Content-Length: 10", "Content-Length: 5"), b"0123456789", "'10 and 5'"),
+        (("Content-Length: 10, 5",), b"0123456789", "'10 and 5'"),
+        (("Content-Length: 5", "Content-Length: 10"), b"0123456789", "'5 and 10'"),
+        (("Content-Length: -5",), b"0123456789", "'-5'"),
+        (("Content-Length: +10",), b"0123456789", "'+10'"),
+        (("Content-Length: ten",), b"0123456789", "'ten'"),
+        (("Content-Length: 1e1",), b"0123456789", "'1e1'"),
+        (("Content-Length: 0x0a",), b"0123456789", "'0x0a'"),
+        (("Content-Length:",), b"0123456789", "''"),
+        (("Content-Length: " + "9" * 30,), b"0123456789", "9999"),
+        (("Content-Length: 10", "Transfer-Encoding: chunked"), CHUNKED, "both a Content-Length"),
+        (("Transfer-Encoding: gzip, chunked",), CHUNKED, "'gzip, chunked'"),
+        (("Transfer-Encoding: identity",), b"0123456789", "'identity'"),
+        (
+            ("Content-Length: 10", "Content-Range: bytes 0-9/10", "Content-Range: bytes 0-4/5"),
+            b"0123456789",
+            "'bytes 0-9/10 and bytes 0-4/5'",
+        ),
+    ],
+)
+def test_headers_that_do_not_say_where_the_body_ends(headers, body, said, target):
+    listener, url = answering(*headers, body=body)
+    with listener:
+        error = refused(url, target)
+        assert remote_size(url) is None
+    assert "is not received: the server contradicts itself" in error.message
+    assert said in error.message
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (("Content-Length: 10", "content-length: 10"), b"0123456789"),
+        (("Content-Length: 10, 10",), b"0123456789"),
+        (("Transfer-Encoding: Chunked",), CHUNKED),
+        ((), b"0123456789"),
+    ],
+)
+def test_headers_that_say_it_once_or_twice_the_same(headers, body, target):
+    listener, url = answering(*headers, body=body)
+    with listener:
+        download(url, target, policy=QUICK)
+    assert target.read_bytes() == b"0123456789"
+
+
+def test_a_part_of_another_length_than_its_range(target):
+    target.parent.mkdir()
+    target.write_bytes(b"01234")
+    headers = ("Content-Length: 5", "Content-Range: bytes 5-20/21", 'ETag: "a"')
+    listener, url = answering(*headers, body=b"56789", status="206 Partial Content")
+    version = {"url": url, "validator": '"a"', "total": 21}
+    target.with_name("data.json").write_text(json.dumps(version))
+    with listener:
+        error = refused(url, target)
+    assert "Content-Range is of 16 bytes and Content-Length 5" in error.message

@@ -326,6 +326,37 @@ def packed(files: dict[str, bytes]) -> bytes:
     return made.getvalue()
 
 
+@pytest.mark.parametrize(
+    "path", ["../../escape.json", "{absolute}", "a/../../escape.json", "a\\\\b"]
+)
+def test_no_row_can_name_a_place_outside_the_data_root(server, folder, capsys, tmp_path, path):
+    path = path.replace("{absolute}", str(tmp_path / "escape.json"))
+    tiny(server, folder)
+    place = folder / "datasets.yaml"
+    place.write_text(
+        place.read_text().replace("path: boxes/det.json, what", f'path: "{path}", what')
+    )
+    root = tmp_path / "a" / "b" / "data"
+    before = {p for p in tmp_path.rglob("*")}
+    words = ("fetch", "--dataset", "tiny", "--data-root", root, "--registry", folder)
+    status, _, told = run(capsys, *words)
+    assert status == 2
+    assert "datasets.yaml:" in told and "files.2.path" in told
+    assert {p for p in tmp_path.rglob("*")} == before
+
+
+def test_no_link_leads_a_download_out_of_the_data_root(server, folder, capsys, tmp_path):
+    tiny(server, folder)
+    root, away = tmp_path / "data", tmp_path / "away"
+    root.mkdir(), away.mkdir()
+    (root / "boxes").symlink_to(away)
+    words = ("fetch", "--dataset", "tiny", "--data-root", root, "--registry", folder)
+    status, out, told = run(capsys, *words)
+    assert status == 1
+    assert "is not written: it leads to" in out + told
+    assert not list(away.iterdir())
+
+
 def test_a_dataset_comes_into_its_usual_layout_and_is_complete(server, folder, capsys, tmp_path):
     tiny(server, folder)
     root = tmp_path / "data"

@@ -97,6 +97,14 @@ def yaml(path: Path) -> Any:
         return registry_of(Path(folder))
 
 
+def dataset(path: Path) -> Any:
+    from posebench.registry.loader import registry_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "datasets.yaml").write_bytes(path.read_bytes())
+        return registry_of(Path(folder)).dataset("mini")
+
+
 def record(path: Path) -> Any:
     from posebench.records.store import load
 
@@ -128,6 +136,7 @@ READERS: dict[str, Reader] = {
     "mat": matlab,
     "image": image,
     "yaml": yaml,
+    "dataset": dataset,
     "record": record,
     "predictions": predictions,
     "archive": archive,

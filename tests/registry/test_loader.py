@@ -157,7 +157,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("    protocol: hrnet_det56@1\n", "", r"the claim AP 70\.10 names no protocol"),
         ("75.0/92 120", "75.0/92", r":29: 2 cells, but table coco has 3"),
         ("75.0/92 120", "75.0 120", r":29: the cell '75\.0' has 1 parts for 2 metrics"),
-        ("70.10", "70,10", r":29: '70,10' is no number"),
+        ("70.10", "70,10", r":29: raw is '70,10': a published number"),
         ("    file: {", "    checkpoint: net\n    file: {", r"both checkpoint and file"),
         ("    file: {", "    checkpoint: nett\n    note: {", r"unknown key|note"),
         ("table: coco, line: 7, cells", "raw: 5, cells", r":29: .*raw"),
@@ -192,7 +192,7 @@ def test_a_claim_may_stand_alone_but_not_half(tmp_path: Path) -> None:
             "common@1: {boxes: gt}",
             r"extra/protocols\.yaml:1: the key 'flip' is missing",
         ),
-        ("protocols", "mine: {boxes: gt}", r"'mine' has no version. Call it mine@1"),
+        ("protocols", "mine: {boxes: gt}", r"'mine' is not called name@version"),
         (
             "datasets",
             "coco: {title: x}",
