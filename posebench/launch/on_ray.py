@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from posebench.install import install_command
 from posebench.launch.files import Fetching
 from posebench.launch.memory import ROOM, UNKNOWN
 from posebench.launch.tasks import Done, Result, Task, carry_out
@@ -172,7 +173,7 @@ def started(address: str | None) -> Any:
     except ImportError as error:
         raise UserError(
             "The Ray launcher needs Ray, which is not installed.",
-            'Install it with `pip install "posebench-zoo[ray]"`.',
+            f"Install it with `{install_command('ray')}`.",
         ) from error
     if ray.is_initialized():
         return ray

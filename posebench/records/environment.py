@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
+from posebench.install import DISTRIBUTION
 from posebench.types.record import Environment
 
 
@@ -26,7 +27,7 @@ def environment(*, device: str, threads: int, batch_size: int, crop_self_test: s
     """
     opencv = _version("opencv-python-headless") or _version("opencv-python")
     return Environment(
-        posebench=_version("posebench-zoo") or "not installed",
+        posebench=_version(DISTRIBUTION) or "not installed",
         python=platform.python_version(),
         torch=_version("torch"),
         numpy=_version("numpy") or "",
