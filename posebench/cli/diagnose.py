@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from posebench.cli.common import Parser, facts, number, table
 from posebench.cli.score import add_predictions, add_where, where

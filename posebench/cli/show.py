@@ -80,8 +80,8 @@ def _content(entry: Entry, registry: Registry, counted: Complexity | None) -> di
 def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
     from posebench.records.words import protocol_words
 
-    spec, checkpoint = entry.input, entry.checkpoint
-    height, width = spec.size
+    taken, checkpoint = entry.input, entry.checkpoint
+    height, width = taken.size
     head = facts(
         [
             ("model", f"{entry.key}  ({entry.title})"),
@@ -89,7 +89,7 @@ def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
             ("dataset", entry.dataset),
             ("network", _network(entry)),
             *_complexity(entry, counted),
-            ("input", f"{height}x{width} {spec.colour}, crop {spec.crop}, {spec.keypoints}"),
+            ("input", f"{height}x{width} {taken.colour}, crop {taken.crop}, {taken.keypoints}"),
             (
                 "weights",
                 checkpoint.id + (f" from {checkpoint.location}" if checkpoint.location else ""),
@@ -114,7 +114,10 @@ def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
         [(key, protocol_words(registry.protocol(key))) for key in _protocol_keys(entry)]
         or [("protocols", "none: nothing was published that an evaluation could confirm")]
     )
-    run_it = f"posebench eval --model {entry.key} --dataset {entry.dataset} --data-root DIR"
+    run_it = f"posebench eval --model {entry.key} --dataset {entry.dataset}"
+    spec = registry.datasets.get(entry.dataset)
+    if spec is None or spec.files:
+        run_it += " --data-root DIR"
     if entry.status == "needs checkpoint":
         run_it += " --checkpoint FILE"
     last = (

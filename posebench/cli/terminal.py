@@ -36,7 +36,9 @@ class _Output:
 @contextlib.contextmanager
 def claimed() -> Iterator[None]:
     """Keep standard output for ``emit``; what anything else prints goes to standard error."""
-    before = _Output.stream, _Output.held
+    if _Output.held:
+        yield
+        return
     mine = sys.stdout
     _Output.stream, _Output.held = mine, True
     sys.stdout = sys.stderr
@@ -44,7 +46,11 @@ def claimed() -> Iterator[None]:
         yield
     finally:
         sys.stdout = mine
-        _Output.stream, _Output.held = before
+        _Output.stream, _Output.held = None, False
+
+
+def _answer() -> TextIO | None:
+    return _Output.stream if _Output.held else sys.stdout
 
 
 def take_over() -> None:
@@ -86,9 +92,10 @@ def _text(number: int, encoding: str = "utf-8") -> TextIO:
 
 def forget() -> None:
     """Send the rest of the answer to the null device: its reader is gone, or its disk is full."""
-    for stream in (_Output.stream, sys.stdout):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
+    stream = _answer()
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -126,7 +133,7 @@ def emit(text: str = "", *, error: bool = False) -> None:
 
 def print_json(content: Any) -> None:
     """Print strict JSON (no NaN) and nothing else."""
-    stream = _Output.stream if _Output.held else sys.stdout
+    stream = _answer()
     unicode = _encoding(stream).replace("-", "") in ("utf8", "utf16", "utf32")
     text = json.dumps(content, indent=1, ensure_ascii=not unicode, allow_nan=False)
     # json escapes what is below U+0020; the rest of what a terminal obeys can only be in strings
@@ -138,7 +145,7 @@ def _encoding(stream: TextIO | None) -> str:
 
 
 def _write(text: str, *, error: bool) -> None:
-    stream = sys.stderr if error else (_Output.stream if _Output.held else sys.stdout)
+    stream = sys.stderr if error else _answer()
     if stream is None:
         return
     text = text.encode(_encoding(stream), "backslashreplace").decode(_encoding(stream))
@@ -156,14 +163,14 @@ def flush() -> None:
     Raises:
         OSError: Standard output cannot be written.
     """
-    stream = _Output.stream if _Output.held else sys.stdout
+    stream = _answer()
     if stream is not None:
         stream.flush()
 
 
 def width() -> int | None:
     """Return the columns of the terminal that reads the answer; None where none does."""
-    stream = _Output.stream if _Output.held else sys.stdout
+    stream = _answer()
     try:
         if stream is None or not stream.isatty():
             return None

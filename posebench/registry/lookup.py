@@ -61,12 +61,12 @@ class Registry:
         chosen = [e for e in named if dataset in (None, e.dataset)]
         if not chosen:
             raise UserError(
-                f"No model called {name!r} was published for the dataset {dataset!r}.",
+                f"No row called {name!r} was published for the dataset {dataset!r}.",
                 f"Give a full name to take it there all the same: {_listed(named, name)}.",
             )
         if len(chosen) > 1:
             raise UserError(
-                f"{name!r} names {len(chosen)} models: {_listed(chosen, name)}.",
+                f"{name!r} names {len(chosen)} rows: {_listed(chosen, name)}.",
                 "Give one of these full names.",
             )
         return chosen[0]
@@ -106,7 +106,7 @@ class Registry:
         names = dict.fromkeys(p.name for p in self.protocols.values())
         known = self.protocols if "@" in name else names
         raise UserError(
-            f"There is no protocol {name!r}.",
+            f"Unknown protocol {name!r}.",
             f"The nearest are {', '.join(nearest(name, known, 5))}; "
             "`posebench list --protocols` shows all.",
         )
@@ -119,7 +119,7 @@ class Registry:
         """
         if name not in self.datasets:
             raise UserError(
-                f"There is no dataset {name!r}.",
+                f"Unknown dataset {name!r}.",
                 f"{suggestion(name, self.datasets)} Known: {', '.join(self.datasets)}.".strip(),
             )
         return self.datasets[name]
