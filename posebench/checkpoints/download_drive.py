@@ -211,7 +211,7 @@ def _told(
             return Cancelled()
         return UserError(f"{page} cannot be fetched: it comes too slowly.", RETRY_LATER)
     if kind == "TypeError":
-        newer = f"{install_command('fetch')} --upgrade"
+        newer = f"{install_command('fetch')} --upgrade."
         return UserError(f"This gdown is too old ({error}).", newer)
     if kind == "FileURLRetrievalError":
         return UserError(

@@ -474,8 +474,7 @@ def test_the_doctor_survives_what_is_broken(server, capsys, monkeypatch, tmp_pat
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "checkpoints.lock").write_text("[")
     monkeypatch.setattr(doctor, "CROP_SELF_TEST", "other")
-    status, out, _ = run(capsys, "doctor", "--json")
-    found = findings(out)
+    found = findings(run(capsys, "doctor", "--json")[1])
     assert found["environment", "crops"]["status"] == "note"
     assert found["checkpoints", "cache"]["status"] == "ok"
     assert "is no list of fetched files" in found["checkpoints", "checkpoints"]["detail"]
