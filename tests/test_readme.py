@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 DOCS = (
     "cluster",
+    "fetching",
     "hardening",
     "mmpose",
     "nightly",
