@@ -94,8 +94,8 @@ def test_a_node_that_dies_loses_nothing(cluster, tmp_path):
 
 def test_json_has_stdout_for_itself_while_a_node_dies(cluster, tmp_path):
     """Ray says so on standard output, from threads of its own."""
-    words = "eval demo_s --launcher ray --shares 8 --limit 120 --batch-size 8 --threads 1 --json"
-    command = [sys.executable, "-m", "posebench", *words.split()]
+    words = "eval --model demo_s --launcher ray --shares 8 --limit 120 --batch-size 8 --threads 1"
+    command = [sys.executable, "-m", "posebench", *words.split(), "--json"]
     command += ["--address", cluster.address, "--output", str(tmp_path)]
     board = tmp_path / "progress.json"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
