@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
 
-from posebench.cli.common import Parser, positive, print_json
+from posebench.cli.common import Parser, positive
 from posebench.cli.progress import progress
 from posebench.cli.results import claims_table, speed_table
+from posebench.cli.terminal import emit, print_json
 from posebench.types.record import ClaimResult
 
 EXAMPLES = (
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from posebench.report import write_site
     from posebench.run import demo
 
-    with contextlib.redirect_stdout(sys.stderr), progress() as report:
+    with progress(lines=True) as report:
         records = demo(
             all_tasks=arguments.all_tasks,
             limit=arguments.limit,
@@ -70,11 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"page": str(page), "reproduced": not broken, "records": content})
     else:
         # One number speaks for each protocol; the page shows every metric.
-        print(claims_table(records, metrics=SHOWN))
-        print(f"\n{len(results) - len(broken)} of {len(results)} claims hold.")
-        print(f"\n{speed_table(records)}\n\nThe page: {page}")
+        emit(claims_table(records, metrics=SHOWN))
+        emit(f"\n{len(results) - len(broken)} of {len(results)} claims hold.")
+        emit(f"\n{speed_table(records)}\n\nThe page: {page}")
     if broken:
-        print("posebench: not every claim of the demo models was reproduced.", file=sys.stderr)
+        emit("posebench: not every claim of the demo models was reproduced.", error=True)
     return 1 if broken else 0
 
 

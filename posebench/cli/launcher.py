@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from posebench.cli.common import positive
+from posebench.cli.terminal import printable
 
 if TYPE_CHECKING:
     from posebench.launch.board import Board, Report
@@ -70,6 +71,7 @@ def board() -> Iterator[Report | None]:
 def board_table(found: Board) -> Any:
     """Lay out a board: what is at work or has failed, and below how many are in each state."""
     from rich.table import Table
+    from rich.text import Text
 
     shown = [line for line in found.lines if line.state not in ("waiting", "done")]
     counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
@@ -77,7 +79,10 @@ def board_table(found: Board) -> Any:
     table = Table("model", "state", "shares", "work", "", caption=caption)
     for line in shown[:ROWS]:
         shares = f"{line.done} of {line.shares}"
-        table.add_row(line.model, line.state, shares, f"{line.seconds:,.0f} s", line.error)
+        error = Text(printable(line.error))
+        table.add_row(
+            Text(printable(line.model)), line.state, shares, f"{line.seconds:,.0f} s", error
+        )
     if len(shown) > ROWS:
         table.add_row(f"... and {len(shown) - ROWS} more", "", "", "", "")
     return table

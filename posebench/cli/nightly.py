@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import RUNS, Parser
 from posebench.cli.launcher import add_launcher, launcher
 from posebench.cli.progress import Report, progress
+from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
     from posebench.launch.board import Board
@@ -42,8 +41,8 @@ def add_arguments(parser: Parser) -> None:
         "--history",
         metavar="DIR",
         type=Path,
-        default=Path("results/history"),
-        help="of earlier nights, appended to (default: results/history)",
+        default=RUNS / "history",
+        help=f"of earlier nights, appended to (default: {RUNS}/history)",
     )
     parser.add_argument(
         "--accept",
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     suite, folder = read_suite(arguments.suite)
     known = load_registry(tuple(arguments.registry))
     wanted = cells(suite, folder, known)
-    with contextlib.redirect_stdout(sys.stderr), progress("models") as say:
+    with progress("models") as say:
         work = Measuring(
             launcher(arguments),
             registry=arguments.registry,
@@ -91,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(to_json(night))
     else:
-        print(f"{summary(night)}\n{arguments.output / 'site' / 'nightly.html'}")
+        emit(f"{summary(night)}\n{arguments.output / 'site' / 'nightly.html'}")
     return night.status
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import RUNS, Parser
+from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
     from posebench.types.record import Record
@@ -27,8 +26,8 @@ def add_arguments(parser: Parser) -> None:
         "--records",
         metavar="DIR",
         type=Path,
-        default=Path("results"),
-        help="folder of records, searched through (default: results)",
+        default=RUNS,
+        help=f"folder of records, searched through (default: {RUNS})",
     )
     parser.add_argument(
         "--output",
@@ -69,14 +68,13 @@ def run(arguments: argparse.Namespace) -> int:
 
         make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
         text = make(records)
-        print_json({"records": len(records), "text": text}) if arguments.json else print(text)
+        print_json({"records": len(records), "text": text}) if arguments.json else emit(text)
         return 0
-    with contextlib.redirect_stdout(sys.stderr):
-        page = _write(arguments, records)
+    page = _write(arguments, records)
     if arguments.json:
         print_json({"page": str(page), "records": len(records)})
     else:
-        print(f"{page} (records read from {arguments.records}: {len(records)})")
+        emit(f"{page} (records read from {arguments.records}: {len(records)})")
     return 0
 
 
@@ -95,7 +93,7 @@ def _write(arguments: argparse.Namespace, records: list[Record]) -> Path:
         records,
         data_root=arguments.data_root,
         registry=arguments.registry,
-        warn=lambda words: print(f"posebench: {words}", file=sys.stderr),
+        warn=lambda words: emit(f"posebench: {words}", error=True),
     )
     explanations = find_explanations(arguments.records)
     return write_site(records, arguments.output, background, studies, explanations)

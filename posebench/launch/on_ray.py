@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from posebench.inference.devices import accelerator_index
+from posebench.install import install_command
 from posebench.launch.files import Fetching
 from posebench.launch.memory import ROOM, UNKNOWN
 from posebench.launch.tasks import Done, Result, Task, carry_out
@@ -177,7 +178,7 @@ def started(address: str | None) -> Any:
     except ImportError as error:
         raise UserError(
             "The Ray launcher needs Ray, which is not installed.",
-            'Install it with `pip install "posebench-zoo[ray]"`.',
+            f"Install it with `{install_command('ray')}`.",
         ) from error
     if ray.is_initialized():
         return ray

@@ -29,6 +29,7 @@ class Check(Frozen):
         state: ``changed`` and ``worse`` are regressions, ``failed`` could not be run.
         before: Of the last good night; the usual rate of a timing.
         since: When ``before`` was measured, its last time.
+        unit: Of a rate; empty for percent.
         words: What the state means here.
         reasons: What may have caused it, the likeliest first.
     """
@@ -45,6 +46,7 @@ class Check(Frozen):
     claimed: float | None = None
     verdict: str = ""
     protocol: str = ""
+    unit: str = ""
     words: str = ""
     reasons: tuple[str, ...] = ()
 
@@ -115,6 +117,7 @@ def _check(
         claimed=value.claimed,
         verdict=value.verdict,
         protocol=value.protocol,
+        unit=value.unit,
         words=words,
     )
 

@@ -30,12 +30,14 @@ class Value(Frozen):
         claimed: As published, where it is a claim.
         verdict: Of the claim.
         protocol: ``name@version`` of an accuracy.
+        unit: Of a rate; empty for percent.
     """
 
     measured: float | None
     claimed: float | None = None
     verdict: str = ""
     protocol: str = ""
+    unit: str = ""
 
 
 class Observation(Frozen):
@@ -145,9 +147,11 @@ def _scores(record: Record) -> dict[str, Value]:
 
 def _speeds(record: Record) -> dict[str, Value]:
     timed = ((FORWARD, record.timings), (WHOLE, record.end_to_end))
-    found = {name: Value(measured=t.persons_per_second) for name, t in timed if t}
+    found = {
+        name: Value(measured=t.persons_per_second, unit=f"{t.counted}/s") for name, t in timed if t
+    }
     if record.timings and record.timings.ceiling:
-        found[CEILING] = Value(measured=record.timings.ceiling / 1e9)
+        found[CEILING] = Value(measured=record.timings.ceiling / 1e9, unit="GFLOP/s")
     return found
 
 

@@ -199,7 +199,7 @@ def _words(check: Check) -> str:
     if check.before is not None:
         before, now = _number(check, check.before), _number(check, check.now)
         if check.kind == "speed":
-            parts.insert(0, f"usually {before}, now {now} a second")
+            parts.insert(0, f"usually {before}, now {now}")
         else:
             since = f" on {check.since:%Y-%m-%d}" if check.since else ""
             parts.insert(0, f"{before}{since} -> {now}")
@@ -209,7 +209,9 @@ def _words(check: Check) -> str:
 def _number(check: Check, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.4g}" if check.kind == "speed" else f"{value:.2f}"
+    if check.kind == "speed":  # what was stored before rates had units has none
+        return f"{value:,.4g} {check.unit}".rstrip()
+    return f"{value:.2f}"
 
 
 def _cell(text: str) -> str:

@@ -57,6 +57,11 @@ def suggestion(word: str, known: Iterable[str], count: int = 1) -> str:
     return f"Did you mean {' or '.join(close)}?" if close else ""
 
 
+def nearest(word: str, known: Iterable[str], count: int) -> list[str]:
+    """Return the ``count`` known words that are most like one, however unlike they are."""
+    return difflib.get_close_matches(word, list(known), n=count, cutoff=0.0)
+
+
 def _explain(
     document: Document, model: type[BaseModel], at: Sequence[str | int], error: ValidationError
 ) -> UserError:

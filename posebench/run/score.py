@@ -196,7 +196,12 @@ def open_predictions(path: Path, where: Where) -> Opened:
 
 def _record(path: Path) -> Record | None:
     """The record of an evaluation, if that is what the file is."""
-    if path.suffix != ".json" or not path.is_file():
+    if not path.is_file():
+        raise UserError(
+            f"There is no file {path}.",
+            "Give a record of `posebench eval --save-predictions`, a .npz or a results file.",
+        )
+    if path.suffix != ".json":
         return None
     with path.open("rb") as file:
         if not file.read(200).lstrip().startswith(b"{"):

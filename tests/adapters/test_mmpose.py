@@ -11,6 +11,7 @@ import pytest
 from posebench.adapters import catalogue, load_model, openmmlab_standin
 from posebench.adapters.mmpose_index import digest_prefix, package_folder
 from posebench.adapters.openmmlab_standin import StandIn, stand_in
+from posebench.install import install_command
 from posebench.registry import load_registry
 from posebench.run.catalogue import find_entry, list_entries
 from posebench.run.protocols import requested_protocols
@@ -32,7 +33,7 @@ def lacking(monkeypatch):
 def test_a_row_says_how_to_get_what_builds_it(lacking):
     with pytest.raises(UserError, match="mmpose, mmengine, mmcv are not installed") as caught:
         load_model(find_entry(ROW), allow_random=True)
-    assert "posebench-zoo[openmmlab]" in caught.value.hint
+    assert install_command("openmmlab") in caught.value.hint
     assert "pip install --no-deps mmpose==1.3.2" in caught.value.hint
 
 

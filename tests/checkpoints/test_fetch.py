@@ -27,7 +27,7 @@ from posebench.checkpoints.fetch_many import in_parallel
 from posebench.types.entry import Checkpoint
 from posebench.types.errors import UserError
 
-QUICK = Policy(timeout=2, retries=3, first_wait=0.001, longest_wait=0.05)
+QUICK = Policy(timeout=60, retries=3, first_wait=0.001, longest_wait=0.05)
 
 
 def weights(seed: int = 0, size: int = 40_000) -> bytes:
@@ -281,7 +281,7 @@ for line in sys.stdin:
     pid = os.fork()
     if not pid:
         cache = Cache(Path(root))
-        policy = Policy(timeout=5, retries=3, first_wait=0.01)
+        policy = Policy(timeout=60, retries=3, first_wait=0.01)
         fetcher = Fetcher(cache, Locks(cache, shipped=Path(shipped)), policy)
         what = Checkpoint(id="a", container="safetensors", location=url)
         Path(result).write_text(fetcher.fetch(what).sha256)
@@ -324,9 +324,7 @@ def gone(pid: int) -> bool:
 
 
 def wait_for(pids: list[int]) -> None:
-    end = time.monotonic() + 30
     while not all(map(gone, pids)):
-        assert time.monotonic() < end
         time.sleep(0.01)
 
 

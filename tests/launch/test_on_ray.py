@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from posebench.install import install_command
 from posebench.launch import on_ray, speed
 from posebench.launch.board import Board, Line
 from posebench.launch.memory import ROOM, UNKNOWN, Peaks
@@ -151,7 +152,7 @@ def test_without_ray_one_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match="not installed") as caught:
         RayLauncher()
-    assert "posebench-zoo[ray]" in caught.value.hint
+    assert install_command("ray") in caught.value.hint
 
 
 def test_an_address_where_nobody_listens_is_said_at_once():

@@ -92,6 +92,21 @@ def test_a_node_that_dies_loses_nothing(cluster, tmp_path):
     assert content(found) == content(local)
 
 
+def test_json_has_stdout_for_itself_while_a_node_dies(cluster, tmp_path):
+    """Ray says so on standard output, from threads of its own."""
+    words = "eval --model demo_s --launcher ray --shares 8 --limit 120 --batch-size 8 --threads 1"
+    command = [sys.executable, "-m", "posebench", *words.split(), "--json"]
+    command += ["--address", cluster.address, "--output", str(tmp_path)]
+    board = tmp_path / "progress.json"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
+        while driver.poll() is None and not board.is_file():
+            time.sleep(0.05)
+        cluster.remove_node(cluster.worker)
+        out, said = driver.communicate()
+    assert driver.returncode == 0, said
+    assert json.loads(out)["file"].startswith(str(tmp_path))
+
+
 def test_a_poisoned_entry_is_recorded_and_blocks_nobody(cluster, tmp_path, monkeypatch):
     from posebench.launch import on_ray
 

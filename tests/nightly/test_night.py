@@ -11,6 +11,8 @@ import pytest
 
 from posebench.nightly.history import read_history
 from posebench.nightly.night import FINE, NOT_RUN, REGRESSION
+from posebench.nightly.observation import FORWARD, Observation
+from posebench.nightly.pages import rows, summary
 from posebench.types.errors import UserError
 
 SHIFTED = ("demo_gt_flip@1", "demo_det_flip@1")
@@ -59,6 +61,36 @@ def test_a_slowed_network_is_named_and_nothing_else(tmp_path):
     assert check.before == pytest.approx(900, rel=0.02)
     # one run proves nothing: it was timed three times
     assert sum("demo_m" in key and key.startswith("speed") for key in work.measured) == 3
+
+
+def test_rates_have_units_and_scores_have_none(tmp_path):
+    good_nights(tmp_path)
+
+    class Whole(nights.Work):
+        """demo_m takes whole images."""
+
+        def timing(self, cell):
+            found = super().timing(cell)
+            if cell.entry.id != "demo_m":
+                return found
+            counted = found.timings.model_copy(update={"counted": "images"})
+            return found.model_copy(update={"timings": counted})
+
+    night = nights.run(tmp_path, Whole(6, rate=lambda entry: 0.8))
+    rates = [row for row in rows(night) if row.what == "the network alone"]
+    assert {row.now.split()[1] for row in rates if row.entry == "demo/demo_m"} == {"images/s"}
+    assert {row.now.split()[1] for row in rates if row.entry != "demo/demo_m"} == {"persons/s"}
+    assert all(row.before.endswith("/s") for row in rates)
+    others = [row for row in rows(night) if " under " in row.what]
+    assert others and not [row for row in others if "/s" in row.now + row.before]
+    text = summary(night)
+    assert " persons/s | " in text and " images/s | " in text
+    assert "/s, now " in text and "a second" not in text
+    # histories of before had no units
+    old = night.observations[-1].model_dump(mode="json")
+    for value in old["values"].values():
+        del value["unit"]
+    assert Observation.model_validate(old).values[FORWARD].unit == ""
 
 
 def test_one_slow_run_is_repeated_and_forgotten(tmp_path):

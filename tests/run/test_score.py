@@ -14,7 +14,7 @@ from posebench.cli import main as cli
 from posebench.datasets.coco import restrict
 from posebench.inference.select import select
 from posebench.registry import load_registry
-from posebench.run.score import Where, score
+from posebench.run.score import Where, open_predictions, score
 from posebench.scoring.scorers import score as score_results
 from posebench.types.arrays import take
 from posebench.types.dataset import Sample
@@ -110,6 +110,23 @@ def test_the_referee_computes_for_itself(files, monkeypatch):
     other = score(path, where, engine="pycocotools")
     assert other.scores["AP"] == 12.5
     assert "differs from pycocotools" in other.notes[0]
+
+
+def test_the_verb_says_which_engine_ran(files, capsys):
+    words = ["score", str(files.results_file()), "--dataset", "coco"]
+    words += ["--annotations", str(files.where.annotations)]
+    assert cli.main(words) == 0
+    assert "\nengine       posebench's own\n" in capsys.readouterr().out
+    pytest.importorskip("pycocotools")
+    assert cli.main([*words, "--engine", "pycocotools"]) == 0
+    assert "\nengine       pycocotools 2." in capsys.readouterr().out
+
+
+def test_a_missing_file_is_said_before_anything_else(tmp_path):
+    for verb in ("score", "diagnose"):
+        with pytest.raises(UserError, match=r"There is no file .*nix\.json"):
+            open_predictions(tmp_path / "nix.json", Where())
+        assert cli.main([verb, str(tmp_path / "nix.json")]) == 2
 
 
 @pytest.mark.parametrize(
