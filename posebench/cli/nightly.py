@@ -14,7 +14,7 @@ from posebench.cli.launcher import add_launcher, launcher
 from posebench.cli.progress import Report, progress
 
 if TYPE_CHECKING:
-    from posebench.launch.board import Board
+    from posebench.launch.many import Board
 
 EXAMPLES = (
     "posebench nightly --suite demo",
@@ -99,7 +99,7 @@ def _told(say: Report) -> Callable[[Board], None]:
     """Turn a board into a bar."""
 
     def report(found: Board) -> None:
-        over = sum(line.state in ("done", "failed") for line in found.lines)
-        say("evaluating", over, len(found.lines))
+        counts = found["counts"]
+        say("evaluating", counts["done"] + counts["failed"], len(found["requests"]))
 
     return report
