@@ -21,6 +21,7 @@ PATIENCE = 10.0  # seconds for a cluster's address to answer
 SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # tasks without a device still see all of them
     "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told what runs here
+    "RAY_task_oom_retries": str(ATTEMPTS - 1),  # else without end
 }
 
 
@@ -47,7 +48,7 @@ class Task(Generic[W]):
 
     Attributes:
         work: What.
-        lost: Nodes on which its worker died, one an attempt; empty where Ray chose the node.
+        lost: Nodes that it was pinned to and on which its worker died, one an attempt.
     """
 
     work: W
@@ -102,9 +103,9 @@ class RayLauncher:
     ) -> Iterator[tuple[W, Any]]:
         """Yield every task as it ends, with its result or one sentence (text) about its failure.
 
-        Whoever iterates may add tasks or take some back between two steps. A task whose worker or
-        node died is asked for anew, as it fits the nodes that then live; Ray's own retries would
-        repeat the options of the first attempt, which may fit none.
+        Whoever iterates may add tasks or take some back between two steps. Ray retries a task whose
+        worker or node died; one that is pinned to a node is asked for anew, since Ray would repeat
+        the node too.
 
         Args:
             waiting: Tasks, taken from the left.
@@ -115,7 +116,7 @@ class RayLauncher:
             UserError: A worker refuses what is asked for, or has another version of posebench.
         """
         ray = self.ray
-        remote = ray.remote(max_retries=0)(on_worker)
+        remote = ray.remote(on_worker)
         running: dict[Any, tuple[Task[W], Options]] = {}
         try:
             while waiting or running:
@@ -132,9 +133,8 @@ class RayLauncher:
                 try:
                     outcome = self._result(reference)
                 except ray.exceptions.RayError as error:
-                    lost = (*task.lost, options.get("node", ""))
-                    if len(lost) < ATTEMPTS:
-                        waiting.appendleft(Task(task.work, lost))
+                    if "node" in options and len(task.lost) + 1 < ATTEMPTS:
+                        waiting.appendleft(Task(task.work, (*task.lost, options["node"])))
                         continue
                     outcome = _died(error)
                 yield task.work, outcome
@@ -187,14 +187,14 @@ def nodes_with(device: str, nodes: Sequence[Node]) -> list[Node]:
 
 
 def _for_ray(options: Options) -> Options:
-    """Translate the node that a task is pinned to; it never moves to another one by itself."""
-    others = {name: value for name, value in options.items() if name != "node"}
-    if others == options:
-        return options
+    """Say how often Ray may try, and to which node it is bound if it is."""
+    if "node" not in options:
+        return options | {"max_retries": ATTEMPTS - 1}
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     pinned = NodeAffinitySchedulingStrategy(options["node"], soft=False)
-    return others | {"scheduling_strategy": pinned}
+    others = {name: value for name, value in options.items() if name != "node"}
+    return others | {"max_retries": 0, "scheduling_strategy": pinned}
 
 
 def _died(error: Exception) -> str:

@@ -130,7 +130,8 @@ class Fake:
             cause: Exception = OSError("odd")
 
     def __init__(self, results):
-        self.results, self.submitted, self.cancelled, self.most = results, [], [], 0
+        self.results, self.submitted, self.asked, self.cancelled = results, [], [], []
+        self.most = 0
         self.resources = {"CPU": 2.0, "memory": 4.0 * GIB}
 
     def nodes(self):
@@ -139,12 +140,16 @@ class Fake:
             {"NodeID": "dead", "Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
         ]
 
-    def remote(self, **_):
+    def remote(self, function):
         def submit(do, work):
             self.submitted.append(work)
             return len(self.submitted) - 1
 
-        return lambda function: SimpleNamespace(options=lambda **_: SimpleNamespace(remote=submit))
+        def options(**asked):
+            self.asked.append(asked)
+            return SimpleNamespace(remote=submit)
+
+        return SimpleNamespace(options=options)
 
     def wait(self, references, num_returns):
         self.most = max(self.most, len(references))
@@ -185,11 +190,23 @@ def test_ray_holds_no_more_than_it_can_run_soon_and_a_stopped_driver_leaves_noth
     assert len(waiting) == 44
 
 
-def test_a_worker_that_dies_every_time_is_said_in_one_sentence():
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_worker_that_dies_every_time_is_said_in_one_sentence(monkeypatch, pinned):
+    """Ray retries what it places itself; a cell is placed anew for each attempt."""
+    strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node, soft: (node, soft))
+    for name in ("ray", "ray.util"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ray.util.scheduling_strategies", strategies)
     fake = Fake(lambda work: Fake.exceptions.RayError("signal 9\nmore"))
-    ((_, outcome),) = run(fake, deque([Task(share())]))
+
+    def ask(task, nodes, running):
+        return {"num_cpus": 1} | ({"node": nodes[0].id} if pinned else {})
+
+    ((_, outcome),) = launcher(fake).run(deque([Task(share())]), None, ask)
     assert outcome == "Its worker died 4 times (RayError: signal 9)."
-    assert len(fake.submitted) == ATTEMPTS == 4
+    assert sum(1 + asked["max_retries"] for asked in fake.asked) == ATTEMPTS == 4
+    strategy = [asked.get("scheduling_strategy") for asked in fake.asked]
+    assert strategy == ([("a", False)] * 4 if pinned else [None])
 
 
 def test_a_worker_that_cannot_run_a_task_is_not_asked_again():
@@ -275,14 +292,20 @@ def test_peaks_are_remembered_by_how_a_model_is_run(tmp_path):
     peaks = Peaks(file)
     one = Request.of("demo_s")
     assert peaks.of(one) is None
-    assert [peaks.note(one, n) for n in (100, 50, None, 200)] == [True, False, False, True]
+    seen = []
+    for measured in (100, 50, None, 200):
+        peaks.note(one, measured)
+        seen.append(peaks.of(one))
+    assert seen == [100, 100, 100, 200]
     again = Peaks(file)
     assert again.of(one) == 200
     for other in ("demo_m", {"batch_size": 8}, {"device": "cuda"}, {"form": Form(folded=True)}):
         asked = Request.of(other) if isinstance(other, str) else Request.of("demo_s", **other)
         assert again.of(asked) is None
-    file.write_text("{")
-    assert Peaks(file).of(one) is None
+    whole = file.read_text()
+    for damaged in ("{", "[]", *(whole.replace("200", value) for value in ("-200", "2e2", '"9"'))):
+        file.write_text(damaged)
+        assert Peaks(file).of(one) is None
 
 
 def test_the_peak_is_that_of_a_task_and_not_of_the_process():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from itertools import pairwise
@@ -190,3 +191,31 @@ def test_cells_are_timed_one_a_node_and_stored_here(cluster, tmp_path, monkeypat
     assert len(spans) == 2
     for times in map(sorted, spans.values()):
         assert all(one[1] <= two[0] for one, two in pairwise(times))
+
+
+def test_a_cell_whose_node_dies_is_timed_on_another_one(cluster, tmp_path, monkeypatch):
+    connected = RayLauncher(cluster.address)
+    head = "node:__internal_head__"
+    (dying,) = [node["NodeID"] for node in ray.nodes() if head not in node["Resources"]]
+    begun = tmp_path / "begun"
+
+    def fake(entry: speed.Entry, order: speed.Order) -> speed.Timed:
+        if ray.get_runtime_context().get_node_id() == dying:
+            begun.touch()
+            time.sleep(3600)
+        job = speed.SpeedJob(entry.key, speed.speed_cell(**order.asked))
+        return speed.Timed(speed.record_of(job, entry, speed.Findings()), None)
+
+    def kill() -> None:
+        while not begun.exists():
+            time.sleep(0.05)
+        cluster.remove_node(cluster.worker)
+
+    monkeypatch.setattr(speed, "time_here", fake)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    order = speed.Order({"device": "cpu"}, tmp_path)
+    timed = list(speed.measure_on_ray(connected, ["demo_s", "demo_m", "demo_l"], order))
+    killer.join()
+    assert sorted(each.record.entry.id for each in timed) == ["demo_l", "demo_m", "demo_s"]
+    assert [each.record.failure for each in timed] == [None] * 3
