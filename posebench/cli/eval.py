@@ -156,7 +156,7 @@ def store(record: Record, arguments: argparse.Namespace, predictions: Path | Non
 
 
 def _run_elsewhere(arguments: argparse.Namespace) -> int:
-    from posebench.launch.many import Failure, evaluate_all
+    from posebench.launch.many import evaluate_all
 
     if arguments.save_predictions:
         raise UserError(
@@ -169,12 +169,13 @@ def _run_elsewhere(arguments: argparse.Namespace) -> int:
             launcher(arguments),
             arguments.output / "parts",
             shares=arguments.shares or SHARES,
+            accept_licence=arguments.accept_licence if arguments.fetch else None,
             report=report,
             board_file=arguments.output / "progress.json",
             command=arguments.command,
         )
-    if isinstance(found, Failure):
-        raise UserError(f"{found.model} could not be evaluated: {found.error}")
+    if isinstance(found, str):
+        raise UserError(f"{arguments.model} could not be evaluated: {found}")
     store(found, arguments, None)
     return 0
 

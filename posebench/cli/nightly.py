@@ -13,7 +13,7 @@ from posebench.cli.progress import Report, progress
 from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
-    from posebench.launch.board import Board
+    from posebench.launch.many import Board
 
 EXAMPLES = (
     "posebench nightly --suite demo",
@@ -98,7 +98,7 @@ def _told(say: Report) -> Callable[[Board], None]:
     """Turn a board into a bar."""
 
     def report(found: Board) -> None:
-        over = sum(line.state in ("done", "failed") for line in found.lines)
-        say("evaluating", over, len(found.lines))
+        counts = found["counts"]
+        say("evaluating", counts["done"] + counts["failed"], len(found["requests"]))
 
     return report

@@ -152,7 +152,8 @@ def _say_how_many(arguments: argparse.Namespace) -> None:
 
 def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Timed]:
     """Time here, or on the nodes of a cluster."""
-    if arguments.launcher != "local":
+    cluster = launcher(arguments)
+    if cluster is not None:
         from posebench.launch.speed import Order, measure_on_ray
 
         order = Order(
@@ -163,7 +164,7 @@ def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Tim
             arguments.command,
         )
         return measure_on_ray(
-            launcher(arguments), arguments.models, order, dataset=arguments.dataset, progress=report
+            cluster, arguments.models, order, dataset=arguments.dataset, progress=report
         )
     from posebench.run.speed import measure_speeds, speed_cell
 

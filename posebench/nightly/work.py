@@ -31,10 +31,10 @@ class Measuring:
     """Measures for real.
 
     Args:
-        launcher: Where evaluations run; see ``posebench.launch``.
+        launcher: Of the cluster to measure on; None measures in this process.
         registry: Folders of further rows.
         shares: Tasks an evaluation.
-        report: Called with a ``posebench.launch.board.Board`` whenever a task ended.
+        report: Of ``posebench.launch.many.evaluate_all``.
         command: For the records.
     """
 
@@ -55,7 +55,7 @@ class Measuring:
 
     def evaluate(self, cells: Sequence[Cell], folder: Path) -> Iterator[tuple[Cell, Record | str]]:
         """Yield what each cell gave, in their order."""
-        from posebench.launch.many import Failure, evaluate_all
+        from posebench.launch.many import evaluate_all
 
         found = evaluate_all(
             [self._request(cell) for cell in cells],
@@ -65,8 +65,7 @@ class Measuring:
             report=self._report,
             command=self._command,
         )
-        for cell, each in zip(cells, found, strict=True):
-            yield cell, each.error if isinstance(each, Failure) else each
+        yield from zip(cells, found, strict=True)
 
     def time(self, cell: Cell) -> Record | str:
         """Return a record, a failure in it or not; words where this machine cannot do it."""

@@ -35,7 +35,7 @@ def test_requests_are_what_the_suite_says(monkeypatch, tmp_path):
     def evaluate_all(requests, launcher, folder, **how):
         asked.extend(requests)
         assert (launcher, folder, how["shares"]) == ("here", tmp_path, 3)
-        return [make.evaluation(), many.Failure("x", "It is gone.")]
+        return [make.evaluation(), "It is gone."]
 
     monkeypatch.setattr(many, "evaluate_all", evaluate_all)
     cell = cells()[0]
