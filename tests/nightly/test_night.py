@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import make_records as make
@@ -10,7 +11,7 @@ import nights
 import pytest
 
 from posebench.nightly.history import read_history
-from posebench.nightly.night import FINE, NOT_RUN, REGRESSION
+from posebench.nightly.nightly_run import FINE, NOT_RUN, REGRESSION
 from posebench.types.errors import UserError
 
 SHIFTED = ("demo_gt_flip@1", "demo_det_flip@1")
@@ -197,6 +198,31 @@ def test_an_interrupted_night_of_other_code_begins_anew(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             nights.run(tmp_path, work, facts=facts)
         assert len(work.measured) == 3
+
+
+def test_an_interrupted_night_of_another_row_begins_anew(tmp_path, monkeypatch):
+    class Dies(nights.Work):
+        def time(self, cell):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nights.run(tmp_path, Dies(0))
+    first, *rest = nights.cells_of(nights.suite())
+    other = replace(first, entry=first.entry.model_copy(update={"note": "other"}))
+    monkeypatch.setattr(nights, "cells_of", lambda what: (other, *rest))
+    work = nights.Work(0)
+    nights.run(tmp_path, work)
+    assert len(work.measured) == 5
+
+
+def test_a_damaged_history_is_told_before_anything_is_measured(tmp_path):
+    good_nights(tmp_path, 1)
+    file = next((tmp_path / "history").glob("speed-*"))
+    file.write_text("{}\n" + file.read_text())
+    work = nights.Work(1)
+    with pytest.raises(UserError, match=f"{file.name}:1 is not a line of a history"):
+        nights.run(tmp_path, work)
+    assert work.measured == []
 
 
 def test_two_at_once_are_refused(tmp_path):
