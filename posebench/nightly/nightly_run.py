@@ -96,9 +96,8 @@ def run_nightly(
         with FileLock(output / ".nightly.lock").acquire(timeout=0):
             past = [read_history(file) for file in files]  # a damaged one is told before hours pass
             rows = [[cell.key, cell.entry.model_dump(mode="json")] for cell in cells]
-            state = State(
-                output / WORK, [suite.model_dump(mode="json"), rows, dict(facts)], clock()
-            )
+            what = [suite.model_dump(mode="json"), rows, dict(facts)]
+            state = State(output / WORK, what, clock())
             night = _Night(suite, tuple(zip(cells, past, strict=True)), state, facts, clock)
             night.measure(work, say or (lambda *_: None))
             run = night.judged(protocols)

@@ -149,6 +149,8 @@ def test_a_busy_machine_is_held_against_nobody(tmp_path):
     assert {check.state for check in unjudged} == {"not judged"}
     assert "other processes" in unjudged[0].words
     # ... nor taken for usual
+    for file in (tmp_path / "history").glob("speed-*"):
+        assert [line.good for line in read_history(file)] == [True] * 6 + [False]
     again = nights.run(tmp_path, nights.Work(7))
     assert again.status == FINE
     rates = [c.before for c in again.checks if c.what == "the network alone"]
