@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -171,7 +172,8 @@ class Moment:
         def counted(file, observations):
             append(file, observations)
             whole = file.read_bytes()
-            file.write_bytes(whole[: -len(whole.splitlines()[-1]) // 2])
+            # in place: a kill in the middle of this must not cost earlier lines either
+            os.truncate(file, len(whole) - len(whole.splitlines()[-1]) // 2)
             self.count()
             append(file, observations)
             self.count()

@@ -239,7 +239,8 @@ def test_two_at_once_are_refused(tmp_path):
 def test_a_night_is_written_down(tmp_path):
     good_nights(tmp_path, 2)
     broken = {"demo/demo_bottom_up": "No <file> & no | luck."}
-    work = nights.Work(2, score=lambda entry, p: -1.0 * (entry == "demo/demo_m"), broken=broken)
+    slow = {"rate": lambda entry: 0.5 if entry == "demo/demo_s" else 1.0}
+    work = nights.Work(2, score=nights.lower, broken=broken, **slow)
     night = nights.run(tmp_path, work)
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
@@ -247,7 +248,7 @@ def test_a_night_is_written_down(tmp_path):
     ]
     suite = ElementTree.parse(out / "junit.xml").getroot()[0]
     assert int(suite.get("tests")) == len(suite) == len(night.checks)
-    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == 9
+    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == 11
     assert int(suite.get("errors")) == len(suite.findall("testcase/error")) == 1
     assert suite.find("testcase/error").text == "No <file> & no | luck."
     names = [(case.get("classname"), case.get("name")) for case in suite]
@@ -255,7 +256,7 @@ def test_a_night_is_written_down(tmp_path):
     content = json.loads((out / "nightly.json").read_text())
     assert content["status"] == REGRESSION
     summary = (out / "summary.md").read_text()
-    assert "9 of 23 numbers moved where they must not; 1 could not be run." in summary
+    assert "11 of 23 numbers moved where they must not; 1 could not be run." in summary
     assert "No &lt;file> &amp; no \\| luck." in summary
     html = (out / "site" / "nightly.html").read_text()
     assert "No &lt;file&gt; &amp; no | luck." in html
