@@ -58,30 +58,31 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         1 for a regression, 2 where something could not be run.
     """
-    from posebench.nightly.facts import code_facts
-    from posebench.nightly.night import Places, run_night
+    from posebench.nightly.fingerprint import code_fingerprint
+    from posebench.nightly.nightly_run import run_nightly
     from posebench.nightly.pages import publish, summary, to_json
     from posebench.nightly.suite import cells, read_suite
     from posebench.nightly.work import Measuring
     from posebench.registry import load_registry
 
-    suite, folder = read_suite(arguments.suite)
+    suite = read_suite(arguments.suite)
     known = load_registry(tuple(arguments.registry))
-    wanted = cells(suite, folder, known)
+    wanted = cells(suite, known)
     with progress("models") as say:
         work = Measuring(
             launcher(arguments),
-            registry=arguments.registry,
+            registry=tuple(arguments.registry),
             shares=arguments.shares or (1 if arguments.launcher == "local" else 4),
             report=_told(say) if say else None,
             command=arguments.command,
         )
-        night = run_night(
+        night = run_nightly(
             suite,
             wanted,
             work,
-            Places(arguments.output, arguments.history),
-            facts=code_facts(),
+            arguments.output,
+            arguments.history,
+            facts=code_fingerprint(),
             protocols=known.protocols,
             accept=arguments.accept,
             say=say,
