@@ -123,7 +123,7 @@ def _score(
     now: Observation, name: str, value: Value, usual: Sequence[Observation], suite: Suite
 ) -> Check:
     known = [each for each in usual if name in each.values]
-    differs = value.verdict.startswith(DIFFERS)
+    differs = value.verdict == DIFFERS  # a subset's words never count
     if not known:
         if suite.claims_must_hold and differs:
             words = f"the claim is {value.claimed:.6g}, and has to hold"
@@ -132,7 +132,7 @@ def _score(
     last = known[-1]
     before = last.values[name]
     state, words = _moved(value, before, known[0].values[name], suite)
-    if state in ("same", "better") and differs and not before.verdict.startswith(DIFFERS):
+    if state in ("same", "better") and differs and before.verdict != DIFFERS:
         state, words = "worse", f"was {before.verdict}, now {value.verdict}"
     return _check(now, name, value, state, before=before.measured, since=last.created, words=words)
 

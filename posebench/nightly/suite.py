@@ -52,7 +52,7 @@ class Run(Frozen):
         devices: ``cpu``, ``cuda:N``.
         accuracy: Whether to evaluate.
         speed: Whether to time.
-        limit: Only the first images.
+        limit: Only so many images, see ``Sample``.
         batch_size: Persons a forward pass.
         threads: That read and crop; of the network too where it is timed on a CPU.
         quick: Fewer iterations of a timing.
@@ -122,7 +122,7 @@ class Cell:
             return f"speed {self.entry.key}, {', '.join(words)}"
         words = [run.protocol, self.device]
         words += [f"batch {run.batch_size}"] if run.batch_size != 64 else []
-        words += [f"first {run.limit} images"] if run.limit else []
+        words += [f"{run.limit} images by SHA-256 of the id"] if run.limit else []
         return f"eval {self.entry.key} on {self.dataset}, {', '.join(words)}"
 
     @property

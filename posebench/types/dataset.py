@@ -7,8 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from posebench.types.base import Frozen
-from posebench.types.entry import Id
+from posebench.types.entry import Digest, Id
 from posebench.types.protocol import Scorer
+
+# What shows that a dataset is the whole published split.
+CompleteBy = Literal["sha256", "counts"]
 
 
 class Sample(Frozen):
@@ -30,11 +33,13 @@ class BoxFile(Frozen):
 
     Attributes:
         path: Usual place below the data root.
-        boxes: Boxes in the published file, of all images; None where posebench draws it.
+        sha256: Digest of the file, where somebody has seen it.
+        boxes: Boxes in the published file, of all images; None where the number is not known.
         box_ap: AP of the boxes on the whole split, percent, to one decimal.
     """
 
     path: str
+    sha256: Digest | None = None
     boxes: int | None = None
     box_ap: float | None = None
 
@@ -78,9 +83,11 @@ class DatasetSpec(Frozen):
         other_layouts: Further pairs of annotation file and image folder, looked for in this
             order where the usual files are not there.
         box_files: Detector files by the name that protocols use; the first is the usual one.
-        images: Images of the whole published split; None where posebench itself draws them, or
-            where the number is not known.
+        images: Images of the whole published split; None where the number is not known, or not
+            needed beside ``annotation_sha256``.
         persons: Annotated persons (rows, crowds included) of the whole split, likewise.
+        annotation_sha256: SHA-256 of the published annotation files, by stem; only files whose
+            bytes somebody has seen are here.
         files: What has to be there, and where each comes from.
         licence: Terms of annotations and images.
         citation: BibTeX.
@@ -98,8 +105,15 @@ class DatasetSpec(Frozen):
     box_files: dict[str, BoxFile] = Field(default_factory=dict)
     images: int | None = None
     persons: int | None = None
+    annotation_sha256: dict[str, Digest] = Field(default_factory=dict)
     files: tuple[DataFile, ...] = ()
     licence: str
     homepage: str = ""
     citation: str = ""
     how_to_get: str
+
+    @property
+    def published(self) -> bool:
+        """Whether anything is known of files that somebody published."""
+        known = self.annotation_sha256, self.images, self.persons, self.files, self.homepage
+        return any(known)
