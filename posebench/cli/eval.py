@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 from posebench.cli.common import Parser, print_json
 from posebench.cli.launcher import add_launcher, board, launcher
-from posebench.cli.options import add_axes, add_data, add_running, shared_arguments
+from posebench.cli.options import add_axes, add_data, add_overwrite, add_running, shared_arguments
 from posebench.cli.progress import progress
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError
@@ -82,6 +82,7 @@ def add_arguments(parser: Parser) -> None:
         help="about images and annotations that cannot be used: list them all and stop (default), "
         "or go on and count their persons as missed",
     )
+    add_overwrite(how, default="always")
     how.add_argument(
         "--shard",
         metavar="I/N",
@@ -109,7 +110,6 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_shard(arguments)
     if arguments.launcher != "local":
         return _run_elsewhere(arguments)
-    from posebench.records.store import save
     from posebench.run import evaluate
 
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
@@ -127,16 +127,24 @@ def run(arguments: argparse.Namespace) -> int:
             on_error=arguments.on_error,
             **shared_arguments(arguments),
         )
-    show(record, save(record, arguments.output), predictions, as_json=arguments.json)
+    store(record, arguments, predictions)
     return 0
 
 
-def show(record: Record, path: Path, predictions: Path | None, *, as_json: bool) -> None:
-    """Print a stored record."""
+def store(record: Record, arguments: argparse.Namespace, predictions: Path | None) -> None:
+    """Store a record as ``--output`` and ``--overwrite`` say, and print it."""
     from posebench.cli.results import evaluation_text
-    from posebench.records.store import to_json
+    from posebench.records.store import file_name, save, to_json
 
-    if as_json:
+    keep = arguments.overwrite == "never"
+    if keep and (arguments.output / file_name(record)).is_file():
+        print(
+            "posebench: the record of an earlier run of this measurement is kept; "
+            "--overwrite always replaces it.",
+            file=sys.stderr,
+        )
+    path = save(record, arguments.output, overwrite=not keep)
+    if arguments.json:
         print_json(to_json(record) | {"file": str(path)})
         return
     print(evaluation_text(record))
@@ -147,7 +155,6 @@ def show(record: Record, path: Path, predictions: Path | None, *, as_json: bool)
 
 def _run_elsewhere(arguments: argparse.Namespace) -> int:
     from posebench.launch.many import Failure, evaluate_all
-    from posebench.records.store import save
 
     if arguments.save_predictions:
         raise UserError(
@@ -166,7 +173,7 @@ def _run_elsewhere(arguments: argparse.Namespace) -> int:
         )
     if isinstance(found, Failure):
         raise UserError(f"{found.model} could not be evaluated: {found.error}")
-    show(found, save(found, arguments.output), None, as_json=arguments.json)
+    store(found, arguments, None)
     return 0
 
 

@@ -32,6 +32,7 @@ VERBS = {
     "doctor": "what works on this machine, what does not, and the command that mends it",
     "convert": "copy published weights into a safetensors file",
     "report": "make a page from stored records",
+    "migrate": "rewrite stored records of earlier schema versions",
     "nightly": "measure a suite, hold it against earlier nights, and say what moved and why",
     "cite": "BibTeX for a model, its dataset and posebench",
     "zoo": "rows of an optional zoo, written from its installed package",

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from posebench.cli.common import Parser
-from posebench.cli.eval import show
+from posebench.cli.eval import store
+from posebench.cli.options import add_overwrite
 from posebench.cli.progress import progress
 
 EXAMPLES = ("posebench merge one/parts two/parts --output results",)
@@ -33,12 +34,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="DIR",
         help="where the record goes (default: results)",
     )
+    add_overwrite(parser, default="always")
     parser.add_argument("--save-predictions", action="store_true", help="write the predictions too")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge, store, print."""
-    from posebench.records.store import save
     from posebench.run.shards import merge
 
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
@@ -53,5 +54,5 @@ def run(arguments: argparse.Namespace) -> int:
             annotations=arguments.annotations,
             images=arguments.images,
         )
-    show(record, save(record, arguments.output), predictions, as_json=arguments.json)
+    store(record, arguments, predictions)
     return 0

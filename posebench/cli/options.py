@@ -72,6 +72,16 @@ def add_running(group: Group) -> None:
     )
 
 
+def add_overwrite(group: Group, *, default: str) -> None:
+    """Add what happens to an earlier record of the same measurement."""
+    group.add_argument(
+        "--overwrite",
+        choices=("always", "never"),
+        default=default,
+        help=f"replace an earlier record of the same measurement (default: {default})",
+    )
+
+
 def add_axes(group: Group) -> None:
     """Add one option for each axis of ``Protocol`` that has no other."""
     for name, words in SWITCHES.items():

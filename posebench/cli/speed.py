@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from posebench.cli.common import Parser, facts, positive, print_json
 from posebench.cli.launcher import add_launcher, launcher
+from posebench.cli.options import add_overwrite
 from posebench.types.errors import UserError
 from posebench.types.timing import Method, Precision, Runtime, Timings
 
@@ -73,7 +74,14 @@ def add_arguments(parser: Parser) -> None:
     how.add_argument(
         "--images", metavar="DIR", type=Path, help="time the whole way with these, not drawn ones"
     )
-    how.add_argument("--again", action="store_true", help="time what was timed before, too")
+    add_overwrite(how, default="never")
+    how.add_argument(
+        "--again",
+        dest="overwrite",
+        action="store_const",
+        const="always",
+        help="the same as --overwrite always",
+    )
     add_launcher(how, shares=False)
     how.add_argument(
         "--output",
@@ -125,7 +133,7 @@ def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Tim
         order = Order(
             _asked(arguments),
             arguments.output,
-            arguments.again,
+            arguments.overwrite == "always",
             tuple(arguments.registry),
             arguments.command,
         )
@@ -139,7 +147,7 @@ def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Tim
         speed_cell(**_asked(arguments)),
         dataset=arguments.dataset,
         output=arguments.output,
-        again=arguments.again,
+        again=arguments.overwrite == "always",
         images=arguments.images,
         registry=arguments.registry,
         command=arguments.command,

@@ -45,9 +45,10 @@ def _from_1(old: Content) -> Content:
     if new.get("dataset") is not None:
         new["dataset"] = _dataset_from_1(new["dataset"])
     new["verdict"] = _verdict_from_1(new.get("verdict", "no claim"))
-    new["claims"] = [
-        dict(claim, verdict=_verdict_from_1(claim["verdict"])) for claim in new.get("claims", [])
-    ]
+    if isinstance(new.get("claims"), list):
+        new["claims"] = [
+            dict(claim, verdict=_verdict_from_1(claim["verdict"])) for claim in new["claims"]
+        ]
     cell = new.get("cell")
     if cell is not None:
         new["hardware"] = cell["hardware"]

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,21 @@ from posebench.types.timing import SpeedCell
 
 KINDS = ("eval", "speed")
 LARGEST = 64 << 20  # bytes; a record has some ten thousand
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What became of one file.
+
+    Attributes:
+        old: Where the record was.
+        new: Where it is now; None if it stayed as it was.
+        problem: Why it stayed.
+    """
+
+    old: Path
+    new: Path | None
+    problem: str = ""
 
 
 def to_json(record: Record) -> dict[str, Any]:
@@ -97,8 +113,13 @@ def speed_file_name(entry: Entry, cell: SpeedCell) -> Path:
     return Path(entry.zoo, entry.id, _slug(entry.dataset), f"speed-{device}-{name}.json")
 
 
-def save(record: Record, output: Path) -> Path:
+def save(record: Record, output: Path, *, overwrite: bool = True) -> Path:
     """Write a record below ``output``.
+
+    Args:
+        record: To be written.
+        output: Folder.
+        overwrite: Replace an earlier record of the same measurement, or leave it as it is.
 
     Returns:
         The file.
@@ -107,6 +128,8 @@ def save(record: Record, output: Path) -> Path:
         UserError: The folder cannot be written.
     """
     path = output / file_name(record)
+    if not overwrite and path.is_file():
+        return path
     text = json.dumps(to_json(record), indent=1, allow_nan=False, ensure_ascii=False)
     write_whole(path, f"{text}\n".encode())
     return path
@@ -153,6 +176,41 @@ def load_records(folder: Path) -> list[Record]:
             "posebench eval --output DIR and posebench demo write them.",
         )
     return [load(path) for path in paths]
+
+
+def migrate(folder: Path) -> list[Migration]:
+    """Rewrite every record below a folder that has an earlier schema version.
+
+    A migrated record gets the file name of its measurement; its former file is removed after the
+    new one is on the disk.  What cannot be read stays as it is.
+
+    Returns:
+        What became of each file that was not of the present version already.
+
+    Raises:
+        UserError: The folder is missing, or a file cannot be written.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}.", "Name the folder that holds the records.")
+    done = []
+    for path in sorted(path for kind in KINDS for path in folder.rglob(f"{kind}-*.json")):
+        try:
+            record = load(path)
+            content = strict_json(path.read_bytes())
+        except (UserError, OSError, ValueError) as error:
+            done.append(Migration(path, None, str(error)))
+            continue
+        if content["schema_version"] == SCHEMA_VERSION:
+            continue
+        root = path.parents[len(file_name(record).parts) - 1]
+        target = root / file_name(record)
+        if target != path and target.exists():
+            done.append(Migration(path, None, f"{target} is there already"))
+            continue
+        done.append(Migration(path, save(record, root)))
+        if target != path:
+            path.unlink()
+    return done
 
 
 def save_all(records: Iterable[Record], output: Path) -> list[Path]:

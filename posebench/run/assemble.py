@@ -182,6 +182,8 @@ def save_outcome(outcome: Outcome, dataset: Dataset, folder: Path) -> None:
     Raises:
         UserError: The folder cannot be written.
     """
-    stem = f"predictions-{outcome.protocol.name}-{digest(outcome.raw)[:8]}"
+    # the same raw predictions give other results under another suppression
+    protocol = f"{outcome.protocol.name}-{outcome.protocol.hash[:8]}"
+    stem = f"predictions-{protocol}-{digest(outcome.raw)[:8]}"
     save_predictions(outcome.raw, folder / f"{stem}.npz")
     save_coco_results(outcome.results, folder / f"{stem}.json", dataset.category_id)

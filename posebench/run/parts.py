@@ -83,7 +83,7 @@ def predict_in_parts(
     parts: Parts,
     progress: Progress | None = None,
     *,
-    digests: ImageDigests,
+    digests: ImageDigests | None = None,
 ) -> tuple[list[Predictions], tuple[ChunkRef, ...]]:
     """Predict, keeping finished chunks on disk until the whole is done.
 
@@ -107,6 +107,7 @@ def predict_in_parts(
         UserError: As ``predict``; also a folder that cannot be written, or a chunk that is
             missing or does not fit where nothing may be estimated.
     """
+    digests = ImageDigests() if digests is None else digests
     key = evaluation_key(model, dataset, persons, protocols, options)
     if persons is None:
         work = _of_images(model, dataset, protocols, options, key)

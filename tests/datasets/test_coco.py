@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from hashlib import sha256
 
 import annotations as files
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 
 from posebench.datasets.boxes import ground_truth_persons
 from posebench.datasets.coco import load_coco, restrict
+from posebench.run.data import sample_of
+from posebench.types.dataset import Sample
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 
@@ -85,14 +89,27 @@ def test_images_without_persons_are_a_dataset(tmp_path, content):
     assert (len(empty.images), len(empty.truth)) == (0, 0)
 
 
-def test_restrict_keeps_the_first_images(tmp_path, content):
+def test_a_sample_is_the_images_whose_ids_have_the_smallest_digests(tmp_path, content):
     dataset = load(tmp_path, content)
-    first = restrict(dataset, 1)
-    assert first.images.id.tolist() == [7]
-    assert first.truth.id.tolist() == [41]
-    assert restrict(dataset, 2) is dataset
+    ids = sorted(dataset.images.id.tolist(), key=lambda i: sha256(str(i).encode()).hexdigest())
+    one = restrict(dataset, Sample(limit=1))
+    assert one.images.id.tolist() == ids[:1]
+    assert set(one.truth.image_id.tolist()) <= set(ids[:1])
+    assert one.sample == Sample(limit=1)
+    assert restrict(dataset, Sample(limit=2)) is dataset
+    first = restrict(dataset, Sample(limit=1, order="file"))
+    assert first.images.id.tolist() == dataset.images.id[:1].tolist()
     with pytest.raises(UserError, match="--limit 0"):
-        restrict(dataset, 0)
+        sample_of(0)
+
+
+def test_samples_are_nested_and_keep_the_order_of_the_file(tmp_path):
+    rows = [{"id": i, "file_name": f"{i}.jpg", "width": 9, "height": 9} for i in range(50, 0, -1)]
+    dataset = load(tmp_path, {"images": rows, "annotations": []})
+    samples = [restrict(dataset, Sample(limit=n)).images.id.tolist() for n in range(1, 51)]
+    for smaller, larger in itertools.pairwise(samples):
+        assert set(smaller) < set(larger)
+    assert all(found == sorted(found, reverse=True) for found in samples)
 
 
 def person(**changes):

@@ -7,6 +7,7 @@ import pytest
 
 from posebench.datasets.coco import restrict
 from posebench.datasets.crowdpose import load_crowdpose
+from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 
 
@@ -23,7 +24,7 @@ def test_area_is_a_share_of_the_box_and_every_image_has_its_index(tmp_path):
 
 
 def test_the_first_images_keep_their_index(tmp_path):
-    first = restrict(load(tmp_path, files.crowdpose()), 1).images
+    first = restrict(load(tmp_path, files.crowdpose()), Sample(limit=1, order="file")).images
     assert (first.id.tolist(), first.crowd_index.tolist()) == ([7], [0.1])
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from posebench.datasets.coco import restrict
 from posebench.datasets.mpii import head_file, load_mpii
+from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 
 
@@ -122,13 +123,16 @@ def test_a_missing_joint_may_stand_nowhere(tmp_path, rows):
     assert truth.keypoints[0, 3].tolist() == [0, 0, 0]
 
 
+FIRST = Sample(limit=2, order="file")
+
+
 def test_the_first_images_keep_centre_scale_and_heads(tmp_path, rows):
-    dataset = restrict(load(write(tmp_path, rows, files.heads(rows))), 2)
+    dataset = restrict(load(write(tmp_path, rows, files.heads(rows))), FIRST)
     assert dataset.images.file_name == ("b.jpg", "a.jpg")
     assert dataset.truth.id.tolist() == [0, 1, 2]
     assert dataset.truth.scale.tolist() == [row["scale"] for row in rows[:3]]
     assert len(dataset.truth.head_size) == 3
-    without = restrict(load(write(tmp_path / "other", rows)), 2)
+    without = restrict(load(write(tmp_path / "other", rows)), FIRST)
     assert without.truth.head_size is None
 
 

@@ -57,7 +57,7 @@ class Saved:
         save_predictions(raw, self.folder / "predictions" / f"predictions-x-{sha256[:8]}.npz")
         fields = {
             "dataset": make_records.dataset(
-                id="coco", limit=None, annotations_sha256=self.dataset.annotations_sha256
+                id="coco", sample=None, annotations_sha256=self.dataset.annotations_sha256
             ),
             "protocol": make_records.protocol(nms="none", rescoring="none"),
             "boxes": BoxInfo(source="gt", read=9, used=9, kept=9),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -11,10 +12,14 @@ import pytest
 
 from posebench.records import store
 from posebench.records.schema import record_schema, schema_text
+from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
+from posebench.types.record import Skipped
+from posebench.types.timing import Execution
 
 pytestmark = pytest.mark.light
 SCHEMA = Path(__file__).parents[2] / "docs" / "record.schema.json"
+SCHEMAS = Path(__file__).parent / "schemas"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +46,7 @@ def test_a_saved_record_reads_back_equal_and_fulfils_the_schema(tmp_path, record
 
 def test_the_schema_refuses_what_is_no_record(tmp_path):
     content = store.to_json(make.evaluation())
-    for change in ({"scores": {"AP": "67"}}, {"surprise": 1}, {"schema_version": 2}):
+    for change in ({"scores": {"AP": "67"}}, {"surprise": 1}, {"schema_version": 1}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(content | change, record_schema())
 
@@ -80,6 +85,109 @@ def test_measuring_again_replaces_the_file_and_anything_else_gets_its_own(tmp_pa
     assert len(paths) == len(others)
     assert again not in paths
     assert all(":" not in path.name for path in paths)
+
+
+def test_eight_measurements_are_eight_records(tmp_path):
+    """What was measured, on what and by whom is in the name; when and by which version is not."""
+    whole = make.evaluation()
+    data = whole.dataset.model_copy(
+        update={"image_ids_sha256": "1" * 64, "images_sha256": "2" * 64}
+    )
+    first = whole.model_copy(
+        update={"dataset": data, "execution": Execution(requested="eager"), "hardware": "A100"}
+    )
+    folded = Execution(folded=True, requested="folded")
+    onnx = Execution(runtime="onnxruntime", requested="onnxruntime")
+    skipped = Skipped(images=1, annotations=0, persons=2, faults=("x.jpg cannot be decoded",))
+    others = [
+        {"dataset": data.model_copy(update={"sample": Sample(limit=20)})},
+        {"dataset": data.model_copy(update={"images_sha256": "3" * 64})},
+        {"dataset": data.model_copy(update={"image_ids_sha256": "4" * 64})},
+        {"skipped": skipped},
+        {"execution": folded},
+        {"execution": onnx},
+        {"hardware": "RTX 3090"},
+        {"boxes": first.boxes.model_copy(update={"sha256": "5" * 64})},
+        {"claims": ()},
+        {"submitter": "somebody"},
+    ]
+    records = [first, *(first.model_copy(update=change) for change in others)]
+    assert len({store.save(record, tmp_path) for record in records}) == len(records)
+
+    again = {"execution": Execution(requested="auto"), "seconds": 3.0, "submitter": None}
+    assert store.save(first.model_copy(update=again), tmp_path) == store.save(first, tmp_path)
+
+
+def test_a_record_of_an_earlier_run_can_be_kept(tmp_path):
+    path = store.save(make.evaluation(), tmp_path)
+    before = path.read_bytes()
+    assert store.save(make.evaluation(measured=1.0), tmp_path, overwrite=False) == path
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["eval", "speed"])
+def test_records_of_version_1_are_migrated_once(tmp_path, kind):
+    folder = tmp_path / "demo" / "demo_s" / "synthetic"
+    folder.mkdir(parents=True)
+    old = folder / f"{kind}-x-cpu-00000000.json"
+    shutil.copy(SCHEMAS / f"{kind}-1.json", old)
+    broken = folder / f"{kind}-y-cpu-00000000.json"
+    broken.write_text("{")
+
+    done = store.migrate(tmp_path)
+
+    assert [each.old for each in done] == [old, broken]
+    assert done[1].new is None
+    assert "not JSON" in done[1].problem
+    assert not old.exists()
+    record = store.load(done[0].new)
+    assert json.loads(done[0].new.read_text())["schema_version"] == 2
+    assert done[0].new == tmp_path / store.file_name(record)
+    assert record.dataset is None or record.dataset.images_sha256 is None
+    assert [each.old for each in store.migrate(tmp_path)] == [broken], "a second time changes none"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("differs (n=85)", "outside the interval (n=85)"),
+        ("not contradicted (n=68)", "consistent (n=68)"),
+        ("contradicted (n=3)", "outside the interval (n=3)"),
+        ("differs", "differs"),
+        ("reproduced", "reproduced"),
+    ],
+)
+def test_verdicts_of_version_1_are_read_in_the_new_words(old, new):
+    content = json.loads((SCHEMAS / "eval-1.json").read_text())
+    content["verdict"] = content["claims"][0]["verdict"] = old
+    record = store.from_json(content)
+    assert (record.verdict, record.claims[0].verdict) == (new, new)
+
+
+def test_what_version_1_said_of_the_execution_is_kept(tmp_path):
+    content = json.loads((SCHEMAS / "eval-1.json").read_text())
+    assert store.from_json(content).execution == Execution()
+    content["notes"] = ["form of the network: folded, channels-last (3 BatchNorms folded), within"]
+    folded = Execution(folded=True, channels_last=True)
+    assert store.from_json(content).execution == folded
+    content["environment"]["device"] = "cuda:0"
+    assert store.from_json(content).execution is None, "nobody knows whether in TF32"
+    content["dataset"]["limit"] = 4
+    assert store.from_json(content).dataset.sample == Sample(limit=4, order="file")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("seconds", "3"), ("coverage", True), ("created", "2025-01-01T12:00:00"),
+        ("verdict", 3), ("notes", "text"), ("dataset", []), ("claims", {}), ("entry", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("version", [1, 2])
+def test_nothing_in_a_record_is_converted(place, value, version):
+    content = json.loads((SCHEMAS / f"eval-{version}.json").read_text())
+    with pytest.raises(UserError, match="not a valid record"):
+        store.from_json(content | {place: value})
 
 
 def test_numbers_json_does_not_know_become_none(tmp_path):
@@ -132,9 +240,11 @@ def test_a_folder_is_read_in_the_order_of_its_paths(tmp_path):
         ('{"schema_version": 1, "kind"', "is not JSON"),
         ("[]", "is not a posebench record"),
         ("{}", "is not a posebench record"),
+        ('{"schema_version": true}', "schema version True"),
+        ('{"schema_version": 2.0}', "schema version 2.0"),
         ('{"schema_version": 99}', "schema version 99, this posebench reads 1"),
         ('{"schema_version": 0}', "schema version 0, this posebench reads 1"),
-        ('{"schema_version": 1, "kind": "eval"}', "entry: Field required"),
+        ('{"schema_version": 2, "kind": "eval"}', "entry: Field required"),
     ],
 )
 def test_what_is_no_record_is_named_with_its_file(tmp_path, text, words):

@@ -48,7 +48,7 @@ def opened_perfect(folder, **changes) -> Opened:
     results = Results(found, np.ones(count), np.ones(count, np.bool_))
     fields = {
         "name": "x", "sha256": "0", "dataset": replace(dataset, truth=truth), "results": results,
-        "protocol": make_records.protocol(), "boxes": None, "record": None, "limit": None,
+        "protocol": make_records.protocol(), "boxes": None, "record": None,
     }  # fmt: skip
     return Opened(**(fields | changes))
 

@@ -13,6 +13,7 @@ import saved
 from posebench.cli import main as cli
 from posebench.run.compare import compare
 from posebench.run.score import score
+from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 from posebench.types.record import BoxInfo
 
@@ -91,14 +92,14 @@ def test_draws_are_seeded(files):
 
 
 def on(files, **changes):
-    fields = {"id": "coco", "limit": None, "annotations_sha256": files.dataset.annotations_sha256}
+    fields = {"id": "coco", "sample": None, "annotations_sha256": files.dataset.annotations_sha256}
     return {"dataset": make_records.dataset(**(fields | changes))}
 
 
 DETECTED = BoxInfo(source="detector", sha256="11" * 32, read=9, used=9, kept=9)
 OBSTACLES = {
     "annotation files differ": lambda files: on(files, annotations_sha256="00" * 32),
-    "on 60 images, the second on 7": lambda files: on(files, limit=7),
+    "on 60 images, the second on 7": lambda files: on(files, sample=Sample(limit=7)),
     "boxes differ .gt and detector": lambda files: {"boxes": DETECTED},
 }
 

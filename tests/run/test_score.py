@@ -17,6 +17,7 @@ from posebench.registry import load_registry
 from posebench.run.score import Where, score
 from posebench.scoring.scorers import score as score_results
 from posebench.types.arrays import take
+from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 
 
@@ -67,12 +68,13 @@ def test_the_columnar_file_is_rescored_and_suppressed_as_asked(files):
 
 
 def test_a_record_knows_its_protocol_and_its_images(files):
-    info = saved.make_records.dataset(id="coco", limit=5)
+    first = Sample(limit=5, order="file")
+    info = saved.make_records.dataset(id="coco", sample=first)
     found = score(files.record(dataset=info), Where(annotations=files.where.annotations))
-    same(found, direct(replace_dataset(files, restrict(files.dataset, 5)), rescoring="none",
+    same(found, direct(replace_dataset(files, restrict(files.dataset, first)), rescoring="none",
                        nms="none"))  # fmt: skip
     assert (found.entry, found.boxes) == ("demo/demo_s", "gt")
-    assert (found.dataset.limit, found.dataset.images) == (5, 5)
+    assert (found.dataset.sample, found.dataset.images) == (first, 5)
     assert score(files.record(), files.choosing(limit=3)).dataset.images == 3
     assert "other annotations" in found.notes[0]  # made-up records have a made-up digest
     assert score(files.record(), files.where).notes == ()

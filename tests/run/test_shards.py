@@ -5,9 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import pytest
 
+from posebench.checkpoints.cache import cache_folder
+from posebench.datasets.synthetic import write_synthetic
+from posebench.records.predictions import load_predictions, save_predictions
 from posebench.run.evaluation import evaluate
 from posebench.run.parts import share_of
 from posebench.run.request import Request
@@ -60,9 +66,9 @@ def test_every_person_is_in_exactly_one_share():
 
 
 def test_missing_shares_and_strangers_are_refused(halves, tmp_path):
-    with pytest.raises(UserError, match="Of 2 shares 2 are missing"):
+    with pytest.raises(UserError, match="share 2 of 2 is missing"):
         merge(halves[:1])
-    with pytest.raises(UserError, match="No finished share"):
+    with pytest.raises(UserError, match="No finished shard"):
         merge([tmp_path])
     manifest = json.loads((halves[1] / "shard-2-of-2.json").read_text())
     manifest["request"]["choices"] = {"flip": False}
@@ -70,7 +76,7 @@ def test_missing_shares_and_strangers_are_refused(halves, tmp_path):
     with pytest.raises(UserError, match="do not belong together: they differ in choices"):
         merge([halves[0], tmp_path])
     (tmp_path / "shard-2-of-2.json").write_text("{}")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is damaged"):
         merge([halves[0], tmp_path])
 
 
@@ -79,11 +85,64 @@ def test_a_lost_part_is_named(halves, tmp_path):
     shutil.copytree(halves[1], folder)
     for file in folder.rglob("*.npz"):
         file.unlink()
-    with pytest.raises(UserError, match="hold nothing from number"):
+    with pytest.raises(UserError, match=r"cannot be joined: .*cannot be read"):
         merge([halves[0], folder])
 
 
-@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2"])
+def edited(folders, tmp_path, change):
+    """A copy of two finished shards whose second manifest was edited."""
+    copies = [Path(shutil.copytree(f, tmp_path / str(k))) for k, f in enumerate(folders)]
+    path = copies[1] / "shard-2-of-2.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    return copies
+
+
+@pytest.mark.parametrize("name", ["posebench", "torch", "numpy", "opencv"])
+def test_shards_of_other_versions_are_refused(halves, tmp_path, name):
+    copies = edited(halves, tmp_path, lambda manifest: manifest["versions"].update({name: "0.0"}))
+    with pytest.raises(UserError, match=f"do not belong together: they differ in {name}"):
+        merge(copies)
+    other = json.loads((copies[0] / "shard-1-of-2.json").read_text())
+    other["versions"][name] = "0.0"
+    (copies[0] / "shard-1-of-2.json").write_text(json.dumps(other))
+    with pytest.raises(UserError, match=rf"made with {name} 0\.0, which is not what is installed"):
+        merge(copies)
+
+
+def test_shards_of_other_settings_are_refused(halves, tmp_path):
+    copies = edited(halves, tmp_path, lambda manifest: manifest["request"].update(batch_size=16))
+    with pytest.raises(UserError, match="differ in batch_size"):
+        merge(copies)
+
+
+def test_shards_of_other_pixels_are_refused(tmp_path):
+    source = write_synthetic(cache_folder() / "synthetic")
+    worlds = [Path(shutil.copytree(source, tmp_path / name)) for name in ("one", "other")]
+    for path in (worlds[1] / "val2017").iterdir():
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    for number, world in enumerate(worlds, start=1):
+        request = replace(REQUEST, limit=8, data_root=world)
+        evaluate_shard(request, (number, 2), tmp_path / str(number))
+    folders = [tmp_path / "1", tmp_path / "2"]
+    for world in worlds:
+        with pytest.raises(UserError, match=r"made from another image file .* than the one here"):
+            merge(folders, data_root=world)
+
+
+def test_moved_keypoints_are_refused(halves, tmp_path):
+    copies = edited(halves, tmp_path, lambda manifest: None)
+    file = next(copies[1].rglob("*-00.npz"))
+    found = load_predictions(file)
+    save_predictions(replace(found, keypoints=found.keypoints + 40), file)
+    with pytest.raises(UserError, match="was changed since it was written"):
+        merge(copies)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/1000000000000", "\u0661/\u0662"]
+)
 def test_what_is_no_share_is_said(text):
     with pytest.raises(UserError, match="I/N"):
         parse_shard(text)
