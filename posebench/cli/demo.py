@@ -84,4 +84,4 @@ def run(arguments: argparse.Namespace) -> int:
 def _count(held: int, judged: int) -> str:
     if not judged:
         return "No claim was judged: a subset neither reproduces one nor differs from it."
-    return f"{held} of {judged} claims reproduced."
+    return f"{held} of {judged} claims hold."

@@ -82,6 +82,8 @@ def judge(
     elif basis.complete:
         close = abs(difference) <= claim.resolution + tolerance + 1e-9
         verdict = REPRODUCED if close else DIFFERS
+    elif wide is None:
+        verdict = NOT_COMPARABLE
     else:
         verdict = _on_subset(claim, wide, basis)
     if claim.evidence == "guessed" and verdict.startswith((DIFFERS, OUTSIDE)):
@@ -98,8 +100,8 @@ def judge(
     )
 
 
-def _on_subset(claim: Claim, interval: Interval | None, basis: Basis) -> str:
-    if interval is None or interval[0] == interval[1] or basis.images < FEWEST_IMAGES:
+def _on_subset(claim: Claim, interval: Interval, basis: Basis) -> str:
+    if interval[0] == interval[1] or basis.images < FEWEST_IMAGES:
         word = TOO_FEW
     else:
         low, high = interval[0] - claim.resolution, interval[1] + claim.resolution

@@ -72,7 +72,7 @@ def verdict_words(result: ClaimResult, record: Record) -> str:
         axes = "; ".join(result.axes)
         if axes:
             return f"The claim was made under other conditions ({axes})."
-        return "The claim's protocol is a guess."
+        return "The claim's protocol is a guess, or there is no interval to compare with."
     return "Nothing published speaks about what was measured."
 
 

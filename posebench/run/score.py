@@ -35,7 +35,7 @@ SCORING = ("max_detections", "result_area", "scorer")
 CHOICES = (*SELECTION, *SCORING)
 # Name of the protocol of a results file, and what nobody can say of predictions without a record.
 AS_WRITTEN = "as_written"
-UNKNOWN = "boxes, flip test and decoding are unknown"
+UNKNOWN = "flip test and decoding are unknown"
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,11 @@ def known_choices(opened: Opened) -> dict[str, Any]:
     known |= (made.model_dump() if made else {}) | applied
     known["annotations"] = Path(opened.dataset.annotations_file).stem
     known["summary"] = used.summary if final else selection_words(used)
+    if final:
+        known |= {"name": used.name, "version": used.version}
     if made is None:
-        known["summary"] += f"; {UNKNOWN}"
+        known["boxes"] = opened.boxes
+        known["summary"] += f"; {'' if opened.boxes else 'boxes, '}{UNKNOWN}"
     elif any(getattr(made, axis) != value for axis, value in applied.items()):
         known |= {"name": "custom", "version": 1}
     return known
@@ -204,7 +207,7 @@ def open_predictions(path: Path, where: Where) -> Opened:
         raw = load_predictions(file)
         _check_record(raw, record, file)
         _check_images(raw.image_id, whole, file)
-        boxes = record.boxes.source if record and record.boxes else None
+        boxes = record.boxes.source if record and record.boxes else _source(raw)
         raw = in_keypoint_set(raw, dataset.keypoint_set)
         results = on_images(select(raw, protocol), dataset)
         sha256 = hashlib.sha256(read_bytes(file, "The predictions")).hexdigest()
@@ -311,6 +314,11 @@ def _check_images(image_id: Ints, dataset: Dataset, file: Path) -> None:
             f"not list, the first is {strange[0]}.",
             "Give the dataset or the annotation file that they were estimated for.",
         )
+
+
+def _source(raw: Predictions) -> str | None:
+    """Boxes that a detector scored are a detector's; a score of 1 may mean anything."""
+    return "detector" if bool((raw.box_score != 1).any()) else None
 
 
 def on_images(results: Results, dataset: Dataset) -> Results:

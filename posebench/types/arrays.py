@@ -27,7 +27,7 @@ def _freeze(instance: object) -> None:
         if isinstance(value, np.ndarray):
             value = value.view()
             value.flags.writeable = False
-            object.__setattr__(instance, field.name, value)
+            object.__setattr__(instance, each.name, value)
 
 
 def _columns(instance: object) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Scored(Frozen):
         entry: ``zoo/id`` of the model, where a record says.
         protocol: Field of ``Protocol`` -> how the persons were estimated, selected and scored;
             None where nobody knows it.
-        boxes: Where the persons come from, where a record says.
+        boxes: Where the persons come from, as far as the file or its record tells.
         read: Persons in the file that lie on the dataset's images.
         kept: Of them, left after suppression.
         scores: Metric -> value, percent; None where nothing was annotated.

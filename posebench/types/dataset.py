@@ -86,8 +86,9 @@ class DatasetSpec(Frozen):
         images: Images of the whole published split; None where the number is not known, or not
             needed beside ``annotation_sha256``.
         persons: Annotated persons (rows, crowds included) of the whole split, likewise.
-        annotation_sha256: SHA-256 of the published annotation files, by stem; only files whose
-            bytes somebody has seen are here.
+        annotation_sha256: SHA-256 of the published annotation files, by stem, as the reader
+            takes it (of MPII's list and head sizes together); only files whose bytes somebody has
+            seen are here.
         files: What has to be there, and where each comes from.
         licence: Terms of annotations and images.
         citation: BibTeX.

@@ -41,10 +41,10 @@ def test_cells_are_entries_times_datasets_times_devices(tmp_path):
         "     devices: [cpu, 'cuda:0'], protocol: common, limit: 3, batch_size: 8}\n"
     )
     assert keys(write(tmp_path, text)) == [
-        "eval demo/demo_s on synthetic, common, cpu, batch 8, first 3 images",
-        "eval demo/demo_s on coco, common, cpu, batch 8, first 3 images",
-        "eval demo/demo_s on synthetic, common, cuda:0, batch 8, first 3 images",
-        "eval demo/demo_s on coco, common, cuda:0, batch 8, first 3 images",
+        "eval demo/demo_s on synthetic, common, cpu, batch 8, 3 images by SHA-256 of the id",
+        "eval demo/demo_s on coco, common, cpu, batch 8, 3 images by SHA-256 of the id",
+        "eval demo/demo_s on synthetic, common, cuda:0, batch 8, 3 images by SHA-256 of the id",
+        "eval demo/demo_s on coco, common, cuda:0, batch 8, 3 images by SHA-256 of the id",
         "speed demo/demo_s, cpu, batch 8",
         "speed demo/demo_s, cuda:0, batch 8",
     ]
