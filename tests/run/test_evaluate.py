@@ -84,6 +84,19 @@ def test_unproven_boxes_are_not_comparable(probes, coco):
     assert record.boxes.box_ap is not None and record.boxes.box_ap > 30
 
 
+def test_own_annotations_are_not_a_part_of_the_claim_s(probes, coco):
+    usual = coco / "annotations" / "person_keypoints_val2017.json"
+    mine = usual.with_name("mine.json")
+    mine.write_bytes(usual.read_bytes())
+    record = evaluate("probe_annotated", data_root=coco, annotations=mine, registry=[probes])
+    assert {claim.verdict for claim in record.claims} == {"not comparable"}
+    assert record.claims[0].axes == ("annotations: person_keypoints_val2017 -> mine.json",)
+    assert record.dataset is not None and record.dataset.own_data
+    named = evaluate("probe_annotated", data_root=coco, annotations=usual, registry=[probes])
+    assert named.dataset is not None and not named.dataset.own_data
+    assert named.verdict == "too few images (n=5)"
+
+
 def test_a_box_score_threshold_drops_boxes(probes, coco):
     file, _ = boxes_file(coco)
     record = evaluate(
