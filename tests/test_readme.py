@@ -122,7 +122,7 @@ def test_the_evaluation_prints_what_the_readme_shows(shared, tmp_path, monkeypat
     (record,) = store.load_records(tmp_path / "runs")
     assert record.scores["AP"] == pytest.approx(67.22, abs=0.05)
     assert record.coverage == 1.0
-    assert record.verdict == "not contradicted (n=68)"
+    assert record.verdict == "consistent (n=68)"
 
 
 def test_the_report_command_makes_a_page(tmp_path, monkeypatch):
@@ -197,8 +197,8 @@ def test_the_python_example_runs(shipped):
 def test_the_demo_on_a_few_images_writes_its_page(shipped, tmp_path, capsys):
     assert cli.main(["demo", "--limit", "20", "--output", str(tmp_path / "demo")]) == 0
     text = capsys.readouterr().out
-    assert "claims hold" in text
-    assert text.count("not contradicted (n=") == 11
+    assert "No claim was judged" in text
+    assert text.count("too few images (n=") == 11
     html = (tmp_path / "demo" / "index.html").read_text()
     assert all(name in html for name in ("demo_s", "demo_m", "demo_l"))
     assert len(store.load_records(tmp_path / "demo" / "records")) == 4

@@ -37,6 +37,7 @@ SWITCHES = {
 }
 
 
+LIMIT = "only N images, the same for every model: those whose id has the smallest SHA-256"
 Group = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
@@ -52,7 +53,7 @@ def add_data(group: Group) -> None:
     )
     group.add_argument("--annotations", metavar="FILE", type=Path, help="another annotation file")
     group.add_argument("--images", metavar="DIR", type=Path, help="another image folder")
-    group.add_argument("--limit", metavar="N", type=positive, help="only the first N images")
+    group.add_argument("--limit", metavar="N", type=positive, help=LIMIT)
 
 
 def add_running(group: Group) -> None:

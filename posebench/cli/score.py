@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posebench.cli.common import NAMED, Parser, facts, number, positive, span, table
-from posebench.cli.options import AXES, Group, option
+from posebench.cli.options import AXES, LIMIT, Group, option
 from posebench.cli.results import scores_text
 from posebench.cli.terminal import emit, print_json
 from posebench.types.comparison import Scored
@@ -71,7 +71,7 @@ def add_where(parser: Parser) -> None:
         help="folder with annotations/ (default: POSEBENCH_DATA); images are not needed",
     )
     data.add_argument("--annotations", metavar="FILE", type=Path, help="another annotation file")
-    data.add_argument("--limit", metavar="N", type=positive, help="only the first N images")
+    data.add_argument("--limit", metavar="N", type=positive, help=LIMIT)
     choices = parser.add_argument_group(
         "choices", "by default the record's; a results file takes the last three alone"
     )
@@ -128,19 +128,12 @@ def text(found: Scored) -> str:
 
 def what(found: Scored) -> list[tuple[str, str]]:
     """Name the predictions, the data and the choices."""
-    from posebench.records.words import axis_words
+    from posebench.records.words import data_words
 
-    data, protocol = found.dataset, found.protocol
-    part = "all" if data.complete else "a subset:"
     pairs = [("predictions", found.name + (f" of {found.entry}" if found.entry else ""))]
-    pairs.append(
-        ("data", f"{data.id}, {part} {data.images:,} images with {data.persons:,} persons")
-    )
-    if protocol.name == "as_written":
-        pairs.append(("protocol", protocol.summary))
-    else:
-        words = ", ".join(axis_words(protocol, axis) for axis in ("rescoring", "nms", "scorer"))
-        pairs.append(("protocol", f"{words}{f'; {found.boxes} boxes' if found.boxes else ''}"))
+    pairs.append(("data", f"{found.dataset.id}. {data_words(found.dataset)}"))
+    boxes = f"; {found.boxes} boxes" if found.boxes else ""
+    pairs.append(("protocol", f"{found.protocol['summary']}{boxes}"))
     pairs.append(("persons", f"{found.read:,} read, {found.kept:,} kept"))
     engine = "posebench's own" if found.engine == "own" else found.engine
     pairs.append(("engine", engine))

@@ -156,6 +156,7 @@ def _claim(claim: Claim) -> tuple[str, ...]:
     unit = {"percent": "%", "fraction": ""}.get(claim.unit, claim.unit)
     where = claim.source.page + (f":{claim.source.line}" if claim.source.line else "")
     notes = [claim.published_as and f"published as {claim.published_as}", claim.hardware]
+    notes += [claim.misprint and f"a misprint of {claim.misprint}, never judged"]
     return (
         claim.metric,
         f"{claim.raw} {unit}".rstrip(),

@@ -148,7 +148,10 @@ def _single_claim(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> C
             )
     _named(document, zoo.pages, spec.page or "", "page", (*at, "page"))
     source = Source(page=spec.page or "", line=spec.line, column=spec.column, part=spec.part)
-    fields = ("metric", "raw", "unit", "protocol", "hardware", "scope", "published_as", "note")
+    fields = (
+        *("metric", "raw", "unit", "protocol", "misprint"),
+        *("hardware", "scope", "published_as", "note"),
+    )
     return _claim(
         document,
         at,

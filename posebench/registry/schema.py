@@ -62,7 +62,8 @@ class TableSpec(Frozen):
         page: Name of the page, a key of the zoo's ``pages``; None where several pages have this
             table and every line names its own.
         protocol: Protocol of accuracy columns that name none.
-        evidence: Of the accuracy columns that say nothing else.
+        evidence: Of the accuracy columns that say nothing else; the rule for it stands at
+            ``posebench.types.entry.Claim``.
     """
 
     page: str | None = None
@@ -84,6 +85,7 @@ class ClaimRow(Frozen):
         protocol: Overrides the table's.
         page: Page of a table line, the table's if not given; or of a single number, which
             ``column``, ``part``, ``raw`` and ``metric`` describe.
+        misprint: Of a single number printed by mistake, the right one; see ``Claim``.
     """
 
     table: str | None = None
@@ -97,6 +99,7 @@ class ClaimRow(Frozen):
     raw: str | None = None
     metric: str | None = None
     unit: Unit = "percent"
+    misprint: str | None = None
     hardware: str | None = None
     scope: str | None = None
     published_as: str | None = None

@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from posebench.records.store import file_name
+from posebench.records.verdict import Tone, tone
 from posebench.records.words import claimed, is_subset, protocol_words, subset_words, verdict_words
 from posebench.types.protocol import Protocol
 from posebench.types.record import ClaimResult, Record
 
-# Verdict -> the class of its badge; the beginning of the verdict decides.
-TONES = (
-    ("reproduced", "good"),
-    ("not contradicted", "weak"),
-    ("contradicted", "bad"),
-    ("differs", "bad"),
-    ("not comparable", "other"),
-    ("no claim", "other"),
-)
+# The tones of verdicts, in the order in which they are counted.
+TONES = get_args(Tone)
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class ClaimRow:
         measured: Percent; None where it was not measured.
         difference: measured - claimed.
         interval: 95 % interval of ``measured``.
-        tone: ``good``, ``weak``, ``bad`` or ``other``.
+        tone: See ``posebench.records.verdict.tone``.
         meaning: The verdict as a sentence.
         protocol: Key of the protocol.
         protocol_words: Its choices in words; empty where nothing says them.
@@ -102,23 +97,18 @@ def known_protocols(records: Sequence[Record]) -> dict[str, Protocol]:
     return {protocol.key: protocol for protocol in carried if protocol.name != "custom"}
 
 
-def tone(verdict: str) -> str:
-    """Return the class of a verdict: ``good``, ``weak``, ``bad`` or ``other``."""
-    return next((kind for start, kind in TONES if verdict.startswith(start)), "other")
-
-
 def counts(rows: Sequence[ClaimRow]) -> tuple[tuple[str, str, int], ...]:
     """Count verdicts; what a subset shows stays apart from what the whole dataset shows.
 
     Returns:
-        (verdict, tone, number of claims), the best first.
+        (verdict, tone, number of claims), ``TONES`` in their order.
     """
     found = Counter(
-        row.verdict.partition(" (n=")[0] + (" (subset)" if row.subset else "") for row in rows
+        (row.verdict.partition(" (n=")[0] + (" (subset)" if row.subset else ""), row.tone)
+        for row in rows
     )
-    order = [kind for _, kind in TONES]
-    best_first = sorted(found.items(), key=lambda item: (order.index(tone(item[0])), item[0]))
-    return tuple((verdict, tone(verdict), count) for verdict, count in best_first)
+    by_tone = sorted(found.items(), key=lambda item: (TONES.index(item[0][1]), item[0][0]))
+    return tuple((verdict, kind, count) for (verdict, kind), count in by_tone)
 
 
 def page_name(key: str) -> str:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from posebench.records.verdict import tone
 from posebench.records.words import claimed
 from posebench.report.background import Background
-from posebench.report.claims import ClaimRow, page_name, tone
+from posebench.report.claims import TONES, ClaimRow, page_name
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Entry
 from posebench.types.record import Record
@@ -118,7 +119,7 @@ def zoo_page_name(slug: str) -> str:
 
 def _zoo(slug: str, rows: Sequence[ZooRow], background: Background) -> Zoo:
     found = Counter((row.verdict, row.tone) for row in rows)
-    order = ("good", "weak", "bad", "other", "none")
+    order = (*TONES, "none")
     verdicts = sorted(found.items(), key=lambda item: (order.index(item[0][1]), item[0][0]))
     return Zoo(
         slug=slug,

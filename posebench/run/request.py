@@ -232,7 +232,7 @@ def load_row(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseM
             f"{entry.key} cannot be run yet: {', '.join(missing)} is not built.",
             "`posebench list --status runnable` shows what can.",
         )
-    return adapt(entry, checkpoint)
+    return adapt(entry, checkpoint, rows=registry.entries)
 
 
 def _dataset(registry: Registry, entry: Entry, name: str | None) -> DatasetSpec:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from posebench.types.base import Frozen, Real, Whole
-from posebench.types.entry import Bytes, Id, WebAddress
+from posebench.types.entry import Bytes, Id, Sha256, WebAddress
 from posebench.types.paths import (
     FileName,
     PathTemplate,
@@ -18,6 +18,8 @@ from posebench.types.paths import (
 from posebench.types.protocol import Scorer
 
 Number = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
+# What shows that a dataset is the whole published split.
+CompleteBy = Literal["sha256", "counts"]
 
 
 class Sample(Frozen):
@@ -39,11 +41,13 @@ class BoxFile(Frozen):
 
     Attributes:
         path: Usual place below the data root.
-        boxes: Boxes in the published file, of all images; None where posebench draws it.
+        sha256: Digest of the file, where somebody has seen it.
+        boxes: Boxes in the published file, of all images; None where the number is not known.
         box_ap: AP of the boxes on the whole split, percent, to one decimal.
     """
 
     path: RelativePath
+    sha256: Sha256 | None = None
     boxes: Number | None = None
     box_ap: Annotated[Real, Field(ge=0, le=100)] | None = None
 
@@ -87,9 +91,12 @@ class DatasetSpec(Frozen):
         other_layouts: Further pairs of annotation file and image folder, looked for in this
             order where the usual files are not there.
         box_files: Detector files by the name that protocols use; the first is the usual one.
-        images: Images of the whole published split; None where posebench itself draws them, or
-            where the number is not known.
+        images: Images of the whole published split; None where the number is not known, or not
+            needed beside ``annotation_sha256``.
         persons: Annotated persons (rows, crowds included) of the whole split, likewise.
+        annotation_sha256: SHA-256 of the published annotation files, by stem, as the reader
+            takes it (of MPII's list and head sizes together); only files whose bytes somebody has
+            seen are here.
         files: What has to be there, and where each comes from.
         licence: Terms of annotations and images.
         citation: BibTeX.
@@ -107,6 +114,7 @@ class DatasetSpec(Frozen):
     box_files: dict[str, BoxFile] = Field(default_factory=dict)
     images: Number | None = None
     persons: Number | None = None
+    annotation_sha256: dict[str, Sha256] = Field(default_factory=dict)
     files: tuple[DataFile, ...] = ()
     licence: str
     homepage: WebAddress = ""
@@ -124,3 +132,9 @@ class DatasetSpec(Frozen):
         """
         pairs = ((self.annotation_file, self.image_folder), *self.other_layouts)
         return tuple((fill_template(file, annotations), folder) for file, folder in pairs)
+
+    @property
+    def published(self) -> bool:
+        """Whether anything is known of files that somebody published."""
+        known = self.annotation_sha256, self.images, self.persons, self.files, self.homepage
+        return any(known)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from posebench.types.base import Frozen
-from posebench.types.protocol import Protocol
 from posebench.types.record import DatasetInfo
 
 
@@ -87,7 +86,7 @@ class Diagnosis(Frozen):
         name: The file's name.
         sha256: Digest of the file.
         entry: ``zoo/id``, where a record says.
-        protocol: How persons were selected.
+        protocol: As of ``Scored``; None where nobody knows a choice.
         scorer: Whose rules were followed.
         persons: Annotated persons that count.
         detections: That are looked at.
@@ -104,7 +103,7 @@ class Diagnosis(Frozen):
     name: str
     sha256: str
     entry: str | None
-    protocol: Protocol
+    protocol: dict[str, Any]
     scorer: str
     dataset: DatasetInfo
     persons: int

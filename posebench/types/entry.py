@@ -198,6 +198,27 @@ class Checkpoint(Frozen):
     repair: Repair | None = None
     note: str = ""
 
+    @property
+    def has_digest(self) -> bool:
+        """Whether a digest was published that a file can be compared with."""
+        return bool(self.sha256 or self.sha256_prefix or self.sha1)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that the published file has: given, or the last part of its address."""
+        address = self.location if self.location and "://" in self.location else ""
+        return frozenset({self.file_name or "", address.rpartition("/")[2]}) - {""}
+
+    def is_file_of(self, other: Checkpoint) -> bool:
+        """Whether both are known to be one published file."""
+        if self.id == other.id:
+            return True
+        if self.sha256 is not None and other.sha256 is not None:
+            return self.sha256.lower() == other.sha256.lower()
+        if self.location is None or (self.location.startswith("gdrive-folder:") and not self.names):
+            return False  # nothing says which file it is
+        return (self.location, self.file_name) == (other.location, other.file_name)
+
 
 class Source(Frozen):
     """Where a number was published: a page, its line and the table column (both from 1)."""
@@ -216,7 +237,14 @@ class Claim(Frozen):
         raw: The published characters, decimals kept.
         unit: Unit of ``raw``; ``fraction`` means 0.691 for 69.1 percent.
         protocol: Key of the protocol the number was made with; None for sizes and speeds.
-        evidence: Whether the page states that protocol, or it was inferred or guessed.
+        evidence: How it is known that the number was made under that protocol, by one rule for
+            all zoos. ``stated``: the page that prints the number, or a file that it names for
+            this row, says every choice that moves it: boxes, flip, decoding, rescoring and
+            suppression. ``inferred``: at least one of them is taken from the zoo's code, and
+            nothing published contradicts it. ``guessed``: published sources contradict each
+            other, or none says it.
+        misprint: The right number, as the same zoo prints it elsewhere, where this one is
+            printed by mistake; such a claim is never judged.
         hardware: For speeds.
         scope: For speeds: what was inside the clock (``end to end``, ``forward``).
         published_as: The page's own name of the metric where it misleads.
@@ -227,6 +255,7 @@ class Claim(Frozen):
     unit: Unit = "percent"
     protocol: str | None = None
     evidence: Evidence = "stated"
+    misprint: str | None = None
     hardware: str | None = None
     scope: str | None = None
     published_as: str | None = None
@@ -248,8 +277,13 @@ class Claim(Frozen):
 
     @property
     def is_accuracy(self) -> bool:
-        """Whether an evaluation can confirm this number."""
+        """Whether an evaluation can confirm this number, or another one of its unit."""
         return self.unit in ("percent", "fraction")
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a measurement is compared with this number."""
+        return self.is_accuracy and self.misprint is None
 
 
 class Entry(Frozen):
@@ -297,4 +331,16 @@ class Entry(Frozen):
     @property
     def primary(self) -> Claim | None:
         """The claim that speaks for the entry; None where the zoo published no accuracy."""
-        return next((claim for claim in self.claims if claim.is_accuracy), None)
+        return next((claim for claim in self.claims if claim.is_judged), None)
+
+    @model_validator(mode="after")
+    def _misprints_have_their_right_number(self) -> Entry:
+        right = {(c.metric, c.protocol, c.raw) for c in self.claims if c.misprint is None}
+        for claim in self.claims:
+            wanted = (claim.metric, claim.protocol, claim.misprint)
+            if claim.misprint is not None and wanted not in right:
+                raise ValueError(
+                    f"the claim {claim.metric} {claim.raw} is marked as a misprint of "
+                    f"{claim.misprint}, which no other claim of {self.id} prints"
+                )
+        return self

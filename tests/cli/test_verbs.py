@@ -29,7 +29,7 @@ def evaluate(monkeypatch):
         calls.update(arguments, model=model)
         print("an evaluator that talks")
         return calls.get("record") or make.evaluation(
-            measured=67.22, verdict="not contradicted (n=68)", complete=False
+            measured=67.22, verdict="consistent (n=68)", complete=False
         )
 
     monkeypatch.setitem(posebench.run.__dict__, "evaluate", fake)
@@ -84,7 +84,7 @@ def test_eval_json_is_the_record_alone_on_stdout(evaluate, tmp_path, capsys):
     assert captured.err == "an evaluator that talks\n"
     assert content["scores"] == {"AP": 67.22, "AP50": 88.0, "AR": None}
     assert content["coverage"] == 1.0
-    assert content["verdict"] == "not contradicted (n=68)"
+    assert content["verdict"] == "consistent (n=68)"
     file = content.pop("file")
     assert store.from_json(content) == store.load(tmp_path / file)
 
@@ -94,7 +94,7 @@ def test_eval_prints_claim_measurement_and_meaning(evaluate, tmp_path, capsys):
     assert cli.main(["eval", "--model", "demo_s", "--output", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     line = next(line for line in text.splitlines() if line.startswith("demo_s "))
-    for words in ("61.23", "67.22", "64.72 to 69.47", "+5.99", "not contradicted (n=68)"):
+    for words in ("61.23", "67.22", "64.72 to 69.47", "+5.99", "consistent (n=68)"):
         assert words in line
     assert "ground-truth boxes, flip shifted by one cell" in text
     assert "A subset: 20 images with 68 persons that count" in text
@@ -244,7 +244,10 @@ def test_demo_stores_records_and_writes_the_page(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("verdict", "status"),
-    [("differs", 1), ("no claim", 1), ("reproduced", 0), ("not contradicted (n=9)", 0)],
+    [
+        *[("differs", 1), ("no claim", 1), ("reproduced", 0)],
+        *[("consistent (n=9)", 0), ("outside the interval (n=9)", 0), ("too few images (n=9)", 0)],
+    ],
 )
 def test_demo_fails_when_one_of_our_own_claims_does_not_hold(
     verdict, status, monkeypatch, tmp_path, capsys
@@ -254,6 +257,17 @@ def test_demo_fails_when_one_of_our_own_claims_does_not_hold(
     content = json.loads(capsys.readouterr().out)
     assert content["reproduced"] is (status == 0)
     assert len(content["records"]) == 7
+
+
+def test_demo_judges_no_claim_on_a_subset(monkeypatch, tmp_path, capsys):
+    words = ("outside the interval (n=9)", "too few images (n=9)")
+    _demo(monkeypatch, [make.evaluation(verdict=word, complete=False) for word in words])
+    assert cli.main(["demo", "--output", str(tmp_path)]) == 0
+    text = capsys.readouterr()
+    assert "No claim was judged" in text.out and "claims hold" not in text.out
+    assert "reproduced" not in text.err
+    assert cli.main(["demo", "--output", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reproduced"] is None
 
 
 def test_report_reads_a_folder_and_names_the_page(tmp_path, capsys):

@@ -179,7 +179,7 @@ def many(count: int = 500) -> list[Record]:
         record = evaluation(
             timed.entry.id,
             measured,
-            verdict=verdict if whole else "not contradicted (n=68)",
+            verdict=verdict if whole else "consistent (n=68)",
             complete=whole,
         )
         names = {"id": timed.entry.id, "zoo": timed.entry.zoo, "title": timed.entry.title}

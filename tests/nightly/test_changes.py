@@ -61,6 +61,18 @@ def test_a_claim_that_holds_no_longer_is_worse_within_the_tolerance():
     assert state(seen(59.90, "differs"), [seen(59.94, "differs")], exact=False) == "same"
 
 
+@pytest.mark.parametrize(
+    "verdict", ["outside the interval (n=85)", "too few images (n=5)", "differs (n=85)"]
+)
+def test_a_subset_is_never_a_regression(verdict):
+    """Histories of earlier versions call it ``differs (n=...)``."""
+    now = seen(60.0, verdict)
+    assert state(now, [], claims_must_hold=True) == "new"
+    assert state(now, [seen(60.0, "reproduced")], exact=False) == "same"
+    assert state(seen(60.0, "differs"), [], claims_must_hold=True) == "worse"
+    assert state(seen(60.0, "differs"), [now], exact=False) == "worse"
+
+
 def test_only_good_nights_of_the_same_key_are_held_against():
     other, bad = seen(70.0, key="elsewhere"), seen(70.0, good=False)
     assert state(seen(60.0), [other, bad]) == "new"

@@ -27,7 +27,7 @@ SCHEMAS = Path(__file__).parent / "schemas"
     [
         make.evaluation(),
         make.evaluation(measured=None, verdict="no claim"),
-        make.evaluation(complete=False, verdict="not contradicted (n=68)"),
+        make.evaluation(complete=False, verdict="consistent (n=68)"),
         make.timing(),
         make.evaluation(timings=make.timing().timings),
     ],
@@ -151,7 +151,7 @@ def test_records_of_version_1_are_migrated_once(tmp_path, kind):
     ("old", "new"),
     [
         ("differs (n=85)", "outside the interval (n=85)"),
-        ("not contradicted (n=68)", "consistent (n=68)"),
+        ("consistent (n=68)", "consistent (n=68)"),
         ("contradicted (n=3)", "outside the interval (n=3)"),
         ("differs", "differs"),
         ("reproduced", "reproduced"),
