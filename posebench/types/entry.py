@@ -82,8 +82,6 @@ Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[Whole, Field(ge=1, le=1 << 44)]
 Mean = Annotated[Real, Field(ge=-1000, le=1000)]
 Deviation = Annotated[Real, Field(ge=0.001, le=1000)]
-
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,64}$")]
 Sha1Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,40}$")]
