@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posebench.cli.common import Parser, print_json
+from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
+    from posebench.records.store import LeftOut
     from posebench.types.record import Record
 
 EXAMPLES = (
@@ -61,26 +64,37 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the records and write the pages, or print the tables."""
-    from posebench.records.store import load_records
+    from posebench.records.store import read_records
 
-    records = load_records(arguments.records)
+    records, left_out = read_records(arguments.records)
+    _name(left_out)
+    if not records:
+        raise UserError(
+            f"None of the files below {arguments.records} that are named like records can be read.",
+            "The lines above say why.",
+        )
+    names = [file.path for file in left_out]
     if arguments.format != "html":
         from posebench.report.tables import latex_tables, markdown_tables
 
         make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
         text = make(records)
-        print_json({"records": len(records), "text": text}) if arguments.json else print(text)
+        content = {"records": len(records), "left_out": names, "text": text}
+        print_json(content) if arguments.json else print(text)
         return 0
     with contextlib.redirect_stdout(sys.stderr):
-        page = _write(arguments, records)
+        page = _write(arguments, records, left_out)
     if arguments.json:
-        print_json({"page": str(page), "records": len(records)})
+        print_json({"page": str(page), "records": len(records), "left_out": names})
     else:
-        print(f"{page} (records read from {arguments.records}: {len(records)})")
+        gone = f"; left out: {len(left_out)}" if left_out else ""
+        print(f"{page} (records read from {arguments.records}: {len(records)}{gone})")
     return 0
 
 
-def _write(arguments: argparse.Namespace, records: list[Record]) -> Path:
+def _write(
+    arguments: argparse.Namespace, records: list[Record], left_out: tuple[LeftOut, ...]
+) -> Path:
     from posebench.registry import load_registry
     from posebench.report import write_site
     from posebench.report.background import VERIFIED, read_verified, registry_background
@@ -97,5 +111,15 @@ def _write(arguments: argparse.Namespace, records: list[Record]) -> Path:
         registry=arguments.registry,
         warn=lambda words: print(f"posebench: {words}", file=sys.stderr),
     )
-    explanations = find_explanations(arguments.records)
-    return write_site(records, arguments.output, background, studies, explanations)
+    explanations, damaged = find_explanations(arguments.records)
+    _name(damaged)
+    return write_site(
+        records, arguments.output, background, studies, explanations, (*left_out, *damaged)
+    )
+
+
+def _name(left_out: Sequence[LeftOut]) -> None:
+    from posebench.report.text import one_line
+
+    for file in left_out:
+        print(f"posebench: left out: {one_line(f'{file.problem} {file.hint}')}", file=sys.stderr)

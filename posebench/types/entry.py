@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -25,7 +26,9 @@ Unit = Literal["percent", "fraction", "M", "G", "iter/s", "images/s", "frames/s"
 STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
 
 # Ids name files and folders: dots alone would leave the folder.
-Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]*[a-z0-9_][a-z0-9_.]*$")]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]*[a-z0-9_][a-z0-9_.]*$", max_length=100)]
+# What a published number looks like; float() would also take nan, 1_0 and digits of any script.
+_PUBLISHED = re.compile(r"-?[0-9]{1,15}(\.[0-9]{0,15})?")
 
 
 def _status(value: str) -> str:
@@ -34,7 +37,14 @@ def _status(value: str) -> str:
     raise ValueError(f"unknown status {value!r}; one of {', '.join(STATUSES)}, broken: <reason>")
 
 
+def _published(raw: str) -> str:
+    if _PUBLISHED.fullmatch(raw) is None:
+        raise ValueError("a published number is digits with at most one point, without its unit")
+    return raw
+
+
 Status = Annotated[str, AfterValidator(_status)]
+Published = Annotated[str, AfterValidator(_published)]
 
 
 class InputSpec(Frozen):
@@ -161,7 +171,7 @@ class Claim(Frozen):
     """
 
     metric: str
-    raw: str
+    raw: Published
     unit: Unit = "percent"
     protocol: str | None = None
     evidence: Evidence = "stated"

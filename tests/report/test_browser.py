@@ -34,7 +34,7 @@ def chromium():
 @pytest.fixture(scope="module")
 def index(tmp_path_factory) -> Path:
     """Our models, thirty timings, and a third party's record that tries to run something."""
-    part = make.evaluation("part", 60.0, verdict="not contradicted (n=68)", complete=False)
+    part = make.evaluation("part", 60.0, verdict="consistent (n=68)", complete=False)
     other = make.evaluation("off", 70.5, verdict="differs")
     row = make.entry("evil", (make.claim(),), title=EVIL, zoo="evil", dataset="coco")
     evil = make.timing("evil", 3000.0, entry=row, command=f"posebench {EVIL}")
@@ -116,7 +116,7 @@ def test_claims_are_filtered_sorted_and_saved(chromium, index):
         assert len(opened.rows()) == 6
 
         page.click("a.count.weak")
-        assert page.input_value("[name=verdict]") == "not contradicted (subset)"
+        assert page.input_value("[name=verdict]") == "consistent (subset)"
         assert len(opened.rows()) == 1
         page.click("a.count.weak")
         page.fill("[name=text]", "")
@@ -138,7 +138,7 @@ def test_claims_are_filtered_sorted_and_saved(chromium, index):
         assert len(table) == 5
         (part,) = (row for row in table if row["model"] == "demo/part")
         assert (part["subset"], part["persons"], part["verdict"]) == (
-            "1", "68", "not contradicted (subset)",
+            "1", "68", "consistent (subset)",
         )  # fmt: skip
 
 

@@ -213,8 +213,8 @@ def test_explanations_are_read_and_shown(tmp_path):
         persons=68, complete=False,
     )  # fmt: skip
     (tmp_path / "explain-demo_s.json").write_text(json.dumps(found.to_json()))
-    (read,) = find_explanations(tmp_path)
-    assert read == found
+    (read,), none = find_explanations(tmp_path)
+    assert (read, none) == (found, ())
     index = write_site([make_records.evaluation()], tmp_path / "site", explanations=[read])
     text = (index.parent / "models" / "demo-demo_s.html").read_text()
     assert "under demo_gt_flip@1 with flip false" in text
@@ -222,5 +222,8 @@ def test_explanations_are_read_and_shown(tmp_path):
     assert "A subset: 68 persons that count." in text
 
     (tmp_path / "explain-broken.json").write_text("{}")
-    with pytest.raises(UserError, match="is not what `posebench explain --json` prints"):
-        find_explanations(tmp_path)
+    (tmp_path / "explain-text.json").write_text(json.dumps(found.to_json() | {"persons": "68"}))
+    others, left_out = find_explanations(tmp_path)
+    assert others == (found,)
+    assert [file.path for file in left_out] == ["explain-broken.json", "explain-text.json"]
+    assert "is not what `posebench explain --json` prints" in left_out[0].problem
