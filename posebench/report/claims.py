@@ -125,14 +125,15 @@ def counts(rows: Sequence[ClaimRow]) -> tuple[tuple[str, str, int], ...]:
         (verdict, tone, number of claims), the best first. A claim that was measured several times
         counts once for each verdict.
     """
-    judged = {
-        (row.entry, row.dataset, row.protocol, row.metric, row.claimed, row.verdict, row.tone)
-        for row in rows
-        if not row.subset
-    }
+    judged = {(*_claim_key(row), row.verdict, row.tone) for row in rows if not row.subset}
     found = Counter((verdict, kind) for *_, verdict, kind in judged)
     best_first = sorted(found.items(), key=lambda item: (BEST_FIRST.index(item[0][1]), item[0][0]))
     return tuple((verdict, kind, count) for (verdict, kind), count in best_first)
+
+
+def number_of_claims(rows: Sequence[ClaimRow]) -> int:
+    """Return how many claims rows speak about, however often each was measured."""
+    return len({_claim_key(row) for row in rows})
 
 
 def page_name(key: str) -> str:
@@ -143,6 +144,10 @@ def page_name(key: str) -> str:
 def record_name(record: Record) -> str:
     """Return the address of a record's copy, from the front page."""
     return f"records/{file_name(record).as_posix()}"
+
+
+def _claim_key(row: ClaimRow) -> tuple[str, ...]:
+    return row.entry, row.dataset, row.protocol, row.metric, row.claimed
 
 
 def hardware_of(record: Record) -> str:

@@ -16,13 +16,20 @@ from posebench.records.store import LeftOut, to_json
 from posebench.records.words import LEEWAY
 from posebench.report.accuracies import Accuracy, accuracies
 from posebench.report.background import Background, shipped_background
-from posebench.report.claims import ClaimRow, claim_rows, counts, hardware_of, record_name
+from posebench.report.claims import (
+    ClaimRow,
+    claim_rows,
+    counts,
+    hardware_of,
+    number_of_claims,
+    record_name,
+)
 from posebench.report.evidence import LEVELS, Zoo, zoos
 from posebench.report.figures import KINDS, Legend, accuracy_title, legend, static_figure
 from posebench.report.models import Model, models
 from posebench.report.points import AXES, Point, first_view, points
 from posebench.report.studies import Study
-from posebench.report.text import one_line
+from posebench.report.text import one_line, valid_html
 from posebench.types.errors import UserError
 from posebench.types.explanation import Explanation
 from posebench.types.record import Record
@@ -36,6 +43,7 @@ class Site:
     """Everything the pages show.
 
     Attributes:
+        published: Number of claims that others than posebench published.
         verdicts: (verdict, tone, number of published claims), without subsets.
         own_verdicts: The same of posebench's own models, whose claims nobody else published.
         accuracies: Every evaluation under every protocol.
@@ -46,6 +54,7 @@ class Site:
     """
 
     rows: tuple[ClaimRow, ...]
+    published: int
     verdicts: tuple[tuple[str, str, int], ...]
     own_verdicts: tuple[tuple[str, str, int], ...]
     accuracies: tuple[Accuracy, ...]
@@ -85,9 +94,11 @@ def collect(
     rows = claim_rows(ordered, known.protocols)
     found, measured = points(ordered), accuracies(ordered)
     timed = [record for record in ordered if record.timings]
+    published = [row for row in rows if not row.own]
     return Site(
         rows=rows,
-        verdicts=counts([row for row in rows if not row.own]),
+        published=number_of_claims(published),
+        verdicts=counts(published),
         own_verdicts=counts([row for row in rows if row.own]),
         accuracies=tuple(sorted(measured, key=lambda a: (a.dataset, a.entry.key))),
         left_out=tuple(left_out),
@@ -162,7 +173,7 @@ def front_page(site: Site) -> str:
 
 def page(template: str, **content: Any) -> str:
     """Render a template; every value of a record is escaped."""
-    return _environment().get_template(template).render(**content)
+    return valid_html(_environment().get_template(template).render(**content))
 
 
 def _figure(site: Site) -> dict[str, Any]:

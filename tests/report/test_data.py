@@ -47,9 +47,7 @@ def test_a_subset_is_never_counted_with_the_whole():
             make.evaluation("demo_l", verdict="reproduced", complete=False),
         ]
     )
-    assert counts(rows) == (
-        ("reproduced", "good", 1),
-    )
+    assert counts(rows) == (("reproduced", "good", 1),)
     assert [(row.subset, row.tone) for row in rows] == [
         (True, "other"),
         (True, "other"),

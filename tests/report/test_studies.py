@@ -22,7 +22,6 @@ from posebench.report.people import EACH, draw, gallery, resemblance
 from posebench.report.studies import find_explanations, find_studies
 from posebench.run.score import Opened, open_predictions
 from posebench.types.arrays import GroundTruth, Predictions, Results, take
-from posebench.types.errors import UserError
 from posebench.types.explanation import Cell, Explanation, Share
 
 COCO_TERMS = "annotations CC BY 4.0; images under the Flickr licence each names"
