@@ -59,6 +59,7 @@ def changed(path: str, value):
         ("command", "x" * 200_000, "a text of 200,000 characters, more than 100,000"),
         ("entry.id", "x" * 300, "entry.id: String should have at most 100 characters"),
     ],
+    ids=("text", "nan", "no zone", "text for a number", "400 digits", "long text", "long id"),
 )
 def test_a_damaged_record_is_named_and_the_rest_is_shown(tmp_path, capsys, path, value, words):
     store.save_all(make.demo(), tmp_path / "records")
@@ -148,9 +149,9 @@ def test_any_damage_leaves_a_page(tmp_path, capsys):
         folder = tmp_path / str(start)
         store.save(make.evaluation("valid"), folder / "records" / "valid")
         names = write(folder / "records", *contents[start : start + TOGETHER])
-        begun = time.monotonic()
+        begun = time.process_time()
         status, content, said = report(folder, capsys)
-        slowest = max(slowest, time.monotonic() - begun)
+        slowest = max(slowest, time.process_time() - begun)
         assert status == 0
         assert content["records"] + len(content["left_out"]) == 1 + len(names)
         assert all(name in said for name in content["left_out"])
@@ -160,4 +161,6 @@ def test_any_damage_leaves_a_page(tmp_path, capsys):
             assert report(folder, capsys, "--format", form)[0] == 0
         read, gone = read + content["records"] - 1, gone + len(content["left_out"])
     assert read and gone
-    print(f"{COUNT} records: {read} shown, {gone} left out; slowest site {slowest:.1f} s")
+    print(
+        f"{COUNT} records: {read} shown, {gone} left out; slowest site {slowest:.1f} s of processor time"
+    )
