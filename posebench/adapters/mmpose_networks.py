@@ -41,17 +41,21 @@ class MMPoseNetwork(Parts):
         keep: Joints of the head that are evaluated, in this order; None for all of them.
     """
 
+    keep: Tensor | None
+
     def __init__(
         self, model: Any, read: Callable[[Any], Tensor], keep: Sequence[int] | None = None
     ) -> None:
         super().__init__(model)
-        self.keep = None if keep is None else list(keep)
+        # A tensor of its device: a list would be copied there for every batch.
+        kept = None if keep is None else torch.tensor(list(keep))
+        self.register_buffer("keep", kept, persistent=False)
         self.read = read
 
     def forward(self, crops: Tensor) -> Tensor:
         """Map (N, 3, H, W) normalised crops or images to what ``InputSpec.output`` describes."""
         found = self.read(self.head.forward(self.features(crops)))
-        return found if self.keep is None else found[:, self.keep]
+        return found if self.keep is None else found.index_select(1, self.keep)
 
 
 def _heatmaps(found: Any) -> Tensor:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from posebench.types.timing import SpeedCell
 
 EXAMPLES = (
-    "posebench speed --gpu 0",
+    "posebench speed --all --gpu 0",
     "posebench speed lpn_50 --dataset coco --cpu --threads 2",
     "posebench speed lpn_50 --dataset coco --cpu --fold --channels-last",
     "posebench speed --all --cpu --quick --json",
@@ -47,7 +47,7 @@ def add_arguments(parser: Parser) -> None:
     """Add what to time, where, and in which form."""
     parser.add_argument("models", metavar="MODEL", nargs="*", help="zoo/id, id, or a short name")
     parser.add_argument(
-        "--all", action="store_true", help="every model, the cheapest first (without MODEL too)"
+        "--all", action="store_true", help="every model that can be timed here, cheapest first"
     )
     parser.add_argument("--dataset", metavar="NAME", help="tells models of one short name apart")
     where = parser.add_mutually_exclusive_group()
@@ -106,12 +106,14 @@ def run(arguments: argparse.Namespace) -> int:
         1 if a model could not be timed.
 
     Raises:
-        UserError: Models and ``--all``, or something that cannot be had here.
+        UserError: Models and ``--all``, neither, or something that cannot be had here.
     """
     from posebench.cli.progress import progress
 
     if arguments.models and arguments.all:
         raise UserError("Name models or give --all, not both.", "`posebench list` names them.")
+    if not arguments.models:
+        _say_how_many(arguments)
     rows = not arguments.json and len(arguments.models) != 1
     found: list[Timed] = []
     # the rows go to stdout, what libraries say does not
@@ -124,6 +126,31 @@ def run(arguments: argparse.Namespace) -> int:
             found.append(timed)
     _print(found, arguments.json, rows)
     return int(any(timed.record.failure for timed in found))
+
+
+def _say_how_many(arguments: argparse.Namespace) -> None:
+    """Say what ``--all`` times and what it leaves out; refuse to do so unless it was given.
+
+    Raises:
+        UserError: Neither models nor ``--all`` were given.
+    """
+    from posebench.registry import load_registry
+    from posebench.run.speed import hindrance, least_seconds, left_out
+
+    known = load_registry(tuple(arguments.registry))
+    count = sum(not hindrance(entry) for entry in known.entries)
+    each = least_seconds(quick=arguments.quick)
+    minutes = count * each / 60
+    long = f"{minutes:,.0f} minutes" if minutes < 120 else f"{minutes / 60:,.0f} hours"
+    words = f"{count} models can be timed here, at least {each:.0f} s each, in all {long} or more"
+    if not arguments.all:
+        raise UserError(
+            f"No model is named: {words} (large ones take minutes on a processor).",
+            "Name models, or give --all.",
+        )
+    print(f"{words}.", file=sys.stderr)
+    for reason, number in left_out(known).items():
+        print(f"{number} models are left out: {reason}.", file=sys.stderr)
 
 
 def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Timed]:

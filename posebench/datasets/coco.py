@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from posebench.datasets.files import Kind, kind_of, read_json
+from posebench.datasets.files import Kind, check_inside, kind_of, read_json
+from posebench.datasets.rows import (
+    FARTHEST,
+    Row,
+    Rows,
+    list_of_numbers,
+    places_of,
+    shown,
+    whole_number,
+)
 from posebench.keypoints import keypoint_set as named_set
-from posebench.types.arrays import Dataset, GroundTruth, Images, Ints, take
+from posebench.types.arrays import Dataset, GroundTruth, Images, Ints, join, take
 from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 from posebench.types.faults import LISTED, Fault, refuse
 
-Row = dict[str, Any]
-
-# What a file that is not as it should be raises on the way into arrays.
-WRONG = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
-# Nothing lies so far out, px; squares of it are still numbers.
-FARTHEST = 1e7
 # Ids of rows that stand for unreadable ones; no dataset counts down there.
 STAND_IN = -(10**12)
 # Where the joints of such a row are: no prediction comes near.
 NOWHERE = (-FARTHEST, -FARTHEST, 1.0)
 
 
-# One row of a file -> rows with keypoint numbers of the wanted set.
+# One row of a file -> rows with keypoint numbers of the wanted set.  It raises ValueError for a row
+# that cannot be used; the message ends a sentence that begins with the row's name.
 Convert = Callable[[Row], Iterator[Row]]
 
 
@@ -151,30 +154,32 @@ def build(
         UserError: The content does not follow the format; the sentence lists what does not.
     """
     hint = f"Each person needs id, image_id, bbox, area and {joints} x 3 keypoint numbers."
-    faults: list[Fault] = []
+    rows = Rows.of(file.content["annotations"], _namer(file.content["annotations"], "annotation"))
     try:
         table = _images(file.content["images"], images)
         category = _person_category(file.content.get("categories", []))
-        rows = file.content["annotations"]
-        try:
-            truth = _truth(_people(rows, table, category, convert), joints)
-        except WRONG:
-            people, faults = _one_by_one(rows, table, category, joints, convert, most)
-            truth = _truth(people, joints)
-    except WRONG as error:
+        people, place = _people(rows, table, category, joints, convert)
+        lost, lost_place = _stand_ins(rows, table, joints, most)
+        everybody, place = join([people, lost]), np.concatenate([place, lost_place])
+        _unique(everybody.id, "annotation id")
+    except ValueError as error:
         raise UserError(
-            f"{file.path} does not follow COCO's keypoint format "
-            f"({type(error).__name__}: {error}).",
-            hint,
+            f"{file.path} does not follow COCO's keypoint format: {error}.", hint
         ) from error
+    faults = [
+        Fault("annotation", text, _stand_in_ids(at, most))
+        for at, text in sorted(rows.faults.items())
+    ]
     if faults and not tolerant:
         where = f"{file.path} does not follow COCO's keypoint format: it"
         raise refuse(where, faults, f"{hint} `posebench eval --on-error skip` goes on without.")
+    # The references walk image by image; within an image the file's order stays.
+    order = np.lexsort((place, places_of(table.id, everybody.image_id)))
     return Dataset(
         id=dataset_id,
         keypoint_set=keypoint_set,
         images=table,
-        truth=truth,
+        truth=take(everybody, order),
         category_id=category,
         annotations_file=file.path.name,
         annotations_sha256=file.sha256,
@@ -183,23 +188,34 @@ def build(
     )
 
 
-def numbers_of(row: Row, key: str, joints: int) -> list[float]:
+def numbers_of(row: Row, key: str, joints: int) -> list[Any]:
     """Return the keypoint numbers of a row: as many as there must be, zeros where it has none.
 
     Raises:
-        ValueError: There are more or fewer.
+        ValueError: There are more or fewer, or one of them is not a number.
     """
-    numbers = row.get(key) or [0.0] * (3 * joints)
-    if len(numbers) != 3 * joints:
-        raise ValueError(
-            f"annotation {row.get('id')} has {len(numbers)} numbers in {key} "
-            f"instead of {3 * joints}"
-        )
-    return list(numbers)
+    numbers = row.get(key, [])
+    if numbers == []:
+        return [0.0] * (3 * joints)
+    return list(list_of_numbers(numbers, key, 3 * joints, FARTHEST))
+
+
+def box_of(row: Row, key: str) -> list[Any]:
+    """Return the four numbers of a box, x, y, width and height, px.
+
+    Raises:
+        ValueError: There is none, or it is something else.
+    """
+    if key not in row:
+        raise ValueError(f"has no {key}")
+    return list_of_numbers(row[key], key, 4, FARTHEST)
 
 
 def restrict(dataset: Dataset, sample: Sample) -> Dataset:
     """Return some images of a dataset, in the order of its file, with their annotations.
+
+    Faults stay, also those of other images: what is wrong with a file does not depend on how much
+    of it is evaluated.
 
     Args:
         dataset: All of it.
@@ -222,9 +238,7 @@ def on_rows(dataset: Dataset, rows: Ints) -> Dataset:
         None if table.crowd_index is None else table.crowd_index[rows],
     )
     truth = take(dataset.truth, np.isin(dataset.truth.image_id, kept.id))
-    ids = set(truth.id.tolist())
-    faults = tuple(fault for fault in dataset.faults if ids.intersection(fault.persons))
-    return replace(dataset, images=kept, truth=truth, complete=False, faults=faults)
+    return replace(dataset, images=kept, truth=truth, complete=False)
 
 
 def _sampled(ids: Ints, sample: Sample) -> Ints:
@@ -235,173 +249,155 @@ def _sampled(ids: Ints, sample: Sample) -> Ints:
     return np.sort(np.array(sorted(range(len(ids)), key=digests.__getitem__)[: sample.limit]))
 
 
-def _images(rows: Sequence[Row], root: Path) -> Images:
+def _namer(rows: Sequence[Any], noun: str) -> Callable[[int], str]:
+    """Return what names a row for messages: by its id where it has one, else by its place."""
+
+    def name(place: int) -> str:
+        row = rows[place]
+        known = isinstance(row, dict) and type(row.get("id")) is int
+        return f"{noun} {row['id']}" if known else f"row {place + 1} of the {noun}s"
+
+    return name
+
+
+def _images(content: Sequence[Any], root: Path) -> Images:
     """Images are never left out: nobody knows whose persons an unreadable row has."""
-    try:
-        return _image_table(rows, root)
-    except WRONG:
-        told = [text for place, row in enumerate(rows) if (text := _image_fault(place, row, root))]
-        if not told:
-            raise
-        more = f"; and {len(told) - LISTED:,} more" if len(told) > LISTED else ""
-        raise ValueError("; ".join(told[:LISTED]) + more) from None
-
-
-def _image_fault(place: int, row: Row, root: Path) -> str | None:
-    try:
-        _image_table([row], root)
-    except WRONG as error:
-        return f"row {place + 1} of the images: {type(error).__name__}: {error}"
-    return None
-
-
-def _image_table(rows: Sequence[Row], root: Path) -> Images:
+    rows = Rows.of(content, _namer(content, "image"))
+    largest = int(FARTHEST)
     table = Images(
-        id=np.array([int(row["id"]) for row in rows], np.int64),
-        file_name=tuple(str(row["file_name"]) for row in rows),
-        width=np.array([int(row["width"]) for row in rows], np.int64),
-        height=np.array([int(row["height"]) for row in rows], np.int64),
+        id=rows.whole("id"),
+        file_name=tuple(rows.texts("file_name", check_inside)),
+        width=rows.whole("width", least=1, most=largest),
+        height=rows.whole("height", least=1, most=largest),
         root=root,
     )
+    refuse_faults(rows)
     _unique(table.id, "image id")
-    for name in table.file_name:
-        check_inside(name)
-    empty = (table.width < 1) | (table.height < 1)
-    if empty.any():
-        row = int(empty.argmax())
-        raise ValueError(
-            f"image {table.id[row]} is {table.width[row]} x {table.height[row]} pixels"
-        )
     return table
 
 
-def check_inside(name: str) -> None:
-    """Refuse a file name that leads out of the folder it is looked for in.
+def refuse_faults(rows: Rows) -> None:
+    """Refuse rows of which none may be left out.
 
     Raises:
-        ValueError: It does.
+        ValueError: Some of them have faults; the message lists them.
     """
-    paths = PurePosixPath(name), PureWindowsPath(name)
-    if any(path.is_absolute() or path.drive or ".." in path.parts for path in paths):
-        raise ValueError(f"the file name {name[:80]!r} leads out of the image folder")
-    if "\0" in name:
-        raise ValueError(f"the file name {name[:80]!r} is none")
+    told = [text for _, text in rows.told()]
+    if told:
+        more = f"; and {len(told) - LISTED:,} more" if len(told) > LISTED else ""
+        raise ValueError("; ".join(told[:LISTED]) + more)
 
 
-def _unique(ids: np.ndarray[Any, Any], what: str) -> None:
+def _unique(ids: Ints, what: str) -> None:
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"{what} {values[counts > 1][0]} stands {counts.max()} times")
 
 
-def _person_category(categories: Sequence[Row]) -> int:
+def _person_category(categories: Any) -> int:
     """COCO's person is 1; other keypoint files name it, or have one category only."""
-    named = [int(row["id"]) for row in categories if row.get("name") == "person"]
+    if not isinstance(categories, list):
+        raise ValueError(f"its categories are {shown(categories)}, not a list")
+    rows = Rows.of(categories, lambda place: f"category {place + 1}")
+    ids = rows.whole("id").tolist()
+    names = [row.get("name", "") for row in rows.rows]
+    for row, name in enumerate(names):
+        if not isinstance(name, str):
+            rows.refuse(row, f"has {shown(name)} for its name, not a text")
+    refuse_faults(rows)
+    named = [number for number, name in zip(ids, names, strict=True) if name == "person"]
     if named:
-        return named[0]
-    return int(categories[0]["id"]) if len(categories) == 1 else 1
+        return int(named[0])
+    return int(ids[0]) if len(ids) == 1 else 1
 
 
 def _people(
-    rows: Sequence[Row], images: Images, category: int, convert: Convert | None
-) -> list[Row]:
-    order = {image_id: i for i, image_id in enumerate(images.id.tolist())}
-    people = [row for row in rows if row.get("category_id", category) == category]
-    people = [row for row in people if int(row["image_id"]) in order]
-    # The references walk image by image; within an image the file's order stays.
-    people.sort(key=lambda row: order[int(row["image_id"])])
-    return people if convert is None else [row for person in people for row in convert(person)]
+    rows: Rows, images: Images, category: int, joints: int, convert: Convert | None
+) -> tuple[GroundTruth, Ints]:
+    """The persons in listed images whose rows are without fault, and their places in the file."""
+    persons = rows.only(rows.whole("category_id", category) == category)
+    persons = persons.only(places_of(images.id, persons.whole("image_id")) >= 0)
+    # Also where the converted row counts them anew.
+    persons.whole("num_keypoints", 0, least=0)
+    people = persons if convert is None else _converted(persons, convert)
+    truth = _truth(people, joints)
+    place = np.array(people.place, np.int64)
+    fine = np.flatnonzero(~np.isin(place, np.array(list(rows.faults), np.int64)))
+    return take(truth, fine), place[fine]
 
 
-def _one_by_one(
-    rows: Sequence[Row],
-    images: Images,
-    category: int,
-    joints: int,
-    convert: Convert | None,
-    most: int,
-) -> tuple[list[Row], list[Fault]]:
-    """Rows of all persons, others in place of those that cannot be used, and the faults."""
-    people, faults = [], []
-    order = {image_id: i for i, image_id in enumerate(images.id.tolist())}
-    for place, row in enumerate(rows):
+def _converted(persons: Rows, convert: Convert) -> Rows:
+    made: list[Row] = []
+    places: list[int] = []
+    for row, (place, content) in enumerate(zip(persons.place, persons.rows, strict=True)):
+        if place in persons.faults:
+            continue
         try:
-            mine = _people([row], images, category, convert)
-            _truth(mine, joints)
-        except WRONG as error:
-            ids = tuple(STAND_IN - most * place - k for k in range(most))
-            mine = [_stand_in(row, i, images, joints) for i in ids]
-            name = _name(row, place)
-            told = name in str(error)
-            text = str(error) if told else f"{name}: {type(error).__name__}: {error}"
-            faults.append(Fault("annotation", text, ids))
-        people += mine
-    return sorted(people, key=lambda row: order[int(row["image_id"])]), faults
+            mine = list(convert(content))
+        except ValueError as error:
+            persons.refuse(row, str(error))
+            continue
+        made += mine
+        places += [place] * len(mine)
+    return Rows(made, persons.name, places, persons.faults)
 
 
-def _name(row: Any, place: int) -> str:
-    known = isinstance(row, dict) and isinstance(row.get("id"), int)
-    return f"annotation {row['id']}" if known else f"row {place + 1} of the annotations"
-
-
-def _stand_in(row: Any, person: int, images: Images, joints: int) -> Row:
-    """A person whom nobody is cropped for and no prediction matches: counted, and missed.
-
-    Without a size it counts among persons of all sizes alone, without a known image in the
-    first one.
-    """
-    image = row.get("image_id") if isinstance(row, dict) else None
-    known = isinstance(image, int) and bool((images.id == image).any())
-    return {
-        "id": person,
-        "image_id": image if known else int(images.id[0]),
-        "bbox": [0.0] * 4,
-        "area": 0.0,
-        "keypoints": list(NOWHERE) * joints,
-        "num_keypoints": joints,
-    }
-
-
-def _truth(people: Sequence[Row], joints: int) -> GroundTruth:
-    def column(get: Callable[[Row], Any], dtype: Any, *tail: int) -> Any:
-        array = np.array([get(row) for row in people], dtype)
-        if people and array.shape[1:] != ((math.prod(tail),) if tail else ()):
-            raise ValueError(f"a row has numbers in the shape {array.shape[1:]}")
-        return array.reshape(len(people), *tail)
-
-    keypoints = column(lambda row: numbers_of(row, "keypoints", joints), np.float64, joints, 3)
-    count = (keypoints[:, :, 2] > 0).sum(axis=1)
-    counted = [row.get("num_keypoints", int(n)) for row, n in zip(people, count, strict=True)]
-    truth = GroundTruth(
-        id=column(lambda row: int(row["id"]), np.int64),
-        image_id=column(lambda row: int(row["image_id"]), np.int64),
-        box=column(lambda row: row["bbox"], np.float64, 4),
-        area=column(lambda row: row["area"], np.float64),
+def _truth(people: Rows, joints: int) -> GroundTruth:
+    box = people.numbers("bbox", 4, most=FARTHEST)
+    people.refuse_where(box[:, 2:].min(axis=1, initial=0) < 0, "has a bbox of negative size")
+    keypoints = people.numbers("keypoints", 3 * joints, most=FARTHEST, empty=True)
+    keypoints = keypoints.reshape(len(people), joints, 3)
+    given = people.whole("num_keypoints", -1)
+    counted = (keypoints[:, :, 2] > 0).sum(axis=1)
+    return GroundTruth(
+        id=people.whole("id"),
+        image_id=people.whole("image_id"),
+        box=box,
+        area=people.number("area", least=0.0, most=FARTHEST**2),
         keypoints=keypoints,
-        num_keypoints=np.array(counted, np.int64),
-        crowd=column(lambda row: bool(row.get("iscrowd", 0)), np.bool_),
-        ignore=column(lambda row: bool(row.get("ignore", 0)), np.bool_),
+        num_keypoints=np.where(given < 0, counted, given).astype(np.int64),
+        crowd=people.flag("iscrowd"),
+        ignore=people.flag("ignore"),
     )
-    _unique(truth.id, "annotation id")
-    _possible(truth)
-    return truth
 
 
-def _possible(truth: GroundTruth) -> None:
-    """Refuse numbers that no annotation can have, naming the first."""
-    finite = {
-        "bbox": np.isfinite(truth.box).all(axis=1),
-        "area": np.isfinite(truth.area),
-        "keypoints": np.isfinite(truth.keypoints).all(axis=(1, 2)),
-    }
-    for what, good in finite.items():
-        if not good.all():
-            raise ValueError(f"{what} of annotation {truth.id[good.argmin()]} is not finite")
-    far = np.abs(truth.box).max(axis=1, initial=0) > FARTHEST
-    far |= np.abs(truth.keypoints).max(axis=(1, 2), initial=0) > FARTHEST
-    far |= truth.area > FARTHEST**2
-    if far.any():
-        raise ValueError(f"annotation {truth.id[far.argmax()]} lies beyond {FARTHEST:,.0f} px")
-    negative = (truth.box[:, 2:] < 0).any(axis=1) | (truth.area < 0)
-    if negative.any():
-        raise ValueError(f"annotation {truth.id[negative.argmax()]} has a negative size")
+def _stand_in_ids(place: int, most: int) -> tuple[int, ...]:
+    return tuple(STAND_IN - most * place - k for k in range(most))
+
+
+def _stand_ins(rows: Rows, images: Images, joints: int, most: int) -> tuple[GroundTruth, Ints]:
+    """Persons whom nobody is cropped for and no prediction matches: counted, and missed.
+
+    They stand for the rows with faults.  Without a size they count among persons of all sizes
+    alone, without a known image in the first one.
+
+    Raises:
+        ValueError: There is no image.
+    """
+    if rows.faults and not len(images):
+        raise ValueError(f"it lists no image, but {next(iter(rows.faults.values()))}")
+    places = sorted(rows.faults)
+    ids = [number for place in places for number in _stand_in_ids(place, most)]
+    image_id = [_image_of(rows.rows[place], images) for place in places for _ in range(most)]
+    count = len(ids)
+    nobody = np.zeros(count, np.bool_)
+    truth = GroundTruth(
+        id=np.array(ids, np.int64),
+        image_id=np.array(image_id, np.int64),
+        box=np.zeros((count, 4)),
+        area=np.zeros(count),
+        keypoints=np.tile(np.array(NOWHERE), (count, joints, 1)),
+        num_keypoints=np.full(count, joints, np.int64),
+        crowd=nobody,
+        ignore=nobody,
+    )
+    return truth, np.repeat(np.array(places, np.int64), most)
+
+
+def _image_of(row: Row, images: Images) -> int:
+    first = int(images.id[0])
+    try:
+        number = whole_number(row.get("image_id", first))
+    except ValueError:
+        return first
+    return number if (images.id == number).any() else first

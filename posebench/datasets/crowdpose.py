@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from posebench.datasets.coco import WRONG, Row, build, expect, open_coco
+from posebench.datasets.coco import box_of, build, expect, open_coco, refuse_faults
+from posebench.datasets.rows import Row, Rows
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset
 from posebench.types.errors import UserError
@@ -46,15 +45,17 @@ def load_crowdpose(
     expect(file, {None, count}, f"annotations of {count} keypoints a person")
 
     def with_area(row: Row) -> Iterator[Row]:
-        _, _, width, height = row["bbox"]
-        yield {"area": float(height) * float(width) * BOX_SHARE} | row
+        _, _, width, height = box_of(row, "bbox")
+        yield {"area": height * width * BOX_SHARE} | row
 
     dataset = build(file, images, dataset_id, keypoint_set, count, with_area, tolerant=tolerant)
+    rows = Rows.of(file.content["images"], lambda place: f"row {place + 1} of the images")
+    index = rows.number("crowdIndex", least=0.0, most=1.0)
     try:
-        index = np.array([float(row["crowdIndex"]) for row in file.content["images"]])
-    except WRONG as error:
+        refuse_faults(rows)
+    except ValueError as error:
         raise UserError(
-            f"{annotations} does not say how crowded each image is ({error!r}).",
+            f"{annotations} does not say how crowded each image is: {error}.",
             "Give CrowdPose's annotations as mmpose publishes them.",
         ) from error
     return replace(dataset, images=replace(dataset.images, crowd_index=index))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from posebench.datasets.coco import WRONG
 from posebench.datasets.files import kind_of, read_json
+from posebench.datasets.rows import FARTHEST, MOST, Rows, places_of
 from posebench.types.arrays import Dataset, Floats, Ints
 from posebench.types.errors import UserError
+from posebench.types.faults import Fault, refuse
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,63 +43,55 @@ class Detections:
 def read_detections(path: Path, dataset: Dataset) -> Detections:
     """Read a detector's boxes: a JSON list of {image_id, category_id, bbox, score}.
 
-    Only the dataset's person category counts, and boxes in images of the dataset.  A box whose
-    width or height is not positive is read, but nobody is cropped by it.
+    Only the dataset's person category counts, and boxes in images of the dataset; every row must
+    be sound all the same, so that what is wrong with a file does not depend on the images that
+    are evaluated.  A box whose width or height is not positive is read, but nobody is cropped by
+    it.
 
     Raises:
-        UserError: The file is no such list, holds numbers that are not finite, or has no
-            person's box in any image of the dataset.
+        UserError: The file is no such list, has rows that are not as they must be (the sentence
+            lists them), or has no person's box in any image of the dataset.
     """
     content, digest = read_json(path, "The box file")
     hint = "It must be a list of {image_id, category_id, bbox: [x, y, w, h], score}."
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+    if not isinstance(content, list) or not _any_object(content):
         raise UserError(
             f"{path} is no list of detections: it holds {kind_of(content).words}.", hint
         )
-    known = {image_id: i for i, image_id in enumerate(dataset.images.id.tolist())}
-    try:
-        here = [(place, det) for place, det in enumerate(content) if int(det["image_id"]) in known]
-        rows = [
-            (known[int(det["image_id"])], place, det["bbox"], det["score"])
-            for place, det in here
-            if det["category_id"] == dataset.category_id
-        ]
-        box = np.array([row[2] for row in rows], np.float64).reshape(len(rows), 4)
-        score = np.array([row[3] for row in rows], np.float64).reshape(len(rows))
-    except WRONG as error:
-        raise UserError(
-            f"{path} has an entry that is no detection ({type(error).__name__}: {error}).", hint
-        ) from error
-    if not rows:
-        raise _nobody(path, content, here, dataset)
-    finite = np.isfinite(box).all(axis=1) & np.isfinite(score)
-    if not finite.all():
-        raise UserError(
-            f"{path} holds boxes or scores that are not finite numbers, the first in entry "
-            f"{rows[finite.argmin()][1]}.",
-            hint,
-        )
-    index = np.array([row[0] for row in rows], np.int64)
-    order = np.argsort(index, kind="stable")
+    rows = Rows.of(content, lambda place: f"entry {place}")
+    image_id, category = rows.whole("image_id"), rows.whole("category_id")
+    box = rows.numbers("bbox", 4, most=FARTHEST)
+    score = rows.number("score", least=-MOST, most=MOST)
+    if rows.faults:
+        raise refuse(str(path), [Fault("row", text) for _, text in rows.told()], hint)
+    index = places_of(dataset.images.id, image_id)
+    here = np.flatnonzero((index >= 0) & (category == dataset.category_id))
+    if not len(here):
+        raise _nobody(path, len(content), int((index >= 0).sum()), dataset)
+    position = here[np.argsort(index[here], kind="stable")]
     return Detections(
         name=path.name,
         sha256=digest,
         read=len(content),
-        box=box[order],
-        score=score[order],
-        image_index=index[order],
-        position=np.array([row[1] for row in rows], np.int64)[order],
+        box=box[position],
+        score=score[position],
+        image_index=index[position],
+        position=position.astype(np.int64),
     )
 
 
-def _nobody(path: Path, content: list[Any], here: list[Any], dataset: Dataset) -> UserError:
+def _any_object(rows: list[object]) -> bool:
+    return not rows or any(isinstance(row, dict) for row in rows)
+
+
+def _nobody(path: Path, count: int, here: int, dataset: Dataset) -> UserError:
     if here:
         return UserError(
-            f"None of the {len(here)} boxes of {path} in images of this dataset has the category "
+            f"None of the {here} boxes of {path} in images of this dataset has the category "
             f"{dataset.category_id} of its persons.",
             f"Write category_id {dataset.category_id} for persons.",
         )
     return UserError(
-        f"None of the {len(content)} boxes of {path} lies in an image of this dataset.",
+        f"None of the {count} boxes of {path} lies in an image of this dataset.",
         "Check that boxes and annotations belong to the same images.",
     )

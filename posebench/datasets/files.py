@@ -7,12 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 from posebench.types.errors import UserError
 
 LARGEST = 4 << 30  # bytes; the largest published annotations have a tenth of that
+# Bytes that file systems allow for one name of a path, and for the whole path.
+LONGEST_NAME, LONGEST_PATH = 255, 4096
 
 Layout = Literal["coco", "wholebody", "mpii", "boxes", "results", "unknown"]
 
@@ -109,6 +111,26 @@ def read_json(path: Path, what: str) -> tuple[Any, str]:
     """
     data = read_bytes(path, what)
     return parse_json(data, path, what), hashlib.sha256(data).hexdigest()
+
+
+def check_inside(name: str) -> None:
+    """Refuse a file name that no file can have, or that leads out of the folder of the images.
+
+    Raises:
+        ValueError: It does; the message begins with the name.
+    """
+    begin = f"the file name {name[:80]!r}"
+    try:
+        path = name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{begin}, which is not valid Unicode") from None
+    if len(path) > LONGEST_PATH or max(map(len, path.split(b"/"))) > LONGEST_NAME:
+        raise ValueError(f"{begin}, which is too long: it has {len(path):,} bytes")
+    if "\0" in name or not PurePosixPath(name).name:
+        raise ValueError(f"{begin}, which does not name a file")
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    if any(path.is_absolute() or path.drive or ".." in path.parts for path in paths):
+        raise ValueError(f"{begin}, which leads out of the image folder")
 
 
 def kind_of(content: Any) -> Kind:

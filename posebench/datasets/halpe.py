@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from posebench.datasets.coco import Row, build, expect, numbers_of, open_coco
+from posebench.datasets.coco import build, expect, numbers_of, open_coco
+from posebench.datasets.rows import Row
 from posebench.keypoints import keypoint_set as named_set
 from posebench.keypoints import selection
 from posebench.types.arrays import Dataset
@@ -62,7 +64,7 @@ def load_halpe(
     return build(file, images, dataset_id, keypoint_set, joints, convert, tolerant=tolerant)
 
 
-def recounted(row: Row, keypoints: list[float]) -> Row:
+def recounted(row: Row, keypoints: list[Any]) -> Row:
     """Return a row with other keypoints, whose number of labelled ones is counted anew."""
     kept = {key: value for key, value in row.items() if key != "num_keypoints"}
     return kept | {"keypoints": keypoints}

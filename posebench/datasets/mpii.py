@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from posebench.datasets.coco import FARTHEST, NOWHERE, WRONG, Row, check_inside
-from posebench.datasets.files import kind_of, parse_json, read_bytes
+from posebench.datasets.coco import NOWHERE
+from posebench.datasets.files import check_inside, kind_of, parse_json, read_bytes
 from posebench.datasets.matlab import Value, read_matlab
+from posebench.datasets.rows import FARTHEST, Bools, Rows
 from posebench.keypoints import keypoint_set as named_set
-from posebench.types.arrays import Dataset, Floats, GroundTruth, Images
+from posebench.types.arrays import Dataset, Floats, GroundTruth, Images, Ints
 from posebench.types.errors import UserError
 from posebench.types.faults import Fault, refuse
 
 # A person's height is stored in units of this many pixels (human-pose.mpi-inf.mpg.de).
 UNIT = 200.0
 JOINTS = 16
-LARGEST_SCALE = 1e6  # no picture has so many pixels; squares of it are still numbers
+# Persons between a fiftieth of a pixel and more pixels than any picture has; squares of these are
+# still numbers, and a crop of them is still a map.
+SCALES = (1e-4, 1e6)
 # HRNet's order, as ``dataset_joints`` of the published gt_valid.mat spells it; posebench's set
 # mpii_16 has the same order (deep-high-resolution-net.pytorch lib/dataset/mpii.py).
 SPELLINGS = (
@@ -95,19 +98,21 @@ def load_mpii(
             "Give the two files of one split.",
         )
     hint = "Each person needs image, center (x, y), scale, 16 joints (x, y) and 16 joints_vis."
-    joints, faults = len(named_set(keypoint_set)), list[Fault]()
+    rows = Rows.of(content, lambda place: f"person {place}")
+    names = rows.texts("image", check_inside)
+    centre, scale = _centre_and_scale(rows)
+    position, labelled = _joints(rows, len(named_set(keypoint_set)), heads)
     try:
-        try:
-            table, image_id = _images(content, images)
-            truth = _truth(content, image_id, heads, joints)
-        except WRONG:
-            content, faults = _one_by_one(content, heads, joints)
-            table, image_id = _images(content, images)
-            truth = _truth(content, image_id, heads, joints)
-    except WRONG as error:
-        raise UserError(
-            f"{annotations} does not follow MPII's format ({type(error).__name__}: {error}).", hint
-        ) from error
+        table, image_id = _images(rows, names, images)
+    except ValueError as error:
+        raise UserError(f"{annotations} does not follow MPII's format: {error}.", hint) from error
+    # Persons with a fault are missed in every joint: nobody estimates them, and joints of the list
+    # itself stand where no prediction comes.
+    wrong = list(rows.faults)
+    centre[wrong], scale[wrong] = 0.0, 1.0
+    if heads is None:
+        position[wrong], labelled[wrong] = NOWHERE[:2], True
+    faults = [Fault("annotation", text, (place,)) for place, text in rows.told()]
     if faults and not tolerant:
         where = f"{annotations} does not follow MPII's format: it"
         raise refuse(where, faults, f"{hint} `posebench eval --on-error skip` goes on without.")
@@ -115,7 +120,7 @@ def load_mpii(
         id=dataset_id,
         keypoint_set=keypoint_set,
         images=table,
-        truth=truth,
+        truth=_truth(image_id, centre, scale, position, labelled, heads),
         category_id=1,
         annotations_file=annotations.name,
         annotations_sha256=hashlib.sha256(data + packed).hexdigest(),
@@ -154,19 +159,19 @@ def read_heads(data: bytes, path: Path | None) -> HeadFile:
         raise UserError(f"{path} has {len(data):,} bytes: that is no list of head boxes.", hint)
     try:
         content = read_matlab(data, COLUMNS, LARGEST_MAT)
-    except WRONG as error:
+    except ValueError as error:
         raise UserError(f"{path} is no MATLAB file that can be read: {error}.", hint) from error
     missing = [name for name in COLUMNS if name not in content]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}.", hint)
     try:
         return _heads(content)
-    except WRONG as error:
+    except ValueError as error:
         raise UserError(f"{path} does not hold MPII's ground truth: {error}.", hint) from error
 
 
 def _heads(content: dict[str, Value]) -> HeadFile:
-    names = [str(name).strip() for name in content["dataset_joints"]]
+    names = [name.strip() for name in content["dataset_joints"] if isinstance(name, str)]
     if sorted(names) != sorted(SPELLINGS):
         raise ValueError(f"its joints are {' '.join(names[:20])}")
     order = [names.index(name) for name in SPELLINGS]
@@ -183,14 +188,18 @@ def _heads(content: dict[str, Value]) -> HeadFile:
     if not np.isin(missing, (0, 1)).all():
         raise ValueError("jnt_missing is neither 0 nor 1")
     labelled = missing == 0
-    if not np.isfinite(position[labelled]).all():
+    near = np.abs(position) <= FARTHEST
+    if not near[labelled].all():
         raise ValueError("a joint that is not missing has no finite position")
     # A joint that is missing may stand anywhere, also nowhere.
-    return HeadFile(np.nan_to_num(position, posinf=0.0, neginf=0.0), labelled, head)
+    return HeadFile(np.where(near, position, 0.0), labelled, head)
 
 
 def _numbers(content: dict[str, Value], name: str, shape: tuple[int, ...]) -> Floats:
-    numbers = np.asarray(content[name], np.float64)
+    found = content[name]
+    if not isinstance(found, np.ndarray):
+        raise ValueError(f"{name} does not hold numbers")
+    numbers = found.astype(np.float64)
     # MATLAB drops a last axis of one.
     if numbers.shape == shape:
         numbers = numbers[..., None]
@@ -199,83 +208,56 @@ def _numbers(content: dict[str, Value], name: str, shape: tuple[int, ...]) -> Fl
     return numbers
 
 
-def _images(rows: list[Row], root: Path) -> tuple[Images, np.ndarray[Any, Any]]:
-    names = [str(row["image"]) for row in rows]
-    for name in dict.fromkeys(names):
-        check_inside(name)
-    ids = {name: number for number, name in enumerate(dict.fromkeys(names), start=1)}
+def _images(rows: Rows, names: list[str], root: Path) -> tuple[Images, Ints]:
+    """Images in order of appearance; a person whose image cannot be read counts in the first one.
+
+    Raises:
+        ValueError: No person has an image that can be read.
+    """
+    known = [name if _names_image(name) else None for name in names]
+    first = next((name for name in known if name is not None), None)
+    if first is None:
+        raise ValueError(next(iter(rows.faults.values())))
+    named = [first if name is None else name for name in known]
+    ids = {name: number for number, name in enumerate(dict.fromkeys(named), start=1)}
     unknown = np.zeros(len(ids), np.int64)
     table = Images(np.arange(1, len(ids) + 1), tuple(ids), unknown, unknown, root)
-    return table, np.array([ids[name] for name in names], np.int64)
+    return table, np.array([ids[name] for name in named], np.int64)
 
 
-def _one_by_one(
-    rows: list[Row], heads: HeadFile | None, joints: int
-) -> tuple[list[Row], list[Fault]]:
-    """The persons, others in place of those that cannot be used, and the faults.
-
-    Those others are missed in every joint: nobody estimates them, and joints of the list itself
-    stand where no prediction comes.
-    """
-    kept: list[Row] = []
-    faults = []
-    for place, row in enumerate(rows):
-        try:
-            check_inside(str(row["image"]))
-            _centre_and_scale([row], place)
-            if heads is None:
-                _listed_joints([row], joints, place)
-            kept.append(row)
-        except WRONG as error:
-            image = row.get("image") if isinstance(row, dict) else None
-            told = f"person {place}" in str(error)
-            text = str(error) if told else f"person {place}: {type(error).__name__}: {error}"
-            faults.append(Fault("annotation", text, (place,)))
-            kept.append(_stand_in(image, joints))
-    fine = [row["image"] for row in kept if isinstance(row["image"], str)]
-    for row in kept:
-        row["image"] = row["image"] or fine[0]
-    return kept, faults
-
-
-def _stand_in(image: Any, joints: int) -> Row:
+def _names_image(name: str) -> bool:
     try:
-        check_inside(image)
-    except WRONG:
-        image = None  # the first image will do
-    return {
-        "image": image,
-        "center": [0.0, 0.0],
-        "scale": 1.0,
-        "joints": [list(NOWHERE[:2])] * joints,
-        "joints_vis": [1] * joints,
-    }
+        check_inside(name)
+    except ValueError:
+        return False
+    return True
 
 
-def _centre_and_scale(rows: list[Row], first: int = 0) -> tuple[Floats, Floats]:
-    centre = _column(rows, "center", 2, first=first)
-    scale = _column(rows, "scale", first=first)[:, 0]
-    wrong = (scale <= 0) | (scale > LARGEST_SCALE)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"person {first + row} has the scale {scale[row]:g}")
-    far = np.abs(centre).max(axis=1, initial=0) > FARTHEST
-    if far.any():
-        raise ValueError(f"person {first + int(far.argmax())} lies beyond {FARTHEST:,.0f} px")
-    return centre, scale
+def _centre_and_scale(rows: Rows) -> tuple[Floats, Floats]:
+    least, most = SCALES
+    return rows.numbers("center", 2, most=FARTHEST), rows.number("scale", least=least, most=most)
 
 
-def _listed_joints(rows: list[Row], joints: int, first: int = 0) -> tuple[Floats, Any]:
-    position = _column(rows, "joints", joints, 2, first=first)
-    return position, _column(rows, "joints_vis", joints, first=first) > 0
+def _joints(rows: Rows, joints: int, heads: HeadFile | None) -> tuple[Floats, Bools]:
+    """Positions (G, K, 2) and which joints are labelled (G, K)."""
+    if heads is not None:
+        return heads.position, heads.labelled
+    flat = rows.points("joints", joints, most=FARTHEST)
+    visible = rows.numbers("joints_vis", joints, most=1)
+    strange = np.any((visible != 0) & (visible != 1), axis=1)
+    rows.refuse_where(strange, "has joints_vis other than 0 and 1")
+    return flat.reshape(len(rows), joints, 2), visible > 0
 
 
 def _truth(
-    rows: list[Row], image_id: np.ndarray[Any, Any], heads: HeadFile | None, joints: int
+    image_id: Ints,
+    centre: Floats,
+    scale: Floats,
+    position: Floats,
+    labelled: Bools,
+    heads: HeadFile | None,
 ) -> GroundTruth:
-    count = len(rows)
-    centre, scale = _centre_and_scale(rows)
-    position, labelled = (heads.position, heads.labelled) if heads else _listed_joints(rows, joints)
+    count = len(scale)
     keypoints = np.concatenate([position, labelled[..., None]], axis=2).astype(np.float64)
     side = UNIT * scale[:, None]
     none = np.zeros(count, np.bool_)
@@ -292,15 +274,3 @@ def _truth(
         scale=scale,
         head_size=heads.head if heads else None,
     )
-
-
-def _column(rows: list[Row], key: str, *shape: int, first: int = 0) -> Floats:
-    """Numbers of every row, (G, *shape) or (G, 1); a wrong one is named."""
-    wanted = shape or (1,)
-    numbers = np.empty((len(rows), *wanted))
-    for number, row in enumerate(rows):
-        value = np.asarray(row[key], np.float64)
-        if value.shape != shape or not np.isfinite(value).all():
-            raise ValueError(f"{key} of person {first + number} is {str(row[key])[:60]}")
-        numbers[number] = value
-    return numbers

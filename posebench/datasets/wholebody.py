@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from posebench.datasets.coco import Row, build, expect, numbers_of, open_coco
+from posebench.datasets.coco import box_of, build, expect, numbers_of, open_coco
 from posebench.datasets.files import PARTS
 from posebench.datasets.halpe import recounted
+from posebench.datasets.rows import Row, WrongValue, flag, whole_number
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset
 from posebench.types.errors import UserError
@@ -104,19 +105,34 @@ def _merged(row: Row) -> Iterator[Row]:
 
 
 def _recounted(row: Row) -> Iterator[Row]:
-    yield recounted(row, row.get("keypoints") or [])
+    yield recounted(row, row.get("keypoints", []))
 
 
 def _hands(row: Row) -> Iterator[Row]:
+    if "id" not in row:
+        raise ValueError("has no id")
+    try:
+        person = whole_number(row["id"])
+    except WrongValue as error:
+        raise ValueError(error.of("id")) from error
     for side, hand in enumerate(SIDES):
-        if not row.get(f"{hand}_valid"):
+        if not _valid(row, f"{hand}_valid"):
             continue
-        box = row[f"{hand}_box"]
+        box = box_of(row, f"{hand}_box")
         yield {
-            "id": 2 * int(row["id"]) + side,
+            "id": 2 * person + side,
             "image_id": row["image_id"],
             "bbox": box,
             "area": box[2] * box[3],
             "keypoints": numbers_of(row, f"{hand}_kpts", PARTS[f"{hand}_kpts"]),
             "iscrowd": row.get("iscrowd", 0),
         }
+
+
+def _valid(row: Row, key: str) -> bool:
+    """A flag that COCO-WholeBody writes as true or false; a hand without it is not valid."""
+    value = row.get(key, False)
+    try:
+        return value if isinstance(value, bool) else flag(value)
+    except WrongValue as error:
+        raise ValueError(f"has {error.found} for its {key}, not true or false") from error

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posebench.inference.crop import Image
+from posebench.inference.devices import computing_on
 from posebench.inference.grouping import MOST_PEOPLE, WAYS, full_maps, joint_order
 from posebench.inference.loading import IMAGES_AHEAD
 from posebench.inference.normalise import normalise
 from posebench.inference.people import People, find_people, given_people
 from posebench.inference.pictures import ImageDigests, open_image
 from posebench.inference.predict import Options, Progress, network_outputs
+from posebench.inference.transfer import to_device
 from posebench.inference.whole_image import Frame, frame
 from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset, Floats, Images, Ints, Predictions
@@ -76,16 +78,21 @@ def predict_images(
     mirrored = spec.output == "heatmaps" and any(protocol.flip for protocol in protocols)
     rows = np.arange(len(dataset.images)) if images is None else images
     found: list[list[Found]] = [[] for _ in protocols]
-    for done, (row, place, pixels) in enumerate(
-        _inputs(dataset.images, rows, spec, options, digests), 1
-    ):
-        inputs = normalise(torch.from_numpy(pixels[None]).to(options.device), spec)
-        plain, other = network_outputs(model, inputs, mirrored=mirrored)
-        check_maps(plain, inputs, spec, type(network).__name__)
-        for people, protocol in zip(found, protocols, strict=True):
-            people.append((row, place, people_of(plain, other, protocol, spec)))
-        if progress:
-            progress(done, len(rows))
+    with computing_on(options.device, tf32=options.tf32):
+        coming = _on_device(_inputs(dataset.images, rows, spec, options, digests), options.device)
+        now, done = next(coming, None), 0
+        while now is not None:
+            row, place, pixels = now
+            inputs = normalise(pixels, spec)
+            plain, other = network_outputs(model, inputs, mirrored=mirrored)
+            check_maps(plain, inputs, spec, type(network).__name__)
+            # Queued while the network works: grouping waits for what it computes.
+            now = next(coming, None)
+            for people, protocol in zip(found, protocols, strict=True):
+                people.append((row, place, people_of(plain, other, protocol, spec)))
+            done += 1
+            if progress:
+                progress(done, len(rows))
     return [_predictions(people, dataset, spec) for people in found]
 
 
@@ -180,6 +187,14 @@ def _inputs(
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _on_device(
+    inputs: Iterator[tuple[int, Frame, Image]], device: str
+) -> Iterator[tuple[int, Frame, Tensor]]:
+    """Begin to copy each input when it is asked for; its pixels are (1, H, W, 3) uint8."""
+    for row, place, pixels in inputs:
+        yield row, place, to_device(pixels[None], device)
 
 
 def _predictions(found: Sequence[Found], dataset: Dataset, spec: InputSpec) -> Predictions:

@@ -21,6 +21,8 @@ Matrix = NDArray[np.floating[Any]]
 Float32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
+# A box of this side is a point, px: no map of it into the input is a finite one.
+POINT = 1e-6
 # The second point of a three-point affine, from the centre, in shares of the width.
 ABOVE, LEFT = (0.0, -0.5), (-0.5, 0.0)
 
@@ -99,10 +101,13 @@ def udp_affine(centre: Float32, box_size: Float32, size: tuple[int, int]) -> Flo
         size: Destination (height, width), px.
 
     Returns:
-        (2, 3) float32 matrix, source -> destination.
+        (2, 3) float32 matrix, source -> destination; zeros for a box without extent, as
+        ``hrnet_affine`` gives, where the reference divides by zero.
 
     Source: PaddleDetection ppdet/modeling/keypoint_utils.py, the matrix behind ``use_udp``.
     """
+    if not box_size.min() > POINT:
+        return np.zeros((2, 3), np.float32)
     height, width = size
     scale_x = (width - 1.0) / float(box_size[0])
     scale_y = (height - 1.0) / float(box_size[1])

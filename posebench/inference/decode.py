@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from posebench.inference.transfer import gaussian
 from posebench.types.protocol import Protocol
 
 Decoded = tuple[Tensor, Tensor]
@@ -200,15 +200,18 @@ def _central_signs(heatmaps: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _modulate(heatmaps: Tensor, kernel: int) -> Tensor:
-    """Gaussian blur with zero border in float64, rescaled to the peak before the blur."""
-    weights = torch.from_numpy(cv2.getGaussianKernel(kernel, 0).astype(np.float64)[:, 0])
-    weights = weights.to(heatmaps.device)
+    """Gaussian blur with zero border in float64, rescaled to the peak before the blur.
+
+    A map whose blurred peak is 0, such as an empty one, stays as it was blurred.
+    """
+    weights = gaussian(kernel, torch.float64, heatmaps.device)
     flat = heatmaps.flatten(0, 1)[:, None].double()
     pad = kernel // 2
     blurred = functional.conv2d(flat, weights.view(1, 1, 1, -1), padding=(0, pad))
     blurred = functional.conv2d(blurred, weights.view(1, 1, -1, 1), padding=(pad, 0))
     blurred = blurred.view(heatmaps.shape).to(heatmaps.dtype)
-    return blurred * (heatmaps.amax((2, 3), keepdim=True) / blurred.amax((2, 3), keepdim=True))
+    peak, lower = (maps.amax((2, 3), keepdim=True) for maps in (heatmaps, blurred))
+    return blurred * torch.where(lower != 0, peak / lower, 1.0)
 
 
 def _taylor_offset(log_heat: Tensor, coords: Tensor) -> Tensor:

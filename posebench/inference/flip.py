@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from posebench.inference.transfer import constant
+
 
 def flip_back(heatmaps: Tensor, flip_index: Sequence[int], *, shift: bool) -> Tensor:
     """Bring the heatmaps of mirrored crops back to the plain crop's frame.
@@ -25,7 +27,7 @@ def flip_back(heatmaps: Tensor, flip_index: Sequence[int], *, shift: bool) -> Te
 
     Source: deep-high-resolution-net.pytorch lib/core/function.py.
     """
-    index = torch.as_tensor(list(flip_index), device=heatmaps.device)
+    index = constant(tuple(flip_index), torch.int64, heatmaps.device)
     back = heatmaps.flip(-1).index_select(1, index)
     if shift:
         back = torch.cat([back[..., :1], back[..., :-1]], dim=-1)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from posebench.inference.transfer import constant
 from posebench.types.entry import InputSpec
 
 
@@ -33,13 +34,15 @@ def normalise(crops: Tensor, spec: InputSpec) -> Tensor:
     channels = crops.permute(0, 3, 1, 2)
     if spec.colour == "rgb":
         channels = channels.flip(1)
-    return _values(channels.float(), spec, crops.device).contiguous()
+    return _values(channels.float(), spec).contiguous()
 
 
-def _values(channels: Tensor, spec: InputSpec, device: torch.device | str) -> Tensor:
+def _values(channels: Tensor, spec: InputSpec) -> Tensor:
     """(value / 255 - mean) / std of (N, 3, ...) floats, in float32, or undivided."""
-    mean = torch.tensor(spec.mean, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(spec.std, device=device).view(1, 3, 1, 1)
+    mean, std = (
+        constant(values, torch.float32, channels.device).view(1, 3, 1, 1)
+        for values in (spec.mean, spec.std)
+    )
     return ((channels / 255.0 if spec.levels == 1 else channels) - mean) / std
 
 
@@ -47,7 +50,7 @@ def _values(channels: Tensor, spec: InputSpec, device: torch.device | str) -> Te
 def _tables(spec: InputSpec) -> tuple[NDArray[np.float32], ...]:
     """The 256 values of each input channel, as OpenCV's lookup tables."""
     every = torch.arange(256, dtype=torch.float32).view(1, 1, 256, 1).expand(1, 3, 256, 1)
-    values = _values(every, spec, "cpu")[0, :, :, 0].numpy()
+    values = _values(every, spec)[0, :, :, 0].numpy()
     return tuple(np.ascontiguousarray(row)[None] for row in values)
 
 

@@ -5,8 +5,6 @@ Heatmaps have many decoders (``posebench.inference.decode``); every other output
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,6 +12,7 @@ from torch.nn import functional
 from posebench.inference.decode import Decoded, argmax
 from posebench.inference.flip import average, flip_back
 from posebench.inference.merge import decode_merged
+from posebench.inference.transfer import constant, gaussian
 from posebench.keypoints import keypoint_set
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
@@ -71,7 +70,7 @@ def decode_output(
     if protocol.flip:
         if mirrored is None:
             raise ValueError("a flip test needs the output for the mirrored crops")
-        index = torch.as_tensor(keypoints.flip_index(), device=plain.device)
+        index = constant(tuple(keypoints.flip_index()), torch.int64, plain.device)
         plain = average(plain, flip(mirrored, index, protocol, spec))
     return decode(plain, protocol, spec)
 
@@ -112,13 +111,13 @@ def _flip_coordinates(values: Tensor, index: Tensor, protocol: Protocol, spec: I
 
 
 def _coordinates(values: Tensor, protocol: Protocol, spec: InputSpec) -> Decoded:
-    size = torch.tensor(spec.size[::-1], dtype=values.dtype, device=values.device)
+    size = constant(spec.size[::-1], values.dtype, values.device)
     return values[..., :2] * size, values[..., 2]
 
 
 def _flip_offsets(maps: Tensor, index: Tensor, protocol: Protocol, spec: InputSpec) -> Tensor:
     parts = maps.unflatten(1, (-1, 3))
-    sign = torch.tensor([1.0, -1.0, 1.0], device=maps.device).view(3, 1, 1)
+    sign = constant((1.0, -1.0, 1.0), maps.dtype, maps.device).view(3, 1, 1)
     back = flip_back(parts[:, index].flatten(0, 1), (0, 1, 2), shift=protocol.shift)
     return (back.unflatten(0, parts.shape[:2]) * sign).flatten(1, 2)
 
@@ -141,8 +140,7 @@ def _udp_offsets(maps: Tensor, protocol: Protocol, spec: InputSpec) -> Decoded:
 
 def _blurred(maps: Tensor, side: int) -> Tensor:
     """Gaussian blur, mirrored at the border without repeating it (OpenCV's default)."""
-    weights = torch.from_numpy(cv2.getGaussianKernel(side, 0).astype(np.float32)[:, 0])
-    weights, pad = weights.to(maps.device), side // 2
+    weights, pad = gaussian(side, torch.float32, maps.device), side // 2
     flat = functional.pad(maps.flatten(0, 1)[:, None], (pad, pad, pad, pad), mode="reflect")
     flat = functional.conv2d(flat, weights.view(1, 1, 1, -1))
     return functional.conv2d(flat, weights.view(1, 1, -1, 1)).view(maps.shape)

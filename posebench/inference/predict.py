@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from posebench.inference.crop import apply_affine, box_pixels, inverse_matrix
-from posebench.inference.decode import Decoded
+from posebench.inference.devices import computing_on
 from posebench.inference.loading import Batch, batches
 from posebench.inference.normalise import normalise
 from posebench.inference.outputs import check_output, decode_output
 from posebench.inference.pictures import ImageDigests
+from posebench.inference.transfer import Arriving, to_device
 from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset, Ints, Persons, Predictions
 from posebench.types.entry import InputSpec
@@ -40,11 +40,14 @@ class Options:
         device: ``cpu`` or ``cuda:N``.
         batch_size: Persons a forward pass.
         threads: Threads that read and crop.
+        tf32: Whether an accelerator may round the factors of float32 products; only a timing
+            asks for that.
     """
 
     device: str = "cpu"
     batch_size: int = 64
     threads: int = 2
+    tf32: bool = False
 
 
 def network_outputs(
@@ -97,50 +100,44 @@ def predict(
     network = model.network.to(options.device)
     done = 0
 
-    def run(batch: Batch) -> list[Decoded]:
-        inputs = normalise(_to_device(batch.crops, options.device), spec)
+    def run(batch: Batch) -> list[Arriving]:
+        inputs = normalise(to_device(batch.crops, options.device), spec)
         plain, flipped = network_outputs(model, inputs, mirrored=mirrored)
         check_output(plain, spec, type(network).__name__)
-        return [decode_output(plain, flipped, protocol, spec) for protocol in protocols]
+        return [Arriving(decode_output(plain, flipped, each, spec)) for each in protocols]
 
-    def store(batch: Batch, decoded: list[Decoded]) -> None:
+    def store(batch: Batch, decoded: list[Arriving]) -> None:
         nonlocal done
         real = len(batch.rows)
-        for k, (cells, found) in enumerate(decoded):
-            points = cells[:real].cpu().numpy()
-            coords[k][batch.rows] = _to_image(points, batch.rows, persons, spec, protocols[k])
-            scores[k][batch.rows] = found[:real].cpu().numpy()
+        for k, arriving in enumerate(decoded):
+            cells, found = (array[:real] for array in arriving.arrays())
+            coords[k][batch.rows] = _to_image(cells, batch.rows, persons, spec, protocols[k])
+            scores[k][batch.rows] = found
         done += real
         if progress:
             progress(done, len(persons))
 
     # One batch is kept back: an accelerator works on the next while this one's joints return.
-    waiting: tuple[Batch, list[Decoded]] | None = None
-    for batch in batches(dataset, persons, spec, options.batch_size, options.threads, digests):
-        decoded = run(batch)
+    waiting: tuple[Batch, list[Arriving]] | None = None
+    with computing_on(options.device, tf32=options.tf32):
+        for batch in batches(dataset, persons, spec, options.batch_size, options.threads, digests):
+            decoded = run(batch)
+            if waiting:
+                store(*waiting)
+            waiting = batch, decoded
         if waiting:
             store(*waiting)
-        waiting = batch, decoded
-    if waiting:
-        store(*waiting)
     return [
         _predictions(xy, score, dataset, persons, spec)
         for xy, score in zip(coords, scores, strict=True)
     ]
 
 
-def _to_device(crops: NDArray[np.uint8], device: str) -> Tensor:
-    """Bring crops to where they are computed; from pinned memory the copy does not wait."""
-    tensor = torch.from_numpy(crops)
-    if device == "cpu":
-        return tensor
-    return tensor.pin_memory().to(device, non_blocking=True)
-
-
 def _to_image(cells: Any, rows: Ints, persons: Persons, spec: InputSpec, protocol: Protocol) -> Any:
     """Image coordinates (n, K, 2) of the heatmap cells of some persons."""
     matrices = np.stack([inverse_matrix(persons, int(row), spec, protocol.inverse) for row in rows])
-    return apply_affine(cells, matrices) - protocol.coordinate_bias
+    with np.errstate(invalid="ignore"):  # as of whole images
+        return apply_affine(cells, matrices) - protocol.coordinate_bias
 
 
 def _predictions(

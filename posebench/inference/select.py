@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from posebench.inference.pose_nms import merge_persons
 from posebench.keypoints import keypoint_set, selection
-from posebench.types.arrays import Floats, Ints, Predictions, Results
+from posebench.types.arrays import Floats, Ints, Predictions, Results, take
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
 
@@ -19,6 +19,23 @@ SOFT_MOST = 20  # persons an image that the soft suppression keeps
 Suppression = Callable[
     [Predictions, Floats, Protocol], tuple[Predictions, Floats, NDArray[np.bool_]]
 ]
+
+
+def finite_persons(predictions: Predictions) -> tuple[Predictions, int]:
+    """Leave out persons of whom a number is not finite, and say how many they are.
+
+    A network with random or broken weights may give such persons. An evaluator cannot mean
+    anything by them.
+    """
+    finite = np.ones(len(predictions), np.bool_)
+    for column in (
+        *(predictions.keypoints, predictions.joint_scores, predictions.box),
+        *(predictions.box_score, predictions.crop_area),
+    ):
+        finite &= np.isfinite(column).all(axis=tuple(range(1, column.ndim)))
+    if finite.all():
+        return predictions, 0
+    return take(predictions, finite), int((~finite).sum())
 
 
 def mean_visible(predictions: Predictions, protocol: Protocol) -> Floats:

@@ -9,10 +9,12 @@ import torch
 
 from posebench.types.errors import UserError
 
-# How torch, its allocators and OpenCV say it where they raise no class of their own.
+# How torch, its allocators, its libraries and OpenCV say it where they raise no class of their own.
 NO_MEMORY = (
     *("out of memory", "can't allocate memory", "not enough memory", "bad_alloc"),
     *("insufficient memory", "failed to allocate", "cannot allocate memory"),
+    # cuBLAS, cuSOLVER, cuSPARSE and cuFFT; the second one cuDNN since its version 9
+    *("_alloc_failed", "_allocation_failed"),
 )
 
 

@@ -47,7 +47,9 @@ class Frame:
 
     def to_image(self, points: Floats) -> Floats:
         """Map points (..., 2), x and y in px of the input, to px of the image, float64."""
-        return np.asarray(points, np.float64) @ self.back[:, :2].T + self.back[:, 2]
+        # Persons of whom a number is not finite are left out later, counted and named in a note.
+        with np.errstate(invalid="ignore"):
+            return np.asarray(points, np.float64) @ self.back[:, :2].T + self.back[:, 2]
 
 
 def frame(image_size: tuple[int, int], spec: InputSpec) -> Frame:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from posebench.inference.devices import accelerator_index
 from posebench.launch.files import Fetching
 from posebench.launch.memory import ROOM, UNKNOWN
 from posebench.launch.tasks import Done, Result, Task, carry_out
@@ -111,8 +112,12 @@ class RayLauncher:
 
 
 def on_accelerator(device: str) -> bool:
-    """Whether a task needs an accelerator of its own."""
-    return device.startswith("cuda")
+    """Whether a task needs an accelerator of its own.
+
+    Raises:
+        UserError: The device has another name than ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+    return accelerator_index(device) is not None
 
 
 def _places(nodes: list[Node], task: Task) -> int:

@@ -57,9 +57,11 @@ def sampled_conv2d(x: Tensor, offset: Tensor, weight: Tensor, stride: int = 1) -
 def _positions(offset: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Return the rows and columns to read, each (N, 9, H' * W') in cells."""
     n, _, rows, columns = offset.shape
-    tap = torch.arange(KERNEL).to(offset) - PADDING
-    y = torch.arange(rows).to(offset) * stride
-    x = torch.arange(columns).to(offset) * stride
+    tap, y, x = (
+        torch.arange(count, device=offset.device).to(offset.dtype)
+        for count in (KERNEL, rows, columns)
+    )
+    tap, y, x = tap - PADDING, y * stride, x * stride
     shifts = offset.reshape(n, KERNEL, KERNEL, 2, rows, columns)
     at_y = shifts[:, :, :, 0] + tap.view(-1, 1, 1, 1) + y.view(-1, 1)
     at_x = shifts[:, :, :, 1] + tap.view(-1, 1, 1) + x

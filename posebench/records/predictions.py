@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from posebench.datasets.rows import MOST
 from posebench.keypoints import keypoint_set
 from posebench.records.files import write_whole
 from posebench.scoring.coco import coco_results
@@ -83,7 +84,7 @@ def load_predictions(path: Path) -> Predictions:
     if missing:
         raise UserError(f"The predictions {path} have no {', '.join(sorted(missing))}.")
     name, version = fields["keypoint_set"], fields["format_version"]
-    if name.shape or name.dtype.kind != "U" or version.shape or version.dtype.kind != "i":
+    if name.shape or name.dtype.kind != "U" or version.shape or version.dtype != np.int64:
         raise UserError(f"The predictions {path} do not say their keypoint set and format.")
     if int(version) != FORMAT_VERSION:
         raise UserError(
@@ -107,6 +108,40 @@ def load_predictions(path: Path) -> Predictions:
     return Predictions(keypoint_set=known, **{field: fields[field] for field in DTYPES})
 
 
+def check_numbers(predictions: Predictions, path: Path) -> None:
+    """Refuse predictions whose numbers cannot be: a suppression drops persons by them in silence.
+
+    Args:
+        predictions: Of ``load_predictions``.
+        path: Of the file, for the sentence.
+
+    Raises:
+        UserError: A number is not finite or beyond every image, or a size is negative; the
+            sentence names the first such row.
+    """
+    if not len(predictions):
+        return
+    box = predictions.box
+    columns = (
+        ("keypoints", predictions.keypoints, -MOST),
+        ("joint_scores", predictions.joint_scores, -MOST),
+        ("box", box[:, :2], -MOST),
+        ("box", box[:, 2:], 0.0),
+        ("box_score", predictions.box_score, -MOST),
+        ("crop_area", predictions.crop_area, 0.0),
+    )
+    for name, column, least in columns:
+        numbers = column.reshape(len(predictions), -1)
+        wrong = np.argwhere(~((numbers >= least) & (numbers <= MOST)))  # a NaN is neither
+        if len(wrong):
+            row, at = wrong[0]
+            raise UserError(
+                f"Row {row} of {path} has {numbers[row, at]:g} in its {name}, which must lie "
+                f"between {least:g} and {MOST:g}.",
+                "Check what wrote the file, or leave such rows out.",
+            )
+
+
 def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Arrays of an ``.npz``; none may claim more bytes than the file holds for it.
 
@@ -119,12 +154,15 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         members = archive.infolist()
         if sum(member.file_size for member in members) > MOST_UNFOLDING * path.stat().st_size:
             raise ValueError("it unfolds beyond reason")
-        found = {}
+        found: dict[str, np.ndarray[Any, Any]] = {}
         for member in members:
             data = archive.read(member)
             _check_header(io.BytesIO(data), len(data), member.filename)
             array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-            found[member.filename.removesuffix(".npy")] = array
+            name = member.filename.removesuffix(".npy")
+            if name in found:
+                raise ValueError(f"it holds {name} twice")
+            found[name] = array
     return found
 
 

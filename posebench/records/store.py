@@ -68,7 +68,9 @@ def to_json(record: Record) -> dict[str, Any]:
     """Return the record as JSON values.
 
     Numbers that JSON does not know (NaN where nothing was annotated) become None; an interval
-    with such an end is left out.
+    with such an end is left out.  Characters that UTF-8 does not know (half of a surrogate pair,
+    as in names of files that are not UTF-8) become their escape, so that a record can always be
+    written.
     """
     return _finite(record.model_dump(mode="json"))
 
@@ -327,9 +329,14 @@ def _check_sizes(value: Any) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """NaN and infinities -> None; a pair with one of them -> None as a whole, then left out."""
+    """NaN and infinities -> None; a pair with one of them -> None as a whole, then left out.
+
+    Texts -> texts that UTF-8 can hold.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
     if isinstance(value, dict):
         cleaned = {key: _finite(item) for key, item in value.items()}
         return {key: item for key, item in cleaned.items() if not _lost_pair(value[key], item)}

@@ -86,9 +86,19 @@ def assemble(
             batch_size=options.batch_size,
             crop_self_test=self_test(),
         ),
-        notes=(*model.notes, *skipped_note(dataset)),
+        notes=(*model.notes, *skipped_note(dataset), *_not_finite_note(primary)),
         command=command,
         created=datetime.now(timezone.utc),
+    )
+
+
+def _not_finite_note(outcome: Outcome) -> tuple[str, ...]:
+    if not outcome.not_finite:
+        return ()
+    given = len(outcome.raw) + outcome.not_finite
+    return (
+        f"{outcome.not_finite:,} of {given:,} persons were left out: the network gave a coordinate "
+        "or a score that is not a finite number",
     )
 
 

@@ -16,7 +16,7 @@ from posebench.datasets.boxes import (
 )
 from posebench.inference.pictures import BadImage, ImageDigests
 from posebench.inference.predict import DECODING_AXES, Options
-from posebench.inference.select import in_keypoint_set, select
+from posebench.inference.select import finite_persons, in_keypoint_set, select
 from posebench.inference.shortage import enough_memory
 from posebench.run.chunks import ChunkRef
 from posebench.run.data import Sources, open_boxes, proven_name
@@ -45,10 +45,11 @@ class Outcome:
 
     Attributes:
         protocol: As evaluated; ``box_file`` names the boxes that were really used.
-        raw: What the network said, in the model's keypoint set.
+        raw: What the network said, in the model's keypoint set; only finite numbers.
         results: Selected predictions, in the dataset's keypoint set.
         scores: With intervals.
         boxes: What was cropped.
+        not_finite: Persons that were left out because a number of theirs is not finite.
     """
 
     protocol: Protocol
@@ -56,6 +57,7 @@ class Outcome:
     results: Results
     scores: Scores
     boxes: BoxInfo
+    not_finite: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +173,12 @@ def _of_usable(dataset: Dataset, persons: Persons, *, annotated: bool) -> Person
 
 def _outcome(job: Job, cropped: Cropped, raw: Predictions, protocol: Protocol) -> Outcome:
     job.report(f"scoring {protocol.key}")
+    raw, not_finite = finite_persons(raw)
     results = select(in_keypoint_set(raw, job.dataset.keypoint_set), protocol)
     used = protocol.model_copy(update={"box_file": cropped.box_file})
     scores = score(results, job.dataset, protocol, with_intervals=job.with_intervals)
-    return Outcome(used, raw, results, scores, _box_info(job.dataset, cropped, results))
+    boxes = _box_info(job.dataset, cropped, results)
+    return Outcome(used, raw, results, scores, boxes, not_finite)
 
 
 def _predict_each_decoding(

@@ -13,6 +13,7 @@ import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from posebench.adapters import load_model as adapt
+from posebench.inference.devices import check_device
 from posebench.inference.predict import Options
 from posebench.keypoints import selection
 from posebench.registry import Registry, load_registry
@@ -232,8 +233,4 @@ def _options(request: Request) -> Options:
     device, batch_size = request.device, request.batch_size
     if batch_size < 1:
         raise UserError(f"--batch-size {batch_size} is no batch.", "Give a number from 1 up.")
-    if device != "cpu" and not device.startswith("cuda"):
-        raise UserError(f"Unknown device {device!r}.", "Give cpu or cuda:N.")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UserError(f"Device {device} needs CUDA, which torch does not find here.", "Use cpu.")
-    return Options(device, batch_size, request.threads or torch.get_num_threads())
+    return Options(check_device(device), batch_size, request.threads or torch.get_num_threads())

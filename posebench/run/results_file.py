@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from itertools import chain
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from posebench.datasets.files import PARTS, kind_of, read_json
+from posebench.datasets.rows import MOST, Row, Rows, shown
 from posebench.keypoints import keypoint_set
-from posebench.types.arrays import Dataset, Floats, Predictions, Results
+from posebench.types.arrays import Dataset, Floats, Images, Ints, Predictions, Results
 from posebench.types.errors import UserError
-
-Row = dict[str, Any]
-
-# Beyond this no pixel, score or id is meant, and floats no longer count whole numbers.
-MOST = 1e15
+from posebench.types.faults import Fault, refuse
 
 
 def read_results(path: Path, dataset: Dataset) -> tuple[Results, str, bool]:
@@ -27,41 +25,63 @@ def read_results(path: Path, dataset: Dataset) -> tuple[Results, str, bool]:
 
     Args:
         path: JSON, a list of rows with ``image_id``, ``keypoints`` (3 numbers a joint) and
-            ``score``.
-        dataset: Whose keypoint set and category count.
+            ``score``.  An ``image_id`` is the dataset's number, or the image's file name, with or
+            without its folder and its extension.
+        dataset: Whose images, keypoint set and category count.
 
     Returns:
         The persons, the file's SHA-256, and whether rows have a ``bbox``: evaluators then take its
         area for a detection's.
 
     Raises:
-        UserError: The file is something else, holds nobody, or a row is not as it must be; the
-            sentence says which.
+        UserError: The file is something else, holds nobody, or has rows that are not as they must
+            be; the sentence lists them.
     """
     content, digest = read_json(path, "The results file")
-    rows = _rows(path, content, dataset)
+    _check_list(path, content)
+    rows = Rows.of(content, lambda place: f"row {place}")
+    image_id = _image_ids(rows, dataset.images)
+    score = rows.number("score", least=-MOST, most=MOST)
+    chosen = rows.whole("category_id", dataset.category_id) == dataset.category_id
+    persons = rows.only(chosen)
     joints = len(keypoint_set(dataset.keypoint_set))
-    flat = np.array([_numbers(path, k, row, joints) for k, row in rows], np.float64)
-    triples = flat.reshape(len(rows), joints, 3)
-    boxed = all(row.get("bbox") for _, row in rows[:1])
-    count = len(rows)
+    triples = _keypoints(persons, joints).reshape(len(persons), joints, 3)
+    boxed, box = _boxes(persons)
+    if rows.faults:
+        hint = (
+            f"Each row needs image_id, 3 numbers for each of the {joints} joints in keypoints, and "
+            "score, as COCO's results format has them. Check that this is the dataset that the "
+            "persons were estimated for."
+        )
+        raise refuse(str(path), [Fault("row", text) for _, text in rows.told()], hint)
+    if not len(persons):
+        raise UserError(
+            f"{path} holds {len(content)} rows, none of category {dataset.category_id}, which is "
+            f"{dataset.annotations_file}'s person.",
+            "Write the persons under that category_id.",
+        )
+    count = len(persons)
     predictions = Predictions(
         keypoints=triples[..., :2].copy(),
         joint_scores=triples[..., 2].copy(),
-        box=_boxes(path, rows) if boxed else np.zeros((count, 4)),
+        box=box,
         box_score=np.ones(count),
         crop_area=np.ones(count),
-        image_id=np.array([_whole(path, k, row, "image_id") for k, row in rows], np.int64),
+        image_id=image_id[chosen],
         person_id=np.arange(count),
         keypoint_set=dataset.keypoint_set,
     )
-    score = np.array([_number(path, k, row, "score") for k, row in rows], np.float64)
-    return Results(predictions, score, np.ones(count, np.bool_)), digest, boxed
+    return Results(predictions, score[chosen], np.ones(count, np.bool_)), digest, boxed
 
 
-def _rows(path: Path, content: Any, dataset: Dataset) -> list[tuple[int, Row]]:
-    """Rows of the dataset's category, with their place in the file."""
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+def _check_list(path: Path, content: Any) -> None:
+    """Refuse what is not a list of rows at all.
+
+    Raises:
+        UserError: It is something else, or empty.
+    """
+    fine = isinstance(content, list) and all(isinstance(row, dict) for row in content[:1])
+    if not fine:
         raise UserError(
             f"{path} is no results file: it holds {kind_of(content).words}.",
             "Give a JSON list of persons with image_id, keypoints and score, as COCO's results "
@@ -71,64 +91,75 @@ def _rows(path: Path, content: Any, dataset: Dataset) -> list[tuple[int, Row]]:
         raise UserError(
             f"{path} holds no person.", "An evaluator would give 0.0: check the tool that wrote it."
         )
-    category = dataset.category_id
-    rows = [(k, row) for k, row in enumerate(content) if _category(row, category) == category]
-    if not rows:
-        raise UserError(
-            f"{path} holds {len(content)} rows, none of category {category}, which is "
-            f"{dataset.annotations_file}'s person.",
-            "Write the persons under that category_id.",
+
+
+def _image_ids(rows: Rows, images: Images) -> Ints:
+    """Ids of the rows' images, (N,), also where a row names its image by the file."""
+    if all(type(row.get("image_id")) is int for row in rows.rows):
+        return rows.whole("image_id")
+    named = _Names(images)
+    numbered: list[Row] = []
+    for row, content in enumerate(rows.rows):
+        given = content.get("image_id")
+        if isinstance(given, str):
+            try:
+                content = {"image_id": named.id_of(given)}
+            except ValueError as error:
+                rows.refuse(row, f"has {shown(given)} for its image_id, {error}")
+                content = {"image_id": 0}
+        numbered.append(content)
+    return Rows(numbered, rows.name, rows.place, rows.faults).whole("image_id")
+
+
+class _Names:
+    """The images of a dataset by name: whole, without folder, and without extension as well."""
+
+    def __init__(self, images: Images) -> None:
+        paths = [PurePosixPath(name) for name in images.file_name]
+        names = (
+            [str(path) for path in paths],
+            [path.name for path in paths],
+            [path.stem for path in paths],
         )
-    return rows
+        ids = images.id.tolist()
+        self._ids = [dict(zip(level, ids, strict=True)) for level in names]
+        self._counts = [Counter(level) for level in names]
+
+    def id_of(self, name: str) -> int:
+        """Return the id of the image of that name.
+
+        Raises:
+            ValueError: There is none, or there are several; the message ends a sentence.
+        """
+        path = PurePosixPath(name)
+        wanted = (str(path), path.name, path.name)
+        for text, ids, counts in zip(wanted, self._ids, self._counts, strict=True):
+            if counts[text] > 1:
+                raise ValueError(f"the file name of {counts[text]} images")
+            if text in ids:
+                return int(ids[text])
+        raise ValueError("neither a whole number nor the file name of an image")
 
 
-def _category(row: Row, usual: int) -> Any:
-    return row.get("category_id", usual)
+def _keypoints(persons: Rows, joints: int) -> Floats:
+    """Numbers of all joints, (N, 3 * joints); those of the parts' lists follow the body's."""
+    if any(part in row for row in persons.rows for part in PARTS):
+        merged = [{"keypoints": _merged(row)} for row in persons.rows]
+        persons = Rows(merged, persons.name, persons.place, persons.faults)
+    return persons.numbers("keypoints", 3 * joints, most=MOST)
 
 
-def _numbers(path: Path, place: int, row: Row, joints: int) -> Sequence[float]:
-    """The keypoint numbers of a row, those of the parts' lists behind each other."""
-    lists = [_get(path, place, row, "keypoints"), *(row[name] for name in PARTS if name in row)]
-    numbers = [number for part in lists if isinstance(part, list) for number in part]
-    if len(numbers) != 3 * joints:
-        raise UserError(
-            f"Row {place} of {path} has {len(numbers)} keypoint numbers, where 3 for each of the "
-            f"{joints} joints are {3 * joints}.",
-            "Give the dataset that the persons were estimated for.",
-        )
-    if not all(isinstance(number, (int, float)) and abs(number) < MOST for number in numbers):
-        raise UserError(f"Row {place} of {path} has a keypoint that is no number of pixels.")
-    return numbers
+def _merged(row: Row) -> Any:
+    lists = [row.get("keypoints"), *(row[part] for part in PARTS if part in row)]
+    strange = [part for part in lists if not isinstance(part, list)]
+    return strange[0] if strange else list(chain.from_iterable(lists))
 
 
-def _boxes(path: Path, rows: Sequence[tuple[int, Row]]) -> Floats:
-    boxes = [_get(path, place, row, "bbox") for place, row in rows]
-    for (place, _), box in zip(rows, boxes, strict=True):
-        fine = isinstance(box, list) and all(isinstance(n, (int, float)) for n in box)
-        if not fine or len(box) != 4 or not all(abs(n) < MOST for n in box):
-            raise UserError(f"Row {place} of {path} has no bbox of four numbers, other rows do.")
-    return np.array(boxes, np.float64)
-
-
-def _number(path: Path, place: int, row: Row, name: str) -> float:
-    value = _get(path, place, row, name)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not abs(value) < MOST:  # NaN is not below it either
-        raise UserError(f"Row {place} of {path} has {value!r} for its {name}, not a number.")
-    return float(value)
-
-
-def _whole(path: Path, place: int, row: Row, name: str) -> int:
-    value = _number(path, place, row, name)
-    if not value.is_integer():
-        raise UserError(f"Row {place} of {path} has {value} for its {name}, not a whole number.")
-    return int(value)
-
-
-def _get(path: Path, place: int, row: Row, name: str) -> Any:
-    if name not in row:
-        raise UserError(
-            f"Row {place} of {path} has no {name}.",
-            "Each row needs image_id, keypoints and score, as COCO's results format has them.",
-        )
-    return row[name]
+def _boxes(persons: Rows) -> tuple[bool, Floats]:
+    """Whether the persons have boxes, all or none of them, and (N, 4) x, y, width, height, px."""
+    boxed = [row.get("bbox", []) != [] for row in persons.rows]
+    if not any(boxed):
+        return False, np.zeros((len(persons), 4))
+    without = ~np.array(boxed, np.bool_)
+    persons.refuse_where(without, "has no bbox, other rows have one")
+    return True, persons.numbers("bbox", 4, most=MOST)

@@ -15,7 +15,7 @@ from posebench.datasets.files import read_bytes
 from posebench.inference.select import in_keypoint_set, select
 from posebench.records import store
 from posebench.records.fingerprint import image_ids_sha256
-from posebench.records.predictions import digest, load_predictions
+from posebench.records.predictions import check_numbers, digest, load_predictions
 from posebench.registry import Registry, load_registry
 from posebench.run.assemble import finite
 from posebench.run.data import Sources, open_dataset, sample_of
@@ -179,6 +179,7 @@ def open_predictions(path: Path, where: Where) -> Opened:
     file = path if record is None else _saved(path, record)
     if file.suffix == ".npz":
         raw = load_predictions(file)
+        check_numbers(raw, file)
         _check_record(raw, record, file)
         _check_images(raw.image_id, whole, file)
         boxes = record.boxes.source if record and record.boxes else _source(raw)
@@ -186,7 +187,7 @@ def open_predictions(path: Path, where: Where) -> Opened:
         results = on_images(select(raw, protocol), dataset)
         sha256 = hashlib.sha256(read_bytes(file, "The predictions")).hexdigest()
     else:
-        results, sha256, boxed = read_results(file, dataset)
+        results, sha256, boxed = read_results(file, whole)
         _check_images(results.predictions.image_id, whole, file)
         results = on_images(results, dataset)
         protocol, boxes = _as_written(protocol, where, boxed), None

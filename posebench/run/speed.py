@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,26 @@ from typing import Any
 
 import torch
 
+from posebench.adapters import FOREIGN, absent_packages
+from posebench.adapters.catalogue import build_foreign
+from posebench.adapters.mmpose_index import INSTALL
+from posebench.inference.devices import check_device
 from posebench.inference.runtimes import check_installed
 from posebench.networks import NETWORKS, build_network
 from posebench.records.store import load, save, speed_file_name
 from posebench.registry import Registry, load_registry
-from posebench.run.speed_cell import Findings, SpeedJob, in_child, record_of
-from posebench.speed.machine import cores, processor_name
+from posebench.run.speed_cell import Findings, SpeedJob, record_of
+from posebench.run.speed_child import spawn
+from posebench.speed.machine import hardware_name
 from posebench.speed.samples import fingerprint, given_images
+from posebench.speed.timing import FULL, QUICK
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import Record
 from posebench.types.timing import Form, Method, Precision, Runtime, SpeedCell
 
+# About: an interpreter, weights, outputs to compare with, warming up, the null network.
+STARTING = 10.0
 KILLED = 9  # what Linux ends a process with when memory runs out
 
 Progress = Callable[[str, int, int], None]
@@ -78,7 +87,7 @@ def speed_cell(
     Raises:
         UserError: Something excludes something else, or is not there.
     """
-    device = device or ("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = check_device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     form = Form(
         precision=precision,
         folded=fold,
@@ -87,8 +96,6 @@ def speed_cell(
         runtime=runtime,
     )
     on_cpu = device == "cpu"
-    if not on_cpu:
-        _check_accelerator(device)
     if on_cpu and precision == "tf32":
         raise UserError("tf32 exists on accelerators only.", "Use --precision bf16, or --gpu N.")
     if runtime != "torch":
@@ -100,7 +107,7 @@ def speed_cell(
         )
     return SpeedCell(
         device=device,
-        hardware=_hardware(device),
+        hardware=hardware_name(device),
         batch_size=batch_size,
         form=form,
         threads=threads or torch.get_num_threads(),
@@ -109,16 +116,6 @@ def speed_cell(
         quick=quick,
         images=fingerprint(given_images(images)) if images else "drawn",
     )
-
-
-def _check_accelerator(device: str) -> None:
-    if not torch.cuda.is_available():
-        raise UserError(
-            f"{device} needs CUDA, which torch does not find here.", "Use --cpu for the CPU."
-        )
-    count = torch.cuda.device_count()
-    if int(device.partition(":")[2] or 0) >= count:
-        raise UserError(f"There is no {device}: CUDA has {count}.", "They count from --gpu 0.")
 
 
 def _check_runtime(form: Form, on_cpu: bool) -> None:
@@ -133,12 +130,6 @@ def _check_runtime(form: Form, on_cpu: bool) -> None:
         if said:
             raise UserError(f"{word} is torch's, not {form.runtime}'s.", "Leave one of them out.")
     check_installed(form.runtime)
-
-
-def _hardware(device: str) -> str:
-    if device == "cpu":
-        return f"{processor_name()}, {cores()} cores"
-    return torch.cuda.get_device_name(device)
 
 
 def measure_speed(
@@ -166,7 +157,8 @@ def measure_speed(
         A record with ``timings`` and ``end_to_end``, or with a ``failure``.
 
     Raises:
-        UserError: The name is unknown, its network is not built, or ``how`` cannot be had here.
+        UserError: The name is unknown, its network cannot be built here, or ``how`` cannot be
+            had here.
     """
     entry = load_registry(tuple(registry)).find(model, dataset)
     _check_built(entry)
@@ -190,7 +182,7 @@ def measure_speeds(
     """Time several models and store each record as soon as it is there.
 
     Args:
-        models: Ids or short names; empty for every row whose network is built, the cheapest
+        models: Ids or short names; empty for every row that can be timed here, the cheapest
             first.
         cell: How.
         dataset: Tells rows of one short name apart.
@@ -206,7 +198,7 @@ def measure_speeds(
         Each model's result, a crash among them.
 
     Raises:
-        UserError: A name is unknown or its network is not built.
+        UserError: A name is unknown, or its network cannot be built here.
     """
     known = load_registry(tuple(registry))
     entries = [known.find(model, dataset) for model in models]
@@ -235,19 +227,6 @@ def run_cell(job: SpeedJob, entry: Entry, launch: Launch | None = None) -> Recor
     return record_of(job, entry, Findings(failure=crash_words(status, job.cell)))
 
 
-def spawn(job: SpeedJob, output: Path) -> int:
-    """Run a job in a fresh interpreter; return its exit status, negative for a signal."""
-    process = multiprocessing.get_context("spawn").Process(target=in_child, args=(job, output))
-    process.start()
-    try:
-        process.join()
-    finally:
-        if process.is_alive():  # interrupted
-            process.terminate()
-            process.join()
-    return process.exitcode or 0
-
-
 def crash_words(status: int, cell: SpeedCell) -> str:
     """Say how a process ended that left no record."""
     if status == -KILLED:
@@ -258,8 +237,8 @@ def crash_words(status: int, cell: SpeedCell) -> str:
 
 
 def cheapest_first(registry: Registry, progress: Progress | None = None) -> list[Entry]:
-    """Return every row whose network is built, by parameters times pixels of its input."""
-    rows = [entry for entry in registry.entries if entry.network.name in NETWORKS]
+    """Return every row that can be timed here, by parameters times pixels of its input."""
+    rows = [entry for entry in registry.entries if not hindrance(entry)]
     costs: dict[str, int] = {}
     for index, entry in enumerate(rows):
         if progress:
@@ -277,13 +256,46 @@ def cheapest_first(registry: Registry, progress: Progress | None = None) -> list
 
 def _parameters(entry: Entry) -> int:
     with torch.device("meta"):
-        network = build_network(entry.network.name, **entry.network.arguments)
+        if entry.network.name in FOREIGN:
+            try:
+                network = build_foreign(entry)
+            except UserError:  # its record will say so, after those of all others
+                return sys.maxsize
+        else:
+            network = build_network(entry.network.name, **entry.network.arguments)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def least_seconds(*, quick: bool) -> float:
+    """Return how long a model takes at least: the network, from file to keypoints, and starting."""
+    effort = QUICK if quick else FULL
+    return 2 * effort.seconds + STARTING
+
+
+def hindrance(entry: Entry) -> str:
+    """Return why a row cannot be timed here, empty where it can; no weights are needed."""
+    name = entry.network.name
+    if name in NETWORKS:
+        return ""
+    if name not in FOREIGN:
+        return f"its network {name} is not built"
+    if entry.status.startswith("broken"):
+        return entry.status
+    absent = absent_packages(name)
+    return f"{', '.join(absent)} not installed" if absent else ""
+
+
+def left_out(registry: Registry) -> Counter[str]:
+    """Return how many rows cannot be timed here, by reason."""
+    reasons = map(hindrance, registry.entries)
+    return Counter(reason.partition(":")[0] for reason in reasons if reason)
+
+
 def _check_built(entry: Entry) -> None:
-    if entry.network.name not in NETWORKS:
+    reason = hindrance(entry)
+    if reason:
+        install = entry.network.name in FOREIGN and absent_packages(entry.network.name)
         raise UserError(
-            f"{entry.key} cannot be timed: its network {entry.network.name} is not built.",
-            "`posebench speed --all` times every network that is.",
+            f"{entry.key} cannot be timed: {reason}.",
+            INSTALL if install else "`posebench speed --all` times every model that can be.",
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +15,6 @@ from posebench.adapters import load_model
 from posebench.inference.crop import self_test
 from posebench.inference.shortage import is_shortage
 from posebench.records.environment import environment
-from posebench.records.store import save
 from posebench.registry import Registry, load_registry
 from posebench.run.protocols import claim_protocols, common_protocol
 from posebench.run.random_weights import weighted
@@ -34,6 +33,7 @@ from posebench.speed.machine import (
 from posebench.speed.samples import draw_images, given_images
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
+from posebench.types.model import PoseModel
 from posebench.types.record import Record
 from posebench.types.timing import AcceleratorState, Execution, Machine, SpeedCell, Timings
 
@@ -56,6 +56,27 @@ class SpeedJob:
     images: Path | None = None
     command: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "model": self.model,
+            "cell": self.cell.model_dump(mode="json"),
+            "registry": [str(folder) for folder in self.registry],
+            "images": None if self.images is None else str(self.images),
+            "command": self.command,
+        }
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> SpeedJob:
+        """Return what ``to_json`` gave."""
+        return cls(
+            model=plain["model"],
+            cell=SpeedCell(**plain["cell"]),
+            registry=tuple(Path(folder) for folder in plain["registry"]),
+            images=None if plain["images"] is None else Path(plain["images"]),
+            command=plain["command"],
+        )
+
 
 @dataclass(eq=False)
 class Findings:
@@ -70,29 +91,27 @@ class Findings:
     checkpoint: tuple[str | None, str | None] = (None, None)
 
 
-def in_child(job: SpeedJob, output: Path) -> None:
-    """Time, and write the record; whatever is printed goes to stderr."""
-    os.dup2(2, 1)
-    save(measure_cell(job), output)
-
-
-def measure_cell(job: SpeedJob) -> Record:
+def measure_cell(job: SpeedJob, model: PoseModel | None = None) -> Record:
     """Time a model in this process.
 
     What goes wrong with the model (too little memory, wrong outputs, something torch cannot do)
     becomes the record's failure.
+
+    Args:
+        job: What to time.
+        model: The job's model, already built; None builds it.
     """
     registry = load_registry(tuple(job.registry))
     entry, cell = registry.find(job.model), job.cell
     torch.set_num_threads(cell.threads)
     torch.backends.cudnn.benchmark = True
-    if cell.device != "cpu":
-        torch.cuda.set_device(cell.device)  # events are recorded on the current device
-    meter = _meter(cell)
+    meter = Meter.on(cell.device)
     load, before = load_average(), Usage.now()
     found = Findings()
     try:
-        _measure(job, entry, registry, meter, found)
+        if cell.device != "cpu":
+            torch.cuda.set_device(cell.device)  # events are recorded on the current device
+        _measure(job, model or load_timed(entry), registry, meter, found)
     except WrongOutputs as error:
         found.failure = str(error)
     except (RuntimeError, MemoryError, NotImplementedError, UserError) as error:
@@ -102,15 +121,19 @@ def measure_cell(job: SpeedJob) -> Record:
     return record_of(job, entry, found, machine)
 
 
+def load_timed(entry: Entry) -> PoseModel:
+    """Return a row's model with its weights, or with random ones where no file is at hand."""
+    return weighted(load_model(entry, allow_random=True))
+
+
 def _measure(
-    job: SpeedJob, entry: Entry, registry: Registry, meter: Meter, found: Findings
+    job: SpeedJob, model: PoseModel, registry: Registry, meter: Meter, found: Findings
 ) -> None:
-    cell = job.cell
-    model = weighted(load_model(entry, allow_random=True))
+    cell, entry = job.cell, model.entry
     found.notes += model.notes
     found.coverage = model.coverage.fraction if model.coverage else None
     found.checkpoint = (model.checkpoint_name, model.checkpoint_sha256)
-    cost = complexity(entry)
+    cost = complexity(entry, model.network)
     prepared = prepare(model, cell)
     found.notes += prepared.model.notes[len(model.notes) :]
     del model
@@ -147,12 +170,6 @@ def failure_words(error: Exception, cell: SpeedCell) -> str:
     if is_shortage(error):
         return f"out of memory at a batch of {cell.batch_size}"
     return f"{type(error).__name__}: {first}" if not isinstance(error, UserError) else first
-
-
-def _meter(cell: SpeedCell) -> Meter:
-    if cell.device == "cpu":
-        return Meter.of("")
-    return Meter.of(str(torch.cuda.get_device_properties(cell.device).uuid))
 
 
 def _machine(

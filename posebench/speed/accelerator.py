@@ -7,8 +7,11 @@ nothing fails.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
+
+import torch
 
 from posebench.types.timing import AcceleratorState
 
@@ -32,26 +35,49 @@ class Meter:
         library: The ``pynvml`` module; None where it is missing.
         handle: Of the device.
         own: Processes that are not foreign.
+        holds: Says whether this process holds memory on the device.
     """
 
-    def __init__(self, library: Any, handle: Any, own: frozenset[int]) -> None:
+    def __init__(
+        self,
+        library: Any,
+        handle: Any,
+        own: frozenset[int],
+        holds: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.library = library
         self.handle = handle
         self.own = own
+        self.holds = holds
 
     @classmethod
-    def of(cls, uuid: str) -> Meter:
+    def on(cls, device: str) -> Meter:
+        """Return the instruments of ``cuda:N``; dead ones of ``cpu``.
+
+        They are dead, too, where torch does not say which device it means.
+        """
+        if device == "cpu":
+            return cls.of("")
+        try:
+            uuid = str(torch.cuda.get_device_properties(device).uuid)
+        except Exception:  # an older torch, or a device that is gone: nothing is known either
+            uuid = ""
+        return cls.of(uuid, lambda: torch.cuda.memory_reserved(device) > 0)
+
+    @classmethod
+    def of(cls, uuid: str, holds: Callable[[], bool] = lambda: False) -> Meter:
         """Return the instruments of a device, dead ones where the library is missing.
 
         Args:
             uuid: As torch gives it; the order of devices differs between torch and NVML.
+            holds: Says whether this process holds memory on the device.
         """
         own = frozenset({os.getpid(), os.getppid()})
         try:
             library = import_module("pynvml")
             library.nvmlInit()
             name = uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"
-            return cls(library, library.nvmlDeviceGetHandleByUUID(name), own)
+            return cls(library, library.nvmlDeviceGetHandleByUUID(name), own, holds)
         except Exception:  # not installed, no driver, or hidden: all mean that nothing is known
             return cls(None, None, own)
 
@@ -77,7 +103,6 @@ class Meter:
             return AcceleratorState()
         sm, memory = self.library.NVML_CLOCK_SM, self.library.NVML_CLOCK_MEM
         milliwatts = self._ask("nvmlDeviceGetPowerUsage")
-        guests = self._ask("nvmlDeviceGetComputeRunningProcesses")
         return AcceleratorState(
             clock_mhz=self._ask("nvmlDeviceGetClockInfo", sm),
             clock_limit_mhz=self._ask("nvmlDeviceGetMaxClockInfo", sm),
@@ -85,10 +110,21 @@ class Meter:
             temperature=self._ask("nvmlDeviceGetTemperature", self.library.NVML_TEMPERATURE_GPU),
             watts=None if milliwatts is None else milliwatts / MILLIWATTS,
             throttled=self._throttled(),
-            foreign_processes=None
-            if guests is None
-            else sum(guest.pid not in self.own for guest in guests),
+            foreign_processes=self._foreign(),
         )
+
+    def _foreign(self) -> int | None:
+        """Other processes that hold memory on the device.
+
+        In a container the library may give the numbers that processes have outside. Then this
+        one's own number is not among them, but one of them is this process if it holds memory.
+        """
+        processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
+        if processes is None:
+            return None
+        numbers = {process.pid for process in processes}
+        hidden = self.holds() and not numbers & self.own
+        return max(len(numbers - self.own) - hidden, 0)
 
     def joules(self) -> float | None:
         """Return the energy used since the driver was loaded; None where it is not counted."""

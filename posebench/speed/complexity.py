@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from posebench.networks import build_network
+from posebench.networks import NETWORKS, build_network
 from posebench.networks.deform import torchvision_op
 from posebench.types.entry import Entry
 
@@ -51,15 +51,26 @@ class Complexity:
         return figures.get(metric)
 
 
-def complexity(entry: Entry) -> Complexity:
-    """Count a row's network at its input size; no weights are made and nothing is computed.
+def complexity(entry: Entry, built: nn.Module | None = None) -> Complexity:
+    """Count a row's network at its input size.
+
+    Networks of posebench are counted without weights and without computing anything.
+
+    Args:
+        entry: The row.
+        built: Its network, which computes one image where an optional package has built it:
+            such a network may look at values.
 
     Raises:
         UserError: The network cannot be built.
     """
-    with torch.device("meta"):
-        network = build_network(entry.network.name, **entry.network.arguments).eval()
+    if built is not None and entry.network.name not in NETWORKS:
+        network = built
         macs, extra = count_macs(network, entry.input.size)
+    else:
+        with torch.device("meta"):
+            network = build_network(entry.network.name, **entry.network.arguments).eval()
+            macs, extra = count_macs(network, entry.input.size)
     return Complexity(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=macs,
@@ -96,7 +107,7 @@ def count_macs(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
     device = next(network.parameters()).device
     with torch.no_grad(), counter:
-        network(torch.empty(1, 3, *size, device=device))
+        network(torch.zeros(1, 3, *size, device=device))
     for hook in hooks:
         hook.remove()
     counts = counter.get_flop_counts()["Global"]

@@ -110,7 +110,8 @@ def batch_intervals(
         if enough(found, effort):
             raise _Enough
 
-    options = Options(cell.device, cell.batch_size, cell.threads)
+    tf32 = cell.form.precision == "tf32"
+    options = Options(cell.device, cell.batch_size, cell.threads, tf32)
     with contextlib.suppress(_Enough):
         predict(model, dataset, persons, [protocol], options, batch_done)
     last = tuple(warm[-effort.agreeing :])

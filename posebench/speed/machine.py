@@ -29,24 +29,24 @@ def processor_name(info: Path = CPU_INFO) -> str:
     return platform.processor() or platform.machine()
 
 
-def hardware_name(device: str) -> str:
-    """Return what computes on a device: the model name of the processor or accelerator.
-
-    Args:
-        device: ``cpu``, or ``cuda:N`` where torch sees that device.
-    """
-    if device == "cpu":
-        return processor_name()
-    import torch
-
-    return torch.cuda.get_device_name(device)
-
-
 def cores() -> int:
     """Return how many logical cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def hardware_name(device: str) -> str:
+    """Return the name of what computes: the processor with its cores, or the accelerator.
+
+    Args:
+        device: ``cpu``, or a ``cuda:N`` that this machine has.
+    """
+    if device == "cpu":
+        return f"{processor_name()}, {cores()} cores"
+    import torch  # the rest of this module is asked by commands that start without it
+
+    return torch.cuda.get_device_name(device)
 
 
 def governor(folder: Path = GOVERNORS) -> str | None:

@@ -1,4 +1,4 @@
-"""What of a dataset cannot be used: single images and single annotations."""
+"""What of a dataset cannot be used: single images, single annotations, single rows of a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LISTED = 20  # faults that a message names; more would push the first ones off t
 
 @dataclass(frozen=True)
 class Fault:
-    """One image or annotation that cannot be used.
+    """One image or annotation, or one row of a box or results file, that cannot be used.
 
     Attributes:
         kind: What it is.
@@ -23,7 +23,7 @@ class Fault:
         image: Row in ``Dataset.images`` whose persons nobody can estimate.
     """
 
-    kind: Literal["image", "annotation"]
+    kind: Literal["image", "annotation", "row"]
     text: str
     persons: tuple[int, ...] = ()
     image: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import make_records
@@ -85,15 +86,32 @@ def test_what_is_asked_is_passed_on(runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "device"),
-    [(["--gpu", "0"], "cuda:0"), (["--cpu"], "cpu"), ([], None), (["--all", "--cpu"], "cpu")],
+    ("words", "device"), [(["--gpu", "0"], "cuda:0"), (["--cpu"], "cpu"), ([], None)]
 )
-def test_without_models_all_are_timed(runs, words, device):
-    assert cli.main(["speed", *words]) == 0
+def test_all_are_timed_and_what_is_left_out_is_said(runs, words, device, capsys):
+    assert cli.main(["speed", "--all", *words]) == 0
+    err = capsys.readouterr().err
+    assert re.search(
+        r"^\d+ models can be timed here, at least 30 s each, in all \d+ (min|hou)", err
+    )
+    assert re.search(r"^\d+ models are left out: broken\.$", err, re.MULTILINE)
     assert runs["models"] == []
     assert runs["cell"]["device"] == device
     assert runs["cell"]["batch_size"] == 64
     assert runs["cell"]["precision"] == "fp32"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("words", [[], ["--cpu", "--batch-size", "2"]])
+def test_without_models_it_is_said_how_many_and_how_long(runs, words, as_json, capsys):
+    assert cli.main(["speed", *words, *["--json"] * as_json]) == 2
+    assert "models" not in runs
+    out, err = capsys.readouterr()
+    said = json.loads(out)["error"] if as_json else err
+    assert re.search(r"No model is named: \d\d+ models can be timed here, at least 30 s each", said)
+    assert "--all" in (out if as_json else err)
+    assert cli.main(["speed", "--quick"]) == 2
+    assert "at least 12 s each" in capsys.readouterr().err
 
 
 def test_models_and_all_exclude_each_other(runs, capsys):
@@ -107,14 +125,14 @@ def test_models_and_all_exclude_each_other(runs, capsys):
 def test_without_cuda_the_users_own_line_ends_with_two_and_one_sentence(as_json, capsys):
     if run_speed.torch.cuda.is_available():
         pytest.skip("has CUDA")
-    assert cli.main(["speed", "--gpu", "0", *["--json"] * as_json]) == 2
+    assert cli.main(["speed", "demo_s", "--gpu", "0", *["--json"] * as_json]) == 2
     captured = capsys.readouterr()
     sentence = "cuda:0 needs CUDA, which torch does not find here."
     if as_json:
         assert json.loads(captured.out)["error"] == sentence
     else:
         assert captured.out == ""
-        assert captured.err == f"posebench: {sentence}\n  Use --cpu for the CPU.\n"
+        assert captured.err == f"posebench: {sentence}\n  The devices of this machine: cpu.\n"
 
 
 def test_json_is_the_records_alone_on_stdout(runs, capsys):
@@ -157,7 +175,7 @@ def test_several_are_rows_of_one_table_with_a_summary(runs, capsys):
         Timed(record(timings=flagged, end_to_end=None), Path("b"), earlier=True),
         Timed(record(timings=None, end_to_end=None, failure="out of memory"), Path("c")),
     ]
-    assert cli.main(["speed", "--cpu"]) == 1
+    assert cli.main(["speed", "--all", "--cpu"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("a processor (cpu), batch 2, plain network, 1 threads, no flip")
     head, first, second, third = lines[2:6]

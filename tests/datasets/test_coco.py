@@ -26,9 +26,9 @@ def content():
     return files.coco(17)
 
 
-def load(tmp_path, content, keypoints="coco_17"):
+def load(tmp_path, content, **how):
     path = files.write(tmp_path / "persons.json", content)
-    return load_coco(path, tmp_path, dataset_id="coco", keypoint_set=keypoints)
+    return load_coco(path, tmp_path, dataset_id="coco", keypoint_set="coco_17", **how)
 
 
 def test_persons_come_image_by_image(tmp_path, content):
@@ -107,6 +107,8 @@ def test_samples_are_nested_and_keep_the_order_of_the_file(tmp_path):
     rows = [{"id": i, "file_name": f"{i}.jpg", "width": 9, "height": 9} for i in range(50, 0, -1)]
     dataset = load(tmp_path, {"images": rows, "annotations": []})
     samples = [restrict(dataset, Sample(limit=n)).images.id.tolist() for n in range(1, 51)]
+    by_digest = sorted(range(1, 51), key=lambda i: sha256(str(i).encode()).hexdigest())
+    assert [set(found) for found in samples] == [set(by_digest[:n]) for n in range(1, 51)]
     for smaller, larger in itertools.pairwise(samples):
         assert set(smaller) < set(larger)
     assert all(found == sorted(found, reverse=True) for found in samples)
@@ -125,29 +127,32 @@ def image(**changes):
     [
         (lambda c: c["images"].append(c["images"][0]), "image id 7 stands 2 times"),
         (lambda c: c["annotations"].append(c["annotations"][0]), "annotation id 40 stands 2"),
-        (lambda c: c["annotations"][0].pop("bbox"), "KeyError: 'bbox'"),
-        (lambda c: c["annotations"][0].pop("area"), "KeyError: 'area'"),
-        (lambda c: c["annotations"][0].pop("id"), "KeyError: 'id'"),
-        (lambda c: c["images"][0].pop("file_name"), "KeyError: 'file_name'"),
-        (lambda c: c["annotations"].append(5), "keypoint format"),
-        (lambda c: c.update(categories=[5]), "keypoint format"),
+        (lambda c: c["annotations"][0].pop("bbox"), "annotation 40 has no bbox"),
+        (lambda c: c["annotations"][0].pop("area"), "annotation 40 has no area"),
+        (lambda c: c["annotations"][0].pop("id"), "row 1 of the annotations has no id"),
+        (lambda c: c["images"][0].pop("file_name"), "image 7 has no file_name"),
+        (lambda c: c["annotations"].append(5), "row 4 of the annotations is 5, not an object"),
+        (lambda c: c.update(categories=[5]), "category 1 is 5, not an object"),
         (person(keypoints=[1.0] * 48), "annotation 41 has 48 numbers in keypoints instead of 51"),
-        (person(keypoints="all"), "annotation 41 has 3 numbers"),
-        (person(keypoints=[NAN, 1, 1] * 17), "keypoints of annotation 41 is not finite"),
-        (person(keypoints=[1, 1, INFINITE] * 17), "keypoints of annotation 41 is not finite"),
-        (person(bbox=[1, NAN, 3, 4]), "bbox of annotation 41 is not finite"),
-        (person(bbox=[1, 2, 3, INFINITE]), "bbox of annotation 41 is not finite"),
-        (person(bbox=[1, 2, -3, 4]), "annotation 41 has a negative size"),
-        (person(bbox=[1, 2, 3]), "keypoint format"),
-        (person(bbox="big"), "keypoint format"),
-        (person(area=NAN), "area of annotation 41 is not finite"),
-        (person(area=-1), "annotation 41 has a negative size"),
-        (person(id=INFINITE), "OverflowError"),
-        (person(id=2**70), "OverflowError"),
-        (person(image_id=None), "keypoint format"),
-        (image(width=None), "keypoint format"),
-        (image(width=0), "image 5 is 0 x 100 pixels"),
-        (image(height=-100), "image 5 is 120 x -100 pixels"),
+        (person(keypoints="all"), "annotation 41 has 'all' for its keypoints, not a list of 51"),
+        (
+            person(keypoints=[NAN, 1, 1] * 17),
+            "annotation 41 has nan in its keypoints, not a finite",
+        ),
+        (person(keypoints=[1, 1, INFINITE] * 17), "annotation 41 has inf in its keypoints"),
+        (person(bbox=[1, NAN, 3, 4]), "annotation 41 has nan in its bbox, not a finite number"),
+        (person(bbox=[1, 2, 3, INFINITE]), "annotation 41 has inf in its bbox"),
+        (person(bbox=[1, 2, -3, 4]), "annotation 41 has a bbox of negative size"),
+        (person(bbox=[1, 2, 3]), "annotation 41 has 3 numbers in bbox instead of 4"),
+        (person(bbox="big"), "annotation 41 has 'big' for its bbox, not a list of 4 numbers"),
+        (person(area=NAN), "annotation 41 has nan for its area, not a finite number"),
+        (person(area=-1), "annotation 41 has -1 for its area, outside 0 to 100,000,000,000,000"),
+        (person(id=INFINITE), "row 2 of the annotations has inf for its id, not a whole number"),
+        (person(id=2**70), "has 1180591620717411303424 for its id, outside -9,223,"),
+        (person(image_id=None), "annotation 41 has null for its image_id, not a whole number"),
+        (image(width=None), "image 5 has null for its width, not a whole number"),
+        (image(width=0), "image 5 has 0 for its width, outside 1 to 10,000,000"),
+        (image(height=-100), "image 5 has -100 for its height, outside 1 to"),
     ],
 )
 def test_a_wrong_annotation_is_named(tmp_path, content, change, words):
@@ -156,6 +161,131 @@ def test_a_wrong_annotation_is_named(tmp_path, content, change, words):
         load(tmp_path, content)
     assert "persons.json" in caught.value.message
     assert "51" in caught.value.hint or "17 x 3" in caught.value.hint
+
+
+DIGITS = "1" * 51
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"category_id": "1"}, "has '1' for its category_id, not a whole number"),
+        ({"category_id": 1.5}, "has 1.5 for its category_id, not a whole number"),
+        ({"category_id": None}, "has null for its category_id, not a whole number"),
+        ({"category_id": True}, "has true for its category_id, not a whole number"),
+        ({"iscrowd": "0"}, "has '0' for its iscrowd, not 0 or 1"),
+        ({"iscrowd": INFINITE}, "has inf for its iscrowd, not 0 or 1"),
+        ({"iscrowd": False}, "has false for its iscrowd, not 0 or 1"),
+        ({"iscrowd": None}, "has null for its iscrowd, not 0 or 1"),
+        ({"ignore": 2}, "has 2 for its ignore, not 0 or 1"),
+        ({"num_keypoints": 0.7}, "has 0.7 for its num_keypoints, not a whole number"),
+        ({"num_keypoints": -1}, "has -1 for its num_keypoints, outside 0 to"),
+        ({"area": "900"}, "has '900' for its area, not a finite number"),
+        ({"area": True}, "has true for its area, not a finite number"),
+        ({"keypoints": DIGITS}, "for its keypoints, not a list of 51 numbers"),
+        ({"keypoints": dict.fromkeys(DIGITS, 1)}, "has an object for its keypoints, not a list"),
+        ({"keypoints": [True] * 51}, "has true in its keypoints, not a finite number"),
+        ({"keypoints": ["1"] * 51}, "has '1' in its keypoints, not a finite number"),
+        ({"keypoints": None}, "has null for its keypoints, not a list of 51 numbers"),
+        ({"keypoints": ""}, "has '' for its keypoints, not a list of 51 numbers"),
+        ({"bbox": [1, 2, "3", 4]}, "has '3' in its bbox, not a finite number"),
+        ({"image_id": 7.4}, "has 7.4 for its image_id, not a whole number"),
+        ({"image_id": "7"}, "has '7' for its image_id, not a whole number"),
+        ({"id": 0.5}, "has 0.5 for its id, not a whole number"),
+        ({"id": "41"}, "has '41' for its id, not a whole number"),
+        ({"id": 2**63}, "has 9223372036854775808 for its id, outside -9,223,"),
+        ({"id": 2.0**60}, r"has 1.15\d+e\+18 for its id, not a whole number"),
+    ],
+)
+def test_no_value_is_taken_for_another(tmp_path, content, change, words):
+    fine = load(tmp_path, content).truth
+    person(**change)(content)
+    with pytest.raises(UserError, match=words):
+        load(tmp_path, content)
+    found = load(tmp_path, content, tolerant=True)
+    # the person is neither gone nor changed into somebody: it is listed, and counts as missed
+    assert len(found.faults) == 1
+    assert len(found.truth) == len(fine)
+    assert found.truth.num_keypoints.min() > 0 and not found.truth.crowd.any()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": 41.0, "image_id": 7.0, "category_id": 1.0},
+        {"iscrowd": 0.0, "ignore": 0, "num_keypoints": 3.0},
+        {"area": 3001, "bbox": [11, 12.0, 60, 70.0]},
+    ],
+)
+def test_whole_numbers_may_be_written_with_a_point(tmp_path, content, change):
+    before = load(tmp_path, content).truth
+    person(**change)(content)
+    after = load(tmp_path, content).truth
+    assert all(np.array_equal(getattr(before, n), getattr(after, n)) for n in vars(before))
+
+
+@pytest.mark.parametrize("number", [-(2**63), -1, 0, 10**15, 2**53 + 1, 2**63 - 1])
+def test_ids_may_be_any_number_of_64_bits(tmp_path, content, number):
+    person(id=number, image_id=number)(content)
+    content["images"][0]["id"] = number
+    found = load(tmp_path, content)
+    assert found.truth.id[0] == found.truth.image_id[0] == found.images.id[0] == number
+
+
+def test_all_faults_of_a_file_are_listed_whatever_the_limit(tmp_path, content):
+    content["annotations"][0]["area"] = "900"  # of the image that comes second
+    found = load(tmp_path, content, tolerant=True)
+    assert [fault.text for fault in restrict(found, Sample(limit=1)).faults] == [
+        "annotation 40 has '900' for its area, not a finite number"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a" * 5000 + ".jpg", "which is too long: it has 5,004 bytes"),
+        ("a/" * 3000 + "a.jpg", "which is too long: it has 6,005 bytes"),
+        ("\ud800.jpg", r"the file name '\\ud800.jpg', which is not valid Unicode"),
+        ("", "the file name '', which does not name a file"),
+        (".", "which does not name a file"),
+        ("a\0.jpg", "which does not name a file"),
+        (5, "image 7 has 5 for its file_name, not a text"),
+        (None, "image 7 has null for its file_name, not a text"),
+    ],
+)
+def test_a_name_that_no_file_has_is_refused(tmp_path, content, name, words):
+    content["images"][0]["file_name"] = name
+    with pytest.raises(UserError, match=words) as caught:
+        load(tmp_path, content)
+    caught.value.message.encode()
+
+
+def test_images_of_any_kind_of_fault_are_all_listed(tmp_path, content):
+    content["images"][0]["id"] = "7"
+    content["images"][1] |= {"width": 120.5}
+    with pytest.raises(UserError, match=r"row 1 of the images has '7' .*; image 5 has 120.5 for"):
+        load(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("categories", "words"),
+    [
+        ([{"id": "1", "name": "person"}], "category 1 has '1' for its id, not a whole number"),
+        ([{"id": 1.4, "name": "person"}], "category 1 has 1.4 for its id"),
+        ([{"id": 1, "name": 5}], "category 1 has 5 for its name, not a text"),
+        ({"id": 1}, "its categories are an object, not a list"),
+        (None, "its categories are null, not a list"),
+    ],
+)
+def test_categories_are_numbers_too(tmp_path, content, categories, words):
+    with pytest.raises(UserError, match=words):
+        load(tmp_path, content | {"categories": categories})
+
+
+def test_faults_without_any_image_are_told(tmp_path, content):
+    content["annotations"][0]["category_id"] = "1"
+    with pytest.raises(UserError, match="it lists no image, but annotation 40 has '1'"):
+        load(tmp_path, content | {"images": []}, tolerant=True)
 
 
 @pytest.mark.parametrize(

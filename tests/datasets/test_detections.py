@@ -46,6 +46,15 @@ def test_detections_of_persons_in_known_images_are_read(dataset, tmp_path):
     assert detector_persons(found, dataset, SPEC, "none", 0.51).person_id.tolist() == [1]
 
 
+def test_ids_may_be_any_number_of_64_bits(tmp_path):
+    content = files.coco(17)
+    content["images"][0]["id"] = 2**63 - 1
+    path = files.write(tmp_path / "large.json", content)
+    large = load_coco(path, tmp_path, dataset_id="coco", keypoint_set="coco_17")
+    found = read(large, tmp_path, [detection(image_id=2**63 - 1), detection(image_id=5.0)])
+    assert large.images.id[found.image_index].tolist() == [2**63 - 1, 5]
+
+
 @pytest.mark.parametrize("size", [[0, 10], [10, 0], [-5, 10], [10, -5]])
 def test_a_box_without_area_is_read_but_nobody_is_cropped(dataset, tmp_path, size):
     found = read(dataset, tmp_path, [detection(bbox=[1, 2, *size])])
@@ -59,15 +68,32 @@ def test_a_box_without_area_is_read_but_nobody_is_cropped(dataset, tmp_path, siz
         ({"a": 1}, "no list of detections: it holds no 'images'"),
         (files.coco(17), r"it holds annotations of 17 keypoints a person"),
         ([3], "it holds a list of other things"),
-        ([detection(), 3], "no list of detections"),
-        ([detection(bbox=[1, 2])], "no detection"),
-        ([detection(bbox=None)], "no detection"),
-        ([detection(score="high")], "no detection"),
-        ([{"image_id": 5}], "KeyError"),
-        ([detection(image_id="five")], "no detection"),
-        ([detection(image_id=float("inf"))], "no detection"),
-        ([detection(), detection(score=float("nan"))], "not finite numbers, .* entry 1"),
-        ([detection(image_id=77), detection(bbox=[0, 0, float("inf"), 1])], "entry 1"),
+        ([detection(), 3], "entry 1 is 3, not an object"),
+        ([detection(bbox=[1, 2])], "entry 0 has 2 numbers in bbox instead of 4"),
+        ([detection(bbox=None)], "entry 0 has null for its bbox, not a list of 4 numbers"),
+        ([detection(score="high")], "entry 0 has 'high' for its score, not a finite number"),
+        ([{"image_id": 5}], "entry 0 has no category_id"),
+        ([detection(image_id="five")], "'five' for its image_id, not a whole number"),
+        ([detection(image_id=float("inf"))], "inf for its image_id, not a whole number"),
+        ([detection(), detection(score=float("nan"))], "entry 1 has nan for its score"),
+        ([detection(image_id=77), detection(bbox=[0, 0, float("inf"), 1])], "entry 1 has inf"),
+        ([detection(image_id="5")], "entry 0 has '5' for its image_id, not a whole number"),
+        ([detection(image_id=5.4)], "entry 0 has 5.4 for its image_id, not a whole number"),
+        ([detection(category_id="1")], "entry 0 has '1' for its category_id, not a whole"),
+        ([detection(category_id=True)], "entry 0 has true for its category_id, not a whole"),
+        ([detection(score="0.5")], "entry 0 has '0.5' for its score, not a finite number"),
+        ([detection(bbox="1234")], "entry 0 has '1234' for its bbox, not a list of 4 numbers"),
+        ([detection(bbox=[True, 2, 3, 4])], "entry 0 has true in its bbox"),
+        ([detection(bbox=[1e300, 2, 3, 4])], r"entry 0 has 1e\+300 in its bbox, outside -1"),
+        ([detection(image_id=2**63)], "9223372036854775808 for its image_id, outside"),
+        (
+            [
+                detection(),
+                detection(category_id="1", image_id=77),
+                detection(category_id=3, score=[]),
+            ],
+            "has 2 rows that cannot be used: entry 1 has '1' .*; entry 2 has a list for its score",
+        ),
         ([detection(image_id=77)], "None of the 1 boxes"),
         ([detection(category_id=2), detection(image_id=77)], "None of the 1 .* category 1"),
         ([], "None of the 0 boxes"),

@@ -83,8 +83,8 @@ def test_everything_bad_is_listed_once_before_anything_is_estimated(data, monkey
     told = caught.value.message
     assert "2 images and 2 annotations that cannot be used" in told
     for words in (
-        "annotation 1 is not finite",
-        "annotation 2 has 50 numbers",
+        "annotation 1 has nan in its bbox, not a finite number",
+        "annotation 2 has 50 numbers in keypoints instead of 51",
         "000000000003.png cannot be decoded",
         "000000000005.png does not exist",
     ):

@@ -438,6 +438,20 @@ def test_given_persons_come_into_the_image(dataset):
         np.testing.assert_allclose(found.crop_area[mine], np.prod(high - low, axis=1), rtol=1e-4)
 
 
+def test_the_next_image_is_on_its_way_before_persons_are_looked_for(dataset, monkeypatch):
+    log = []
+    to_device, people_of = bottom_up.to_device, bottom_up.people_of
+    monkeypatch.setattr(
+        bottom_up, "to_device", lambda *given: (log.append("copy"), to_device(*given))[1]
+    )
+    monkeypatch.setattr(
+        bottom_up, "people_of", lambda *given: (log.append("group"), people_of(*given))[1]
+    )
+    predict_images(probe_model(Giver(), GIVING), dataset, [protocol(decode="own")])
+    assert len(dataset.images) == 4
+    assert log == ["copy", *["copy", "group"] * 3, "group"]
+
+
 def test_nobody_given(dataset):
     found = predict_images(probe_model(Giver(0), GIVING), dataset, [protocol(decode="own")])[0]
     assert len(found) == 0

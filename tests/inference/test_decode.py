@@ -107,6 +107,19 @@ def test_a_flat_map_has_no_joint():
     assert score[0] == -1.0
 
 
+@pytest.mark.parametrize("kernel", [3, 11])
+@pytest.mark.parametrize("name", DECODERS)
+def test_an_empty_map_gives_finite_numbers(name, kernel):
+    """Also beside other joints; softmax and sigmoid know no empty map."""
+    empty, full = np.zeros((32, 24), np.float32), gaussian(10, 12)
+    xy, score = decode(name, [empty, full, empty], dark_kernel=kernel)
+    assert np.isfinite(xy).all() and np.isfinite(score).all()
+    alone = decode(name, [full], dark_kernel=kernel)
+    assert xy[1].tolist() == alone[0][0].tolist() and score[1] == alone[1][0]
+    if name not in ("softargmax", "integral_sigmoid"):
+        assert xy[0].tolist() == xy[2].tolist() == [0.0, 0.0]
+
+
 def test_equal_neighbours_do_not_move_a_joint():
     joint = np.zeros((32, 24), np.float32)
     joint[10, 10] = 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import make
 import numpy as np
 import plain
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posebench.inference.select import RESCORINGS, SUPPRESSIONS, select
+from posebench.inference.select import RESCORINGS, SUPPRESSIONS, finite_persons, select
 from posebench.types.arrays import Predictions
 from posebench.types.errors import UserError
 
@@ -195,3 +197,16 @@ def test_suppression_without_sigmas_says_so():
     nobody = Predictions(**(vars(people(0, count=0)) | {"keypoint_set": "mpii_16"}))
     with pytest.raises(UserError, match="--nms none"):
         select(nobody, make.protocol())
+
+
+@pytest.mark.parametrize("column", ["keypoints", "joint_scores", "box", "box_score", "crop_area"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_person_with_a_number_that_is_not_finite_is_left_out(column, value):
+    whole = people(0)
+    assert finite_persons(whole) == (whole, 0)
+    values = getattr(whole, column).copy()
+    values.reshape(len(values), -1)[[2, 5], -1] = value
+    rest, lost = finite_persons(replace(whole, **{column: values}))
+    assert lost == 2
+    assert rest.person_id.tolist() == np.delete(whole.person_id, [2, 5]).tolist()
+    assert np.isfinite(getattr(rest, column)).all()

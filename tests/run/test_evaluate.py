@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from posebench.inference import bottom_up
 from posebench.networks import NETWORKS
 from posebench.records.predictions import digest, load_predictions
 from posebench.registry import load_registry
-from posebench.run import evaluate, find_entry, list_entries, load_model
+from posebench.run import evaluate, find_entry, list_entries, load_model, request
 from posebench.run.protocols import common_protocol, requested_protocols
 from posebench.types.errors import UserError
 from posebench.types.timing import Form
@@ -267,3 +271,60 @@ def test_another_form_of_the_network_moves_nothing_but_rounding():
     assert "of the peak" in note
     with pytest.raises(UserError, match="images of any size"):
         evaluate("demo_bottom_up", limit=2, form=Form(folded=True))
+
+
+class Broken(torch.nn.Module):
+    """A network whose first output of every batch or image is not a number."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        found = self.network(x).clone()
+        found[0, 0] = math.nan
+        return found
+
+
+def test_persons_without_finite_numbers_are_left_out_counted_and_noted(
+    probes, coco, monkeypatch, tmp_path
+):
+    build = request.load_row
+
+    def broken(*given):
+        model = build(*given)
+        return replace(model, network=Broken(model.network).eval())
+
+    monkeypatch.setattr(request, "load_row", broken)
+    record = evaluate(
+        "probe_annotated",
+        data_root=coco,
+        registry=[probes],
+        batch_size=3,
+        save_predictions=tmp_path,
+    )
+    # two batches: a person of each
+    assert record.notes[-1] == (
+        "2 of 5 persons were left out: the network gave a coordinate or a score that is not a "
+        "finite number"
+    )
+    assert np.isfinite(record.scores["AP"])
+    (file,) = tmp_path.glob("*.npz")
+    assert len(load_predictions(file)) == 3
+
+
+def test_a_network_that_gives_persons_may_give_broken_ones(monkeypatch):
+    """As RTMO does with random weights."""
+    given = bottom_up.people_of
+
+    def people_of(*arguments):
+        found = given(*arguments)
+        found.xy[:1, 3] = np.inf
+        return found
+
+    monkeypatch.setattr(bottom_up, "people_of", people_of)
+    record = evaluate("demo_bottom_up", limit=8)
+    count = int(record.notes[-1].split()[0])
+    assert record.notes[-1].endswith("that is not a finite number")
+    assert 0 < count <= 8
+    assert record.boxes is not None and record.boxes.used > 0

@@ -135,22 +135,85 @@ def spoiled(rows, **changes):
         (lambda rows: {"annotations": rows}, "is no results file"),
         (lambda rows: spoiled(rows, image_id=4), "in 1 images that .* does not list, .* is 4"),
         (lambda rows: spoiled(rows, image_id=4.5), "4.5 for its image_id, not a whole number"),
-        (lambda rows: spoiled(rows, keypoints=[1.0] * 50), "Row 0 .* has 50 keypoint numbers.* 51"),
-        (lambda rows: spoiled(rows, keypoints=["x"] * 51), "Row 0 .* keypoint that is no number"),
-        (lambda rows: spoiled(rows, score="high"), "'high' for its score, not a number"),
-        (lambda rows: spoiled(rows, score=float("nan")), "Row 0 .* nan for its score, not a"),
+        (
+            lambda rows: spoiled(rows, keypoints=[1.0] * 50),
+            "row 0 has 50 numbers in keypoints .* 51",
+        ),
+        (
+            lambda rows: spoiled(rows, keypoints=["x"] * 51),
+            "row 0 has 'x' in its keypoints, not a finite number",
+        ),
+        (lambda rows: spoiled(rows, score="high"), "'high' for its score, not a finite number"),
+        (
+            lambda rows: spoiled(rows, score=float("nan")),
+            "row 0 has nan for its score, not a finite",
+        ),
         (
             lambda rows: spoiled(rows, keypoints=[float("inf")] * 51),
-            "Row 0 .* keypoint that is no",
+            "row 0 has inf in its keypoints",
         ),
         (lambda rows: [{k: v for k, v in r.items() if k != "score"} for r in rows], "has no score"),
         (lambda rows: [r | {"category_id": 7} for r in rows], "none of category 1"),
+        (lambda rows: spoiled(rows, category_id="1"), "row 0 has '1' for its category_id, not a w"),
+        (lambda rows: spoiled(rows, category_id=None), "row 0 has null for its category_id"),
+        (lambda rows: spoiled(rows, keypoints=[True] * 51), "row 0 has true in its keypoints"),
+        (lambda rows: spoiled(rows, score=True), "row 0 has true for its score, not a finite"),
+        (lambda rows: spoiled(rows, bbox=[1, 2, True, 4]), "row 0 has true in its bbox"),
+        (lambda rows: spoiled(rows, bbox=[1, 2, 3, 4]), "row 1 has no bbox, other rows have one"),
+        (lambda rows: [rows[0], rows[1] | {"bbox": [1, 2, 3, 4]}], "row 0 has no bbox, other"),
+        (lambda rows: spoiled(rows, bbox=None), "row 0 has null for its bbox, not a list of 4"),
+        (lambda rows: spoiled(rows, image_id=2**63), "9223372036854775808 for its image_id, outs"),
+        (lambda rows: spoiled(rows, image_id="no"), "'no' for its image_id, neither a whole num"),
+        (lambda rows: [rows[0], None, 3], "2 rows that .*: row 1 is null, not an object; row 2 is"),
+        (
+            lambda rows: spoiled(rows, keypoints={"0": 1}),
+            "row 0 has an object for its keypoints, not a list of 51",
+        ),
     ],
 )
 def test_what_an_evaluator_would_take_for_zero_is_refused(files, spoil, words):
     path = files.results_file(spoil(copy.deepcopy(files.world["results"])))
     with pytest.raises(UserError, match=words):
         score(path, files.where)
+
+
+@pytest.mark.parametrize("form", ["{name}", "val2017/{name}", "{stem}", "a/b/{stem}"])
+def test_results_may_name_their_image_by_its_file(files, form):
+    known = dict(zip(files.dataset.images.id.tolist(), files.dataset.images.file_name, strict=True))
+    rows = copy.deepcopy(files.world["results"])
+    for row in rows[1:]:
+        name = known[row["image_id"]]
+        row["image_id"] = form.format(name=name, stem=name.removesuffix(".jpg"))
+    path = files.results_file(rows)
+    assert score(path, files.where).scores == score(files.results_file(), files.where).scores
+    # also where fewer images count than are named
+    assert score(files.results_file(rows), files.choosing(limit=3)).dataset.images == 3
+
+
+def test_a_name_of_two_images_names_neither(files):
+    annotations = json.loads(files.where.annotations.read_text())
+    first, second = annotations["images"][:2]
+    first["file_name"], second["file_name"] = "a/x.jpg", "b/x.jpg"
+    files.where.annotations.write_text(json.dumps(annotations))
+    rows = [row | {"image_id": "x.jpg"} for row in files.world["results"][:2]]
+    with pytest.raises(UserError, match=r"'x.jpg' for its image_id, the file name of 2 images"):
+        score(files.results_file(rows), files.where)
+    rows = [row | {"image_id": "b/x.jpg"} for row in rows]
+    assert score(files.results_file(rows), files.where).read == 2
+
+
+@pytest.mark.parametrize("number", [-(2**63), 10**15, 2**53 + 1, 2**63 - 1])
+def test_image_ids_may_be_any_number_of_64_bits(files, number):
+    whole = score(files.results_file(), files.where)
+    # Ties between images go by their ids: their order has to stay.
+    known = files.dataset.images.id.min() if number < 0 else files.dataset.images.id.max()
+    content = json.loads(files.where.annotations.read_text())
+    for row in [*content["annotations"], *content["images"], *files.world["results"]]:
+        key = "id" if "file_name" in row else "image_id"
+        row[key] = number if row[key] == known else row[key]
+    files.where.annotations.write_text(json.dumps(content))
+    found = score(files.results_file(), files.where)
+    assert (found.kept, found.scores) == (whole.kept, whole.scores)
 
 
 def test_files_that_do_not_fit_are_refused(files, tmp_path):

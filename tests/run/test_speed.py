@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import make
 import make_records
 import make_speed
 import pytest
 import torch
+import yaml
 
+import posebench
 from posebench.networks import NETWORKS
 from posebench.records.store import load, save, speed_file_name
 from posebench.registry import load_registry
-from posebench.run import speed, speed_cell
+from posebench.registry.loader import shipped_folder
+from posebench.run import speed, speed_cell, speed_child
 from posebench.run.speed import cheapest_first, crash_words, measure_speed, measure_speeds
 from posebench.run.speed_cell import (
     Findings,
@@ -23,9 +31,11 @@ from posebench.run.speed_cell import (
     record_of,
 )
 from posebench.speed import end_to_end, forward
+from posebench.speed.complexity import complexity
 from posebench.speed.forward import WrongOutputs
 from posebench.speed.timing import Effort
 from posebench.types.errors import UserError
+from posebench.types.record import Record
 from posebench.types.timing import AcceleratorState, Form, Machine
 
 SHORT = Effort(iterations=3, seconds=0.0, agreeing=2, warm_up=2)
@@ -66,7 +76,7 @@ def test_without_cuda_an_accelerator_is_refused_in_one_sentence():
         UserError, match=r"^cuda:0 needs CUDA, which torch does not find here\."
     ) as e:
         speed.speed_cell(device="cuda:0")
-    assert "--cpu" in e.value.hint
+    assert e.value.hint == "The devices of this machine: cpu."
     assert speed.speed_cell().device == "cpu"
 
 
@@ -77,8 +87,10 @@ def test_with_cuda_the_first_accelerator_is_the_default_and_numbers_are_checked(
     cell = speed.speed_cell(precision="tf32", compiled=True)
     assert (cell.device, cell.hardware) == ("cuda:0", "A card, cuda:0")
     assert cell.form == Form(precision="tf32", compiled=True)
-    with pytest.raises(UserError, match="There is no cuda:2: CUDA has 2"):
+    with pytest.raises(UserError, match=r"There is no cuda:2 on this machine\. .* cuda:1 \(A card"):
         speed.speed_cell(device="cuda:2")
+    with pytest.raises(UserError, match=r"Unknown device 'gpu'\."):
+        speed.speed_cell(device="gpu")
     with pytest.raises(UserError, match="--runtime openvino is for the CPU here"):
         speed.speed_cell(device="cuda:1", runtime="openvino")
 
@@ -231,15 +243,141 @@ def test_parameters_are_counted_without_weights():
     assert speed._parameters(load_registry().find("lpn/lpn_50_coco_256x192")) == 2_911_153
 
 
-def test_a_process_of_its_own_leaves_a_record(tmp_path, capfd):
-    """The one test that starts an interpreter: everything a child needs reaches it."""
-    cell = make_speed.cell(batch_size=1)
-    record = measure_speed(DEMO, device="cpu", batch_size=1, threads=1, quick=True)
+SCRIPT = """
+import sys
+print("the script runs")
+sys.path.insert(0, sys.argv[1])
+import posebench
+
+print(posebench.measure_speed(
+    "probe", device="cpu", batch_size=1, threads=1, quick=True, registry=[sys.argv[2]],
+).model_dump_json())
+"""
+
+
+@pytest.mark.parametrize("start", ["script", "notebook"])
+def test_a_plain_script_and_a_notebook_time_a_model_in_a_process_of_its_own(start, tmp_path):
+    """No ``if __name__ == "__main__"``; of a notebook no file. What a child needs reaches it."""
+    row = yaml.safe_load(shipped_folder().joinpath("zoos", "demo.yaml").read_text("utf-8"))
+    demo_s = next(each for each in row["rows"] if each["id"] == "demo_s")
+    folder = tmp_path / "more" / "zoos"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(
+        yaml.safe_dump(row | {"zoo": "mine", "rows": [demo_s | {"id": "probe"}]})
+    )
+    script = tmp_path / "plain.py"
+    script.write_text(SCRIPT)
+    package = str(Path(posebench.__file__).parents[1])
+    words = [str(script)] if start == "script" else ["-"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, *words, package, str(folder.parent)],
+        input=SCRIPT if start == "notebook" else "",
+        capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300,
+    )  # fmt: skip
+    first, *others = done.stdout.splitlines()
+    assert first == "the script runs", done.stderr
+    (line,) = others  # it ran once, and nothing else came to stdout
+    record = Record.model_validate_json(line)
     assert record.failure is None
-    assert record.cell == cell.model_copy(update={"hardware": record.cell.hardware})
+    assert record.entry.key == "mine/probe"
+    cell = make_speed.cell(batch_size=1, hardware=record.cell.hardware)
+    assert record.cell == cell
     assert record.timings.persons_per_second > 0
     assert record.end_to_end.persons_per_second > 0
-    assert capfd.readouterr().out == ""
+
+
+def test_a_job_travels_as_json(tmp_path):
+    form = Form(folded=True, precision="bf16")
+    job = SpeedJob(DEMO, make_speed.cell(form=form), (tmp_path,), tmp_path / "i", "a command")
+    assert SpeedJob.from_json(json.loads(json.dumps(job.to_json()))) == job
+    plain = SpeedJob(DEMO, make_speed.cell())
+    assert SpeedJob.from_json(plain.to_json()) == plain
+
+
+def test_an_interrupted_child_is_ended(tmp_path, monkeypatch):
+    log = []
+
+    class Process:
+        def __init__(self, command, **how):
+            assert command[1:] == ["-m", "posebench.run.speed_child", str(tmp_path)]
+
+        def wait(self):
+            if "ended" in log:
+                return -15
+            raise KeyboardInterrupt
+
+        def poll(self):
+            return None
+
+        def terminate(self):
+            log.append("ended")
+
+    monkeypatch.setattr(speed_child.subprocess, "Popen", Process)
+    with pytest.raises(KeyboardInterrupt):
+        speed_child.spawn(SpeedJob(DEMO, make_speed.cell()), tmp_path)
+    assert log == ["ended"]
+
+
+# Rows of an optional package
+
+
+def mmpose_row(name="rtmpose_t_8xb256_420e_coco_256x192"):
+    return load_registry().find(f"mmpose/{name}")
+
+
+@pytest.fixture
+def openmmlab(monkeypatch):
+    """Its packages are there, as far as one asks; every network is the probe's."""
+    monkeypatch.setattr(speed, "absent_packages", lambda name: ())
+    monkeypatch.setattr(speed, "build_foreign", lambda entry: make.Probe())
+
+
+def test_without_openmmlab_its_rows_are_refused_with_what_to_install(monkeypatch):
+    monkeypatch.setattr(speed, "absent_packages", lambda name: ("mmpose", "mmcv"))
+    with pytest.raises(UserError, match="cannot be timed: mmpose, mmcv not installed") as error:
+        measure_speed(mmpose_row().key)
+    assert "pip install" in error.value.hint
+    known = load_registry()
+    count = sum(entry.zoo == "mmpose" for entry in known.entries)
+    broken = sum(entry.status.startswith("broken") for entry in known.entries)
+    assert speed.left_out(known) == {"mmpose, mmcv not installed": count - broken, "broken": broken}
+    assert not [entry for entry in cheapest_first(known) if entry.zoo == "mmpose"]
+
+
+def test_with_openmmlab_its_rows_are_timed_but_the_broken_ones(openmmlab, monkeypatch):
+    monkeypatch.setattr(speed, "build_network", lambda name, **arguments: make.Probe())
+    known = load_registry()
+    broken = [entry for entry in known.entries if entry.status.startswith("broken")]
+    found = {entry.key for entry in cheapest_first(known)}
+    assert mmpose_row().key in found
+    assert found == {entry.key for entry in known.entries} - {entry.key for entry in broken}
+    assert speed.left_out(known) == {"broken": len(broken)}
+    with pytest.raises(UserError, match=f"{broken[0].key} cannot be timed: broken: ") as error:
+        measure_speed(broken[0].key)
+    assert "--all" in error.value.hint
+
+
+def test_a_row_that_cannot_be_built_comes_last_and_says_so_itself(openmmlab, monkeypatch):
+    def refuse(entry):
+        raise UserError("It needs compiled operators.")
+
+    monkeypatch.setattr(speed, "build_foreign", refuse)
+    assert speed._parameters(mmpose_row()) > 10**12
+    assert speed.hindrance(mmpose_row()) == ""
+
+
+def test_a_network_of_another_package_is_counted_as_it_was_built():
+    built = make.Probe()
+    found = complexity(mmpose_row(), built)
+    assert found.parameters == make_speed.cost().parameters
+    height, width = mmpose_row().input.size
+    assert found.macs == built.conv.weight.numel() * (height // 4) * (width // 4)
+
+
+def test_a_model_takes_at_least_what_its_two_timings_take():
+    assert speed.least_seconds(quick=False) > 2 * 10
+    assert 2 < speed.least_seconds(quick=True) < speed.least_seconds(quick=False)
 
 
 # In the process
@@ -280,7 +418,7 @@ def test_whole_images_and_gluoncvs_method_are_forward_only(quickly, monkeypatch)
 
     monkeypatch.setattr(speed_cell, "time_forward", fake)
     monkeypatch.setattr(speed_cell, "prepare", lambda model, cell: forward.Prepared(model, 0, 0))
-    monkeypatch.setattr(speed_cell, "complexity", lambda entry: make_speed.cost())
+    monkeypatch.setattr(speed_cell, "complexity", lambda entry, network: make_speed.cost())
     record = measure_cell(SpeedJob("higherhrnet_hrnet_w32_512", make_speed.cell()))
     assert record.end_to_end is None
     assert record.notes[-1] == "takes whole images, one at a time: not timed end to end"

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from posebench.speed import accelerator
 from posebench.speed.accelerator import Meter
 from posebench.types.timing import AcceleratorState
 
@@ -71,6 +72,52 @@ def test_every_instrument_is_read_in_its_unit(nvml):
         throttled=("power limit", "heat (hardware)"),
         foreign_processes=1,
     )
+
+
+def processes(*numbers):
+    return lambda handle: [SimpleNamespace(pid=number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "holds", "foreign"),
+    [
+        ((), True, 0),  # a container that is told of no process
+        ((os.getpid(),), True, 0),
+        ((os.getpid(), 4_000_001), True, 1),
+        # numbers of another namespace: this process is one of them once it holds memory
+        ((4_000_001,), True, 0),
+        ((4_000_001, 4_000_002), True, 1),
+        ((4_000_001,), False, 1),
+        ((4_000_001, 4_000_001), False, 1),
+    ],
+)
+def test_in_a_container_this_process_is_no_guest(nvml, numbers, holds, foreign):
+    nvml.nvmlDeviceGetComputeRunningProcesses = processes(*numbers)
+    assert Meter.of("1", lambda: holds).state().foreign_processes == foreign
+
+
+def test_the_meter_of_a_device_asks_torch_which_one_it_is_and_what_it_holds(nvml, monkeypatch):
+    cuda = accelerator.torch.cuda
+    monkeypatch.setattr(cuda, "get_device_properties", lambda d: SimpleNamespace(uuid=f"of {d}"))
+    reserved = {"cuda:1": 0}
+    monkeypatch.setattr(cuda, "memory_reserved", reserved.get)
+    nvml.nvmlDeviceGetComputeRunningProcesses = processes(4_000_001)
+    meter = Meter.on("cuda:1")
+    assert nvml.asked == ["GPU-of cuda:1"]
+    assert meter.state().foreign_processes == 1
+    reserved["cuda:1"] = 2**20
+    assert meter.state().foreign_processes == 0
+
+
+@pytest.mark.parametrize("fault", [AttributeError, RuntimeError])
+def test_a_device_that_torch_cannot_name_has_no_instruments(nvml, monkeypatch, fault):
+    def refuse(wanted):
+        raise fault
+
+    nvml.nvmlDeviceGetHandleByUUID = lambda uuid: refuse(uuid) if uuid == "GPU-" else uuid
+    monkeypatch.setattr(accelerator.torch.cuda, "get_device_properties", refuse)
+    assert Meter.on("cuda:0").state() == AcceleratorState()
+    assert Meter.on("cpu").state() == AcceleratorState()
 
 
 def test_energy_is_in_joules_or_unknown(nvml):

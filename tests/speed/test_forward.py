@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from posebench.inference.forms import FormedNetwork
+from posebench.inference.forms import DTYPES, FormedNetwork
 from posebench.speed import forward
 from posebench.speed.accelerator import Meter
 from posebench.speed.forward import (
@@ -96,6 +96,31 @@ def test_the_timed_network_is_the_one_in_form():
     found = time_forward(prepared, cell, make_speed.cost(), Meter.of(""))[0]
     assert 1e-5 < found.error < found.tolerance
     assert found.form == "channels-last, bf16"
+
+
+class Untouched(nn.Module):
+    """Notes what type and layout its input has."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.seen = network, set()
+
+    def forward(self, x):
+        last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        self.seen.add((x.dtype, last))
+        return self.network(x)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_the_input_has_the_forms_type_and_layout_before_the_clock_starts(precision, flip):
+    form = Form(precision=precision, channels_last=True)
+    cell = make_speed.cell(form=form, flip=flip)
+    prepared = prepare(make.probe_model(), cell)
+    network = Untouched(prepared.model.network)
+    model = replace(prepared.model, network=network)
+    time_forward(replace(prepared, model=model), cell, make_speed.cost(), Meter.of(""))
+    assert network.seen == {(DTYPES[precision], True)}
 
 
 @pytest.mark.parametrize(
