@@ -55,9 +55,9 @@ def verdict_words(result: ClaimResult, record: Record) -> str:
     verdict = result.verdict
     if verdict == "reproduced":
         return f"Measured on the whole dataset, equal to the claim within {LEEWAY}."
-    if verdict.startswith("consistent ("):
+    if verdict.startswith(("consistent (", "not contradicted (")):
         return f"{subset_words(record)}; the interval contains the claim, which proves little."
-    if verdict.startswith(("outside the interval (", "too few images (")):
+    if verdict.startswith(("outside the interval (", "too few images (", "differs (")):
         return f"{subset_words(record)}; the interval does not contain the claim."
     if verdict == "differs":
         return "Measured on the whole dataset under the claim's protocol, and not equal to it."
