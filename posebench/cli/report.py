@@ -73,37 +73,36 @@ def run(arguments: argparse.Namespace) -> int:
             f"None of the files below {arguments.records} that are named like records can be read.",
             "The lines above say why.",
         )
-    names = [file.path for file in left_out]
     if arguments.format != "html":
         from posebench.report.tables import latex_tables, markdown_tables
 
         make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
         text = make(records)
-        content = {"records": len(records), "left_out": names, "text": text}
+        content = {"records": len(records), "left_out": _paths(left_out), "text": text}
         print_json(content) if arguments.json else print(text)
         return 0
     with contextlib.redirect_stdout(sys.stderr):
-        page = _write(arguments, records, left_out)
+        page, more = _write(arguments, records, left_out)
+    gone = _paths((*left_out, *more))
     if arguments.json:
-        print_json({"page": str(page), "records": len(records), "left_out": names})
+        print_json({"page": str(page), "records": len(records), "left_out": gone})
     else:
-        gone = f"; left out: {len(left_out)}" if left_out else ""
-        print(f"{page} (records read from {arguments.records}: {len(records)}{gone})")
+        words = f"; left out: {len(gone)}" if gone else ""
+        print(f"{page} (records read from {arguments.records}: {len(records)}{words})")
     return 0
 
 
 def _write(
     arguments: argparse.Namespace, records: list[Record], left_out: tuple[LeftOut, ...]
-) -> Path:
+) -> tuple[Path, tuple[LeftOut, ...]]:
+    """Write the site; returns its front page and which other files had to be left out."""
     from posebench.registry import load_registry
     from posebench.report import write_site
-    from posebench.report.background import VERIFIED, read_verified, registry_background
+    from posebench.report.background import registry_background
     from posebench.report.studies import find_explanations, find_studies
 
-    verified = arguments.verified or arguments.records / VERIFIED
-    asked = arguments.verified is not None or verified.is_file()
     registry = load_registry(tuple(arguments.registry))
-    background = registry_background(registry, read_verified(verified) if asked else None)
+    verified, unread = _verified(arguments)
     studies = find_studies(
         arguments.records,
         records,
@@ -112,10 +111,31 @@ def _write(
         warn=lambda words: print(f"posebench: {words}", file=sys.stderr),
     )
     explanations, damaged = find_explanations(arguments.records)
-    _name(damaged)
-    return write_site(
-        records, arguments.output, background, studies, explanations, (*left_out, *damaged)
+    more = (*unread, *damaged)
+    _name(more)
+    background = registry_background(registry, verified)
+    page = write_site(
+        records, arguments.output, background, studies, explanations, (*left_out, *more)
     )
+    return page, more
+
+
+def _verified(arguments: argparse.Namespace) -> tuple[dict[str, str] | None, tuple[LeftOut, ...]]:
+    """Read what was verified: a file that was asked for has to be right, one found does not."""
+    from posebench.records.store import LeftOut
+    from posebench.report.background import VERIFIED, read_verified
+
+    if arguments.verified is not None:
+        return read_verified(arguments.verified), ()
+    found = arguments.records / VERIFIED
+    try:
+        return (read_verified(found) if found.is_file() else None), ()
+    except UserError as error:
+        return None, (LeftOut(VERIFIED, error.message.replace(str(found), VERIFIED), error.hint),)
+
+
+def _paths(left_out: Sequence[LeftOut]) -> list[str]:
+    return [file.path for file in left_out]
 
 
 def _name(left_out: Sequence[LeftOut]) -> None:

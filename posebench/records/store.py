@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -222,7 +223,8 @@ def read_records(folder: Path) -> tuple[list[Record], tuple[LeftOut, ...]]:
     records, left_out = [], []
     first: dict[tuple[Path, datetime], tuple[str, Record]] = {}
     for path in paths:
-        name = path.relative_to(folder).as_posix()
+        # names of files are bytes: what is not UTF-8 is shown, and cannot be written, as such
+        name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
         try:
             record = _load(path, name)
         except UserError as error:

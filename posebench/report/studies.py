@@ -6,6 +6,7 @@ Heavy modules are imported inside functions: a page without predictions needs no
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +177,7 @@ def find_explanations(folder: Path) -> tuple[tuple[Explanation, ...], tuple[Left
             text = json.dumps(content, allow_nan=False)
             found.append(Explanation.model_validate_json(text, strict=True))
         except (OSError, ValueError, TypeError) as error:
-            name = path.relative_to(folder).as_posix()
+            name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
             problem = f"{name} is not what `posebench explain --json` prints"
             problem += f": {error.strerror}." if isinstance(error, OSError) else "."
             left_out.append(LeftOut(name, problem, "Rename it, or write it again."))

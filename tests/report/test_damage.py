@@ -132,6 +132,27 @@ def test_tables_hold_no_control_characters(tmp_path, capsys, form):
     assert not {"\x1b", "\x9b"} & set(content["text"])
 
 
+def test_files_that_are_no_text_at_all_are_named(tmp_path, capsys):
+    folder = tmp_path / "records"
+    store.save_all(make.demo(), folder)
+    os.mkfifo(folder / "eval-pipe.json")
+    (folder / "eval-folder.json").mkdir()
+    (folder / "eval-gone.json").symlink_to("nowhere")
+    bytes_name = os.fsencode(folder) + b"/explain-\xff.json"
+    with open(bytes_name, "wb") as file:  # noqa: PTH123
+        file.write(b"{}")
+    (folder / "verified.json").write_text("[" * 100_000)
+    status, content, said = report(tmp_path, capsys)
+    assert (status, content["records"]) == (0, 6)
+    assert content["left_out"] == [
+        *("eval-folder.json", "eval-gone.json", "eval-pipe.json"),
+        *("verified.json", r"explain-\xff.json"),
+    ]
+    for name in content["left_out"]:
+        assert name in said
+    check_site(tmp_path / "site")
+
+
 def test_pages_hold_no_character_that_html_forbids(tmp_path, capsys):
     odd = "a\x00b\x1b[31m\x9b\u202e\ufffe\U0001ffffc"
     write(tmp_path / "records", changed("entry.title", odd) | {"scorer": odd})
