@@ -15,7 +15,7 @@ from posebench.types.timing import PLAIN
 
 # Verdict -> the class of its badge; every other verdict accuses and confirms nothing.
 TONES = {"reproduced": "good", "differs": "bad"}
-BEST_FIRST = ("good", "bad", "other")
+BEST_FIRST = ("good", "bad", "neutral", "other")
 PACKAGE = "package:"  # where weights lie that posebench itself ships
 
 
@@ -32,7 +32,7 @@ class ClaimRow:
         measured: Percent; None where it was not measured.
         difference: measured - claimed.
         interval: 95 % interval of ``measured``.
-        tone: ``good``, ``bad`` or ``other``; always ``other`` on a subset.
+        tone: ``good``, ``bad`` or ``other``; always ``neutral`` on a subset.
         meaning: The verdict as a sentence.
         protocol: Key of the protocol.
         protocol_words: Its choices in words; empty where nothing says them.
@@ -198,7 +198,7 @@ def _row(record: Record, result: ClaimResult, known: Mapping[str, Protocol]) -> 
         difference=result.difference,
         interval=result.interval,
         verdict=result.verdict,
-        tone="other" if is_subset(record) else tone(result.verdict),
+        tone="neutral" if is_subset(record) else tone(result.verdict),
         meaning=verdict_words(result, record),
         protocol=claim.protocol or "",
         protocol_words=protocol_words(protocol) if protocol else "",

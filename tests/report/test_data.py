@@ -49,8 +49,8 @@ def test_a_subset_is_never_counted_with_the_whole():
     )
     assert counts(rows) == (("reproduced", "good", 1),)
     assert [(row.subset, row.tone) for row in rows] == [
-        (True, "other"),
-        (True, "other"),
+        (True, "neutral"),
+        (True, "neutral"),
         (False, "good"),
     ]
 

@@ -57,7 +57,8 @@ def test_a_subset_is_marked_everywhere():
     html = front(part, make.timing())
     assert '<tr class="subset"' in html
     table = html.partition('id="claims-table"')[2].partition("</table>")[0]
-    assert "badge good" not in table
+    assert "badge neutral" in table
+    assert "badge good" not in table and "badge bad" not in table
     assert "A subset: 20 images with 68 persons that count" in table
     assert "Not the whole dataset." in of_model(part)
     assert "Not the whole dataset." not in of_model(make.evaluation())
