@@ -13,8 +13,9 @@ from posebench.types.protocol import Protocol
 from posebench.types.record import ClaimResult, Record
 from posebench.types.timing import PLAIN
 
-# Verdict -> the class of its badge; every other verdict accuses and confirms nothing.
+# Verdict -> the class of its badge; every other verdict neither accuses nor confirms.
 TONES = {"reproduced": "good", "differs": "bad"}
+ON_SUBSET = ("consistent (n=", "outside the interval (n=", "too few images (n=")
 BEST_FIRST = ("good", "bad", "neutral", "other")
 PACKAGE = "package:"  # where weights lie that posebench itself ships
 
@@ -114,8 +115,8 @@ def is_own(entry: Entry) -> bool:
 
 
 def tone(verdict: str) -> str:
-    """Return the class of a verdict: ``good``, ``bad`` or ``other``."""
-    return TONES.get(verdict, "other")
+    """Return the class of a verdict: ``good``, ``bad``, ``neutral`` on a subset, or ``other``."""
+    return "neutral" if verdict.startswith(ON_SUBSET) else TONES.get(verdict, "other")
 
 
 def counts(rows: Sequence[ClaimRow]) -> tuple[tuple[str, str, int], ...]:

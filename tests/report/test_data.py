@@ -60,9 +60,9 @@ def test_a_subset_is_never_counted_with_the_whole():
     [
         ("reproduced", "good"),
         ("differs", "bad"),
-        ("consistent (n=68)", "other"),
-        ("outside the interval (n=68)", "other"),
-        ("too few images (n=68)", "other"),
+        ("consistent (n=68)", "neutral"),
+        ("outside the interval (n=68)", "neutral"),
+        ("too few images (n=68)", "neutral"),
         ("differs (n=68)", "other"),
         ("not comparable", "other"),
         ("no claim", "other"),

@@ -77,7 +77,7 @@ def test_the_headline_is_the_claims_own_protocol_then_the_common_one_then_others
     assert best(rest, common(), own) == 61.0
     assert best(rest, common(), part) == 62.0
     assert best(part, own) == best(own, part) == 61.0
-    assert best(rest, common()) == 63.2
+    assert best(rest, common()) == best(common(), rest) == 63.2
     assert best(rest) == 50.0
     assert best(own, make.evaluation(measured=61.5, minute=9)) == 61.5
     # the network as it was built speaks before another form of it, even a newer one
@@ -168,8 +168,8 @@ def test_a_point_takes_the_accuracy_of_what_was_timed_or_says_whose_it_borrows()
 
 
 def test_borrowed_accuracies_do_not_join_the_frontier_of_measured_ones():
-    fast = make.timing("demo_s", 9000.0, execution=HALF)
-    found = points([*make.demo(), fast.model_copy(update={"timings": timings(form="fp16")})])
+    half = timings(form="fp16", persons_per_second=9000.0)
+    found = points([*make.demo(), make.timing(execution=HALF, timings=half)])
     which, best = frontier(found, AXES[0])
     assert which == "measured"
     assert [(p.name, p.form) for p in best] == [
@@ -197,10 +197,11 @@ def test_a_flagged_timing_neither_joins_the_frontier_nor_leads():
     assert "off" in [p.name for p in frontier(found, by_size)[1]]
 
     assert "Timed at" not in model_page(flagged())
-    slow = make.timing("demo_s", 100.0, cell=SpeedCell(device="cpu", hardware="a processor"))
-    for order in ((flagged(), slow), (slow, flagged())):
-        text = model_page(*order)
-        assert "Timed at 100 persons a second on a processor" in text
+    first, second = (SpeedCell(device="cpu", hardware=name) for name in ("one", "other"))
+    for cells in ((first, second), (second, first)):
+        slow = make.timing("demo_s", 100.0, cell=cells[0])
+        text = model_page(slow, flagged().model_copy(update={"cell": cells[1]}))
+        assert f"Timed at 100 persons a second on {cells[0].hardware}" in text
         speed = text.partition(" Speed ")[2]
         assert speed.index("100 persons a second") < speed.index("5,000 persons a second")
     assert FLAG in markdown_tables([make.evaluation(), flagged()])
