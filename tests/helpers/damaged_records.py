@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import make_records as make
-import make_speed
 
 from posebench.records.store import to_json
 from posebench.types.record import Record
+from posebench.types.timing import SpeedCell
 
 RESULTS = Path(__file__).parents[2] / "results"
 TEXTS = (
@@ -48,13 +48,15 @@ RAW = (
 
 def bases() -> list[dict[str, Any]]:
     """Return valid records of every kind: evaluated, timed, both, failed, shipped."""
-    timings = make_speed.timings()
-    whole = make_speed.timings(scope="end to end", data="drawn", persons_per_second=300.0)
+    more = {"gmacs": 0.5, "percentiles": {"p50": 0.1}, "memory": {"rss": 1}, "ceiling": 1e12}
+    timings = make.timing().timings.model_copy(update=more | {"flops_per_second": 5e11})
+    whole = timings.model_copy(update={"scope": "end to end", "persons_per_second": 300.0})
+    cell = SpeedCell(device="cpu", hardware="a processor")
     made: list[Record] = [
         make.evaluation(),
         make.evaluation("demo_m", complete=False, verdict="consistent (n=68)"),
         make.evaluation(timings=timings),
-        make.timing(cell=make_speed.cell(), end_to_end=whole, timings=timings),
+        make.timing(cell=cell, end_to_end=whole, timings=timings),
         make.timing(timings=None, failure="out of memory"),
     ]
     shipped = [json.loads(path.read_text()) for path in sorted(RESULTS.rglob("eval-*.json"))]
