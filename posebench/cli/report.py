@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posebench.cli.common import RUNS, Parser
 from posebench.cli.terminal import emit, print_json
+from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
+    from posebench.records.store import LeftOut
     from posebench.types.record import Record
 
 EXAMPLES = (
@@ -60,34 +63,44 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the records and write the pages, or print the tables."""
-    from posebench.records.store import load_records
+    from posebench.records.store import read_records
 
-    records = load_records(arguments.records)
+    records, left_out = read_records(arguments.records)
+    _name(left_out)
+    if not records:
+        raise UserError(
+            f"None of the files below {arguments.records} that are named like records can be read.",
+            "The lines above say why.",
+        )
     if arguments.format != "html":
         from posebench.report.tables import latex_tables, markdown_tables
 
         make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
         text = make(records)
-        print_json({"records": len(records), "text": text}) if arguments.json else emit(text)
+        content = {"records": len(records), "left_out": _paths(left_out), "text": text}
+        print_json(content) if arguments.json else emit(text)
         return 0
-    page = _write(arguments, records)
+    page, more = _write(arguments, records, left_out)
+    gone = _paths((*left_out, *more))
     if arguments.json:
-        print_json({"page": str(page), "records": len(records)})
+        print_json({"page": str(page), "records": len(records), "left_out": gone})
     else:
-        emit(f"{page} (records read from {arguments.records}: {len(records)})")
+        words = f"; left out: {len(gone)}" if gone else ""
+        emit(f"{page} (records read from {arguments.records}: {len(records)}{words})")
     return 0
 
 
-def _write(arguments: argparse.Namespace, records: list[Record]) -> Path:
+def _write(
+    arguments: argparse.Namespace, records: list[Record], left_out: tuple[LeftOut, ...]
+) -> tuple[Path, tuple[LeftOut, ...]]:
+    """Write the site; returns its front page and which other files had to be left out."""
     from posebench.registry import load_registry
     from posebench.report import write_site
-    from posebench.report.background import VERIFIED, read_verified, registry_background
+    from posebench.report.background import registry_background
     from posebench.report.studies import find_explanations, find_studies
 
-    verified = arguments.verified or arguments.records / VERIFIED
-    asked = arguments.verified is not None or verified.is_file()
     registry = load_registry(tuple(arguments.registry))
-    background = registry_background(registry, read_verified(verified) if asked else None)
+    verified, unread = _verified(arguments)
     studies = find_studies(
         arguments.records,
         records,
@@ -95,5 +108,37 @@ def _write(arguments: argparse.Namespace, records: list[Record]) -> Path:
         registry=arguments.registry,
         warn=lambda words: emit(f"posebench: {words}", error=True),
     )
-    explanations = find_explanations(arguments.records)
-    return write_site(records, arguments.output, background, studies, explanations)
+    explanations, damaged = find_explanations(arguments.records)
+    more = (*unread, *damaged)
+    _name(more)
+    background = registry_background(registry, verified)
+    page = write_site(
+        records, arguments.output, background, studies, explanations, (*left_out, *more)
+    )
+    return page, more
+
+
+def _verified(arguments: argparse.Namespace) -> tuple[dict[str, str] | None, tuple[LeftOut, ...]]:
+    """Read what was verified: a file that was asked for has to be right, one found does not."""
+    from posebench.records.store import LeftOut
+    from posebench.report.background import VERIFIED, read_verified
+
+    if arguments.verified is not None:
+        return read_verified(arguments.verified), ()
+    found = arguments.records / VERIFIED
+    try:
+        return (read_verified(found) if found.is_file() else None), ()
+    except UserError as error:
+        return None, (LeftOut(VERIFIED, error.message.replace(str(found), VERIFIED), error.hint),)
+
+
+def _paths(left_out: Sequence[LeftOut]) -> list[str]:
+    return [file.path for file in left_out]
+
+
+def _name(left_out: Sequence[LeftOut]) -> None:
+    from posebench.report.text import one_line
+
+    for file in left_out:
+        words = one_line(f"{file.problem} {file.hint}")
+        emit(f"posebench: left out: {words}", error=True)

@@ -11,6 +11,7 @@ from posebench.cli.common import RUNS, Parser, add_models, facts, positive
 from posebench.cli.launcher import add_launcher, launcher
 from posebench.cli.options import add_overwrite
 from posebench.cli.terminal import emit, flush, print_json
+from posebench.records.consistency import impossible_timings
 from posebench.types.errors import UserError
 from posebench.types.timing import Method, Precision, Runtime, Timings
 
@@ -216,7 +217,7 @@ def _summary(found: Sequence[Timed]) -> str:
         words.append(f"{earlier} of them from an earlier run (--again times them again)")
     if failed:
         words.append(f"{failed} failed")
-    flagged = sum(bool(t.record.timings and t.record.timings.flags) for t in found)
+    flagged = sum(bool(_doubts(t.record)) for t in found)
     if flagged:
         words.append(f"{flagged} marked with *: their records say why not to quote them")
     return "; ".join(words) + "."
@@ -247,7 +248,7 @@ def row(record: Record) -> str:
     cells = [
         key,
         f"{timings.persons_per_second:,.1f}",
-        f"{timings.relative_iqr:.1%}{'*' if timings.flags else ''}",
+        f"{timings.relative_iqr:.1%}{'*' if _doubts(record) else ''}",
         f"{timings.percentiles.get('p99', 0.0) / MILLI:,.1f}",
         f"{whole.persons_per_second:,.1f}" if whole else "-",
         "-" if share is None else f"{share:.0%}",
@@ -276,9 +277,15 @@ def speed_text(record: Record) -> str:
     for timings in (record.timings, record.end_to_end):
         if timings:
             pairs += _timings(timings)
+    pairs += [("", f"not to be quoted: {flag}") for flag in impossible_timings(record)]
     pairs += [("note", note) for note in record.notes]
     pairs += [("published", speed.words) for speed in published_speeds(record.entry)]
     return facts(pairs)
+
+
+def _doubts(record: Record) -> tuple[str, ...]:
+    """Why not to quote the rate of the network alone."""
+    return (*(record.timings.flags if record.timings else ()), *impossible_timings(record))
 
 
 def _timings(timings: Timings) -> list[tuple[str, str]]:

@@ -14,8 +14,8 @@ from posebench.types.base import Frozen
 
 EXACT = 1e-6  # percent points: what is left of the same number after a round trip
 NORMAL = 1.4826  # MAD -> standard deviation of normal noise (Rousseeuw & Croux 1993)
-# What others did to the machine; such a timing is no news about the model.
-DISTURBANCES = ("other processes", "slowed down")
+# What others did to the machine, and what cannot be; such a timing says nothing about the model.
+DISTURBANCES = ("other processes", "slowed down", "inconsistent")
 GONE = "no number any more"
 
 State = Literal["same", "new", "better", "changed", "worse", "failed", "not judged"]

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from pydantic import AwareDatetime, Field
 
 from posebench.nightly.suite import Cell
+from posebench.records.consistency import impossible_timings
 from posebench.records.words import is_joint_metric
 from posebench.types.base import Frozen
 from posebench.types.record import Record
@@ -142,7 +143,8 @@ def _speeds(record: Record) -> dict[str, Value]:
 
 def _flags(record: Record) -> tuple[str, ...]:
     both = (record.timings, record.end_to_end)
-    return tuple(dict.fromkeys(flag for timing in both if timing for flag in timing.flags))
+    found = [flag for timing in both if timing for flag in timing.flags]
+    return tuple(dict.fromkeys((*found, *impossible_timings(record))))
 
 
 def _facts(record: Record) -> dict[str, str]:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,23 @@ from posebench.types.timing import SpeedCell
 
 KINDS = ("eval", "speed")
 LARGEST = 64 << 20  # bytes; a record has some ten thousand
+LONGEST = 100_000  # characters of one text of a record; the longest have some hundred
+LONGEST_NAME = 80  # of what a text of a record gives to the name of its file
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is named like a record and cannot be read as one.
+
+    Attributes:
+        path: Relative to the folder that was searched.
+        problem: What is wrong with it, in one sentence that names it.
+        hint: What to do next; may be empty.
+    """
+
+    path: str
+    problem: str
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,7 @@ def from_json(content: Any, *, source: str = "The record") -> Record:
             "Update posebench." if newer else "Measure again: the record's command says how.",
         )
     try:
+        _check_sizes(content)
         # as JSON: there a list may be a tuple and text a date, and nothing else is converted
         text = json.dumps(upgraded(content), allow_nan=False)
         return Record.model_validate_json(text, strict=True)
@@ -143,19 +163,24 @@ def load(path: Path) -> Record:
     Raises:
         UserError: The file is missing, is not JSON, or is not a record of this version.
     """
+    return _load(path, str(path))
+
+
+def _load(path: Path, name: str) -> Record:
+    """See ``load``; errors call the file by its name."""
     try:
         if path.exists() and (not path.is_file() or path.stat().st_size > LARGEST):
-            raise UserError(f"{path} is no record: it is no file, or far too large for one.")
+            raise UserError(f"{name} is not a record: it is not a file, or far too large for one.")
         content = strict_json(path.read_bytes(), finite=True)
     except FileNotFoundError as error:
-        raise UserError(f"There is no record {path}.", "posebench eval writes one.") from error
+        raise UserError(f"There is no record {name}.", "posebench eval writes one.") from error
     except OSError as error:
-        raise UserError(f"The record {path} cannot be read: {error.strerror}.") from error
+        raise UserError(f"The record {name} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise UserError(
-            f"The record {path} is not JSON ({error}).", "Delete it and measure again."
+            f"The record {name} is not JSON ({error}).", "Delete it and measure again."
         ) from error
-    return from_json(content, source=f"The record {path}")
+    return from_json(content, source=f"The record {name}")
 
 
 def load_records(folder: Path) -> list[Record]:
@@ -165,6 +190,24 @@ def load_records(folder: Path) -> list[Record]:
 
     Raises:
         UserError: The folder is missing, holds no record, or one of them cannot be read.
+    """
+    records, left_out = read_records(folder)
+    if left_out:
+        raise UserError(left_out[0].problem, left_out[0].hint)
+    return records
+
+
+def read_records(folder: Path) -> tuple[list[Record], tuple[LeftOut, ...]]:
+    """Read every record below a folder, and go on without those that cannot be read.
+
+    A second file that says it is the same measurement, made at the same moment, and holds other
+    values is left out too: it would take the place of the first one.
+
+    Returns:
+        The records in the order of their paths, and the files that were left out.
+
+    Raises:
+        UserError: The folder is missing, or no file in it is named like a record.
     """
     if not folder.is_dir():
         raise UserError(
@@ -177,7 +220,24 @@ def load_records(folder: Path) -> list[Record]:
             f"There are no records below {folder}.",
             "posebench eval --output DIR and posebench demo write them.",
         )
-    return [load(path) for path in paths]
+    records, left_out = [], []
+    first: dict[tuple[Path, datetime], tuple[str, Record]] = {}
+    for path in paths:
+        # names of files are bytes: what is not UTF-8 is shown, and cannot be written, as such
+        name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+        try:
+            record = _load(path, name)
+        except UserError as error:
+            left_out.append(LeftOut(name, error.message, error.hint))
+            continue
+        other, known = first.setdefault((file_name(record), record.created), (name, record))
+        if known == record:
+            records.append(record)
+        else:
+            problem = f"The record {name} has other values than {other}"
+            problem += ", and says that it is the same measurement, made at the same moment."
+            left_out.append(LeftOut(name, problem, "Delete the one that was changed."))
+    return records, tuple(left_out)
 
 
 def migrate(folder: Path) -> list[Migration]:
@@ -250,7 +310,24 @@ def _identity(record: Record) -> str:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.@]+", "_", text)
+    return re.sub(r"[^A-Za-z0-9_.@]+", "_", text)[:LONGEST_NAME]
+
+
+def _check_sizes(value: Any) -> None:
+    """Refuse numbers and texts that no measurement gives and that no page could show."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_sizes(key)
+            _check_sizes(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_sizes(item)
+    elif isinstance(value, str) and len(value) > LONGEST:
+        raise ValueError(f"a text of {len(value):,} characters, more than {LONGEST:,}")
+    elif isinstance(value, int) and abs(value) >= 1 << 63:
+        raise ValueError("a whole number of more than 64 bits")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number that is not finite")
 
 
 def _finite(value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from posebench.datasets.files import strict_json
 from posebench.registry import Registry, shipped_registry
 from posebench.run.goldens import goldens_folder
 from posebench.types.dataset import DatasetSpec
@@ -105,7 +106,7 @@ def read_verified(path: Path) -> dict[str, str]:
         UserError: The file is missing or something else.
     """
     try:
-        rows: Sequence[Any] = json.loads(path.read_text(encoding="utf-8"))
+        rows: Sequence[Any] = strict_json(path.read_bytes(), finite=True)
         return {str(row["key"]): str(row["status"]) for row in rows}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.", _HINT) from error

@@ -10,11 +10,14 @@ from typing import get_args
 from posebench.records.store import file_name
 from posebench.records.verdict import Tone, tone
 from posebench.records.words import claimed, is_subset, protocol_words, subset_words, verdict_words
+from posebench.types.entry import Entry
 from posebench.types.protocol import Protocol
 from posebench.types.record import ClaimResult, Record
+from posebench.types.timing import PLAIN
 
 # The tones of verdicts, in the order in which they are counted.
 TONES = get_args(Tone)
+PACKAGE = "package:"  # where weights lie that posebench itself ships
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class ClaimRow:
     Attributes:
         entry: ``zoo/id``; ``name`` is the id alone.
         dataset: That was evaluated.
+        own: Whether the model is posebench's own: nobody else published the claim.
         primary: Whether it is the claim that speaks for the model.
         claimed: As published, in percent where the page had a fraction.
         measured: Percent; None where it was not measured.
@@ -38,6 +42,7 @@ class ClaimRow:
         persons: Annotated persons that counted.
         data: The part of the dataset in words.
         coverage: Share of the weights that came from the checkpoint, percent.
+        ran: Hardware, and the form of the network where it is not the one it was built in.
         page: Address of the model's page, from the front page.
         record: Address of the record.
     """
@@ -48,6 +53,7 @@ class ClaimRow:
     title: str
     dataset: str
     metric: str
+    own: bool
     primary: bool
     claimed: str
     measured: float | None
@@ -65,6 +71,7 @@ class ClaimRow:
     data: str
     subset: bool
     coverage: float | None
+    ran: str
     page: str
     record: str
 
@@ -72,7 +79,10 @@ class ClaimRow:
 def claim_rows(
     records: Sequence[Record], protocols: Mapping[str, Protocol] | None = None
 ) -> tuple[ClaimRow, ...]:
-    """Return one row for each claim, measured last under its protocol on its data.
+    """Return one row for each claim and measurement of it, published claims before own ones.
+
+    A later measurement replaces an earlier one of the same claim on the same data, with the same
+    weights, computed in the same way on the same hardware.
 
     Args:
         records: From old to new.
@@ -82,11 +92,13 @@ def claim_rows(
     latest: dict[tuple[object, ...], ClaimRow] = {}
     for record in records:
         for result in record.claims:
-            key = (record.entry.key, record.environment.device, result.claim, _data_key(record))
+            key = (record.entry.key, result.claim, *_measurement(record))
             # the newest stands where it was measured, not where the oldest was
             latest.pop(key, None)
             latest[key] = _row(record, result, known)
-    return tuple(sorted(latest.values(), key=lambda row: (row.dataset, row.entry, row.subset)))
+    return tuple(
+        sorted(latest.values(), key=lambda row: (row.own, row.dataset, row.entry, row.subset))
+    )
 
 
 def known_protocols(records: Sequence[Record]) -> dict[str, Protocol]:
@@ -97,18 +109,27 @@ def known_protocols(records: Sequence[Record]) -> dict[str, Protocol]:
     return {protocol.key: protocol for protocol in carried if protocol.name != "custom"}
 
 
+def is_own(entry: Entry) -> bool:
+    """Whether posebench ships the model: its claims are what posebench itself measured."""
+    return (entry.checkpoint.location or "").startswith(PACKAGE)
+
+
 def counts(rows: Sequence[ClaimRow]) -> tuple[tuple[str, str, int], ...]:
-    """Count verdicts; what a subset shows stays apart from what the whole dataset shows.
+    """Count claims by verdict; what was measured on a subset is not counted.
 
     Returns:
-        (verdict, tone, number of claims), ``TONES`` in their order.
+        (verdict, tone, number of claims), the best first. A claim that was measured several times
+        counts once for each verdict.
     """
-    found = Counter(
-        (row.verdict.partition(" (n=")[0] + (" (subset)" if row.subset else ""), row.tone)
-        for row in rows
-    )
-    by_tone = sorted(found.items(), key=lambda item: (TONES.index(item[0][1]), item[0][0]))
-    return tuple((verdict, kind, count) for (verdict, kind), count in by_tone)
+    judged = {(*_claim_key(row), row.verdict, row.tone) for row in rows if not row.subset}
+    found = Counter((verdict, kind) for *_, verdict, kind in judged)
+    best_first = sorted(found.items(), key=lambda item: (TONES.index(item[0][1]), item[0][0]))
+    return tuple((verdict, kind, count) for (verdict, kind), count in best_first)
+
+
+def number_of_claims(rows: Sequence[ClaimRow]) -> int:
+    """Return how many claims rows speak about, however often each was measured."""
+    return len({_claim_key(row) for row in rows})
 
 
 def page_name(key: str) -> str:
@@ -121,9 +142,39 @@ def record_name(record: Record) -> str:
     return f"records/{file_name(record).as_posix()}"
 
 
-def _data_key(record: Record) -> tuple[object, ...]:
-    data = record.dataset
-    return (data.annotations_sha256, data.images, data.sample) if data else ()
+def _claim_key(row: ClaimRow) -> tuple[str, ...]:
+    return row.entry, row.dataset, row.protocol, row.metric, row.claimed
+
+
+def hardware_of(record: Record) -> str:
+    """Return the processor or accelerator, or where that is not known, its kind."""
+    if record.cell:
+        return record.cell.hardware
+    return record.hardware or (record.timings or record.environment).device
+
+
+def ran_words(record: Record) -> str:
+    """Say on what a record was computed, and how where not as the network was built."""
+    form = record.execution.words if record.execution else PLAIN.words
+    return hardware_of(record) + ("" if form == PLAIN.words else f", {form} network")
+
+
+def _measurement(record: Record) -> tuple[object, ...]:
+    """What was measured, apart from the model and the protocol: equal ones replace each other."""
+    data, skipped = record.dataset, record.skipped
+    execution = record.execution
+    return (
+        (data.id, data.annotations_sha256, data.images, data.images_sha256, data.sample)
+        if data
+        else (),
+        (skipped.images, skipped.annotations, skipped.persons) if skipped else (),
+        record.checkpoint_sha256,
+        record.artifact_sha256,
+        tuple(execution.configuration.items()) if execution else None,
+        record.environment.device,
+        record.hardware,
+        record.submitter,
+    )
 
 
 def _row(record: Record, result: ClaimResult, known: Mapping[str, Protocol]) -> ClaimRow:
@@ -136,13 +187,14 @@ def _row(record: Record, result: ClaimResult, known: Mapping[str, Protocol]) -> 
         title=entry.title,
         dataset=data.id if data else entry.dataset,
         metric=claim.metric,
+        own=is_own(entry),
         primary=claim == entry.primary,
         claimed=claimed(claim),
         measured=result.measured,
         difference=result.difference,
         interval=result.interval,
         verdict=result.verdict,
-        tone=tone(result.verdict),
+        tone="neutral" if is_subset(record) else tone(result.verdict),
         meaning=verdict_words(result, record),
         protocol=claim.protocol or "",
         protocol_words=protocol_words(protocol) if protocol else "",
@@ -153,6 +205,7 @@ def _row(record: Record, result: ClaimResult, known: Mapping[str, Protocol]) -> 
         data=subset_words(record),
         subset=is_subset(record),
         coverage=None if record.coverage is None else 100 * record.coverage,
+        ran=ran_words(record),
         page=page_name(entry.key),
         record=record_name(record),
     )

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from posebench.records.verdict import tone
 from posebench.records.words import claimed
 from posebench.report.background import Background
 from posebench.report.claims import TONES, ClaimRow, page_name
@@ -75,7 +74,8 @@ class Zoo:
     Attributes:
         page: Its address from the front page.
         levels: How many rows show each of ``LEVELS``.
-        verdicts: (verdict, tone, number of rows), by primary claim, the best first.
+        verdicts: (verdict, tone, number of rows), by primary claim, the best first; a verdict
+            that was reached on a subset is not counted.
         verified: Whether anything was verified at all.
     """
 
@@ -118,7 +118,7 @@ def zoo_page_name(slug: str) -> str:
 
 
 def _zoo(slug: str, rows: Sequence[ZooRow], background: Background) -> Zoo:
-    found = Counter((row.verdict, row.tone) for row in rows)
+    found = Counter((row.verdict, row.tone) for row in rows if not row.subset)
     order = (*TONES, "none")
     verdicts = sorted(found.items(), key=lambda item: (order.index(item[0][1]), item[0][0]))
     return Zoo(
@@ -133,10 +133,10 @@ def _zoo(slug: str, rows: Sequence[ZooRow], background: Background) -> Zoo:
 
 
 def _primary_verdicts(rows: Sequence[ClaimRow]) -> dict[str, ClaimRow]:
-    """The row that speaks for each model: of a whole dataset before one of a subset."""
+    """The row that speaks for each model: of a whole dataset before a subset, then the newest."""
     found: dict[str, ClaimRow] = {}
     for row in rows:
-        if row.primary and (row.entry not in found or found[row.entry].subset):
+        if row.primary and (row.entry not in found or found[row.entry].subset or not row.subset):
             found[row.entry] = row
     return found
 
@@ -144,7 +144,6 @@ def _primary_verdicts(rows: Sequence[ClaimRow]) -> dict[str, ClaimRow]:
 def _row(
     entry: Entry, records: Sequence[Record], verdict: ClaimRow | None, background: Background
 ) -> ZooRow:
-    words = verdict.verdict.partition(" (n=")[0] if verdict else UNMEASURED
     claim = entry.primary
     return ZooRow(
         name=entry.id,
@@ -154,8 +153,8 @@ def _row(
         claim=f"{claim.metric} {claimed(claim)}" if claim else "",
         page=page_name(entry.key) if records else "",
         levels=_levels(entry, records, verdict, background),
-        verdict=words + (" (subset)" if verdict and verdict.subset else ""),
-        tone=tone(verdict.verdict) if verdict else "none",
+        verdict=verdict.verdict if verdict else UNMEASURED,
+        tone=verdict.tone if verdict else "none",
         subset=bool(verdict and verdict.subset),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 
 from posebench.records.files import write_whole
+from posebench.report.text import valid_html
 from posebench.types.explanation import Explanation
 
 
@@ -32,4 +33,4 @@ def render_explanation(found: Explanation) -> str:
     style = (resources.files("posebench.report") / "templates" / "site.css").read_text()
     widest = max((abs(share.value) for share in found.shares), default=1.0) or 1.0
     template = environment.get_template("explanation.html.j2")
-    return template.render(found=found, style=style, widest=widest)
+    return valid_html(template.render(found=found, style=style, widest=widest))

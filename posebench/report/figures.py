@@ -23,6 +23,7 @@ SHAPES = (
     ("p", "pentagon"),
     ("h", "hexagon"),
 )
+DOUBTFUL = "x"  # a timing that is not to be quoted, on whatever machine
 THEMES = {
     "light": {"ink": "#1b1f24", "quiet": "#5b626c", "line": "#dfe2e7", "paper": "#ffffff"},
     "dark": {"ink": "#eceef1", "quiet": "#a9b0ba", "line": "#343940", "paper": "#16181b"},
@@ -182,10 +183,16 @@ def _draw_spans(axes: Any, points: Sequence[Point], signs: Legend) -> None:
 
 
 def _draw_markers(axes: Any, points: Sequence[Point], signs: Legend, look: dict[str, str]) -> None:
-    for kind, hardware in sorted({(point.kind, point.hardware) for point in points}):
+    doubtful = [point for point in points if AXES[0].key in point.flagged]
+    sound = [point for point in points if AXES[0].key not in point.flagged]
+    if doubtful:
+        colour = [signs.colours[point.zoo] for point in doubtful]
+        place = [p.speed for p in doubtful], [p.accuracy for p in doubtful]
+        axes.scatter(*place, marker=DOUBTFUL, s=36, c=colour, linewidths=1.4, zorder=3)
+    for kind, hardware in sorted({(point.kind, point.hardware) for point in sound}):
         # the largest first, so that small ones stay visible
         some = sorted(
-            (p for p in points if (p.kind, p.hardware) == (kind, hardware)),
+            (p for p in sound if (p.kind, p.hardware) == (kind, hardware)),
             key=lambda p: -p.parameters,
         )
         colour = [signs.colours[point.zoo] for point in some]
@@ -230,6 +237,8 @@ def _draw_legend(
         handles.append(sign("a part of the dataset", markerfacecolor=look["paper"]))
     if "claimed" in kinds:
         handles.append(sign("as claimed, not measured", markerfacecolor=look["paper"], alpha=0.6))
+    if any(AXES[0].key in point.flagged for point in points):
+        handles.append(sign("timing not to be quoted", marker=DOUBTFUL))
     if drawn:
         handles.append(
             sign(f"best of the {drawn}", marker="", linestyle=(0, (4, 3)), linewidth=1.2)

@@ -10,10 +10,16 @@ from markupsafe import Markup
 
 from posebench.keypoints import keypoint_set
 from posebench.records.store import file_name
-from posebench.records.words import is_joint_metric, is_subset, protocol_words, subset_words
-from posebench.report.claims import ClaimRow, page_name, record_name
+from posebench.records.words import (
+    claimed,
+    is_joint_metric,
+    is_subset,
+    protocol_words,
+    subset_words,
+)
+from posebench.report.accuracies import Accuracy, headline, main_metric
+from posebench.report.claims import ClaimRow, page_name, ran_words, record_name
 from posebench.report.drawings import history
-from posebench.report.points import main_metric
 from posebench.report.studies import Study
 from posebench.report.timed import Timed, timed
 from posebench.speed.published import published_speeds
@@ -111,6 +117,7 @@ class Model:
 def models(
     records: Sequence[Record],
     rows: Sequence[ClaimRow],
+    measured: Sequence[Accuracy],
     studies: Mapping[str, Study] | None = None,
     explanations: Sequence[Explanation] = (),
 ) -> tuple[Model, ...]:
@@ -119,6 +126,7 @@ def models(
     Args:
         records: From old to new.
         rows: Of the claims table.
+        measured: Every accuracy, of each model the one that speaks for it first.
         studies: Address of a record -> what its predictions show.
         explanations: Of any model.
     """
@@ -129,6 +137,7 @@ def models(
         _model(
             found,
             tuple(row for row in rows if row.entry == key),
+            tuple(accuracy for accuracy in measured if accuracy.entry.key == key),
             studies or {},
             tuple(e for e in explanations if e.entry == key),
         )
@@ -139,6 +148,7 @@ def models(
 def _model(
     records: Sequence[Record],
     rows: tuple[ClaimRow, ...],
+    measured: tuple[Accuracy, ...],
     studies: Mapping[str, Study],
     explanations: tuple[Explanation, ...],
 ) -> Model:
@@ -147,9 +157,13 @@ def _model(
         kept.setdefault(file_name(record), []).append(record)
     series = list(kept.values())
     series.sort(key=lambda past: (is_subset(past[-1]), str(file_name(past[-1]))))
+    # the evaluation that speaks for the model stands first, a timing not to be quoted last
+    first = {accuracy.record: -place for place, accuracy in enumerate(reversed(measured))}
+    series.sort(key=lambda past: first.get(record_name(past[-1]), 0))
     entry = records[-1].entry
     evaluations = [_evaluated(p, studies) for p in series if p[-1].kind == "eval"]
     timings = [timed(p) for p in series if p[-1].timings or p[-1].failure]
+    timings.sort(key=lambda found: not found.quotable)
     sources = {claim.source.page for claim in entry.claims}
     facts = [
         ("published by", entry.zoo),
@@ -170,7 +184,7 @@ def _model(
             # a third party's record may hold any text
             if address.startswith(("https://", "http://"))
         ),
-        sentence=_sentence(entry, rows, timings),
+        sentence=_sentence(entry, rows, measured, timings),
         claims=rows,
         evaluations=tuple(evaluations),
         timings=tuple(timings),
@@ -179,22 +193,36 @@ def _model(
     )
 
 
-def _sentence(entry: Entry, rows: Sequence[ClaimRow], timings: Sequence[Timed]) -> str:
-    best = next((row for row in rows if row.primary), rows[0] if rows else None)
-    rates = [timed.rate for timed in timings if timed.rate]
+def _sentence(
+    entry: Entry,
+    rows: Sequence[ClaimRow],
+    measured: Sequence[Accuracy],
+    timings: Sequence[Timed],
+) -> str:
+    """Say what was found: the accuracy that speaks for the model, and how fast it is."""
+    rates = [timed.rate for timed in timings if timed.rate and timed.quotable]
     speed = f" Timed at {rates[0]}." if rates else ""
-    if best is None:
-        claim = entry.primary
-        wanted = f" Its page claims {claim.metric} {claim.raw}." if claim else ""
+    best, claim = headline(measured), entry.primary
+    if best is None or best.value is None:
+        wanted = f" Its page claims {claim.metric} {claimed(claim)}." if claim else ""
         return f"Its accuracy has not been measured.{wanted}{speed}"
-    if best.measured is None:
-        return f"{best.metric} {best.claimed} is claimed and was not measured.{speed}"
     low, high = best.interval or (None, None)
     span = "" if low is None else f" ({low:.1f} to {high:.1f} with 95 % confidence)"
-    return (
-        f"{best.metric} {best.measured:.2f} measured{span}, {best.claimed} claimed: "
-        f"{best.verdict}. {best.meaning}{speed}"
+    usual = best.own and best.dataset == entry.dataset
+    under = "" if usual else f" under {best.protocol} on {best.dataset}"
+    found = f"{best.metric} {best.value:.2f} measured{under}{span}"
+    # a claim whose protocol could not be met was judged in the same record, under its own name
+    judged = next(
+        (r for r in rows if r.primary and (r.record, r.measured) == (best.record, best.value)), None
     )
+    if judged is not None:
+        return f"{found}, {judged.claimed} claimed: {judged.verdict}. {judged.meaning}{speed}"
+    part = "" if best.kind == "whole" else f" A part of the dataset: {best.persons:,} persons."
+    if claim is None:
+        return f"{found}.{part}{speed}"
+    theirs = f" under {claim.protocol}" if claim.protocol else ""
+    rest = f"The claim, {claim.metric} {claimed(claim)}{theirs}, was not measured."
+    return f"{found}.{part} {rest}{speed}"
 
 
 def _evaluated(past: Sequence[Record], studies: Mapping[str, Study]) -> Evaluated:
@@ -295,7 +323,7 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
         ("boxes", of_boxes),
         ("weights", f"{weights} (SHA-256 {digest}…)" if digest else weights),
         ("scored by", record.scorer or ""),
-        ("ran on", f"{ran.platform}, {ran.device}, batch {ran.batch_size}"),
+        ("ran on", f"{ran_words(record)}, {ran.platform}, {ran.device}, batch {ran.batch_size}"),
         (
             "versions",
             f"posebench {ran.posebench}, Python {ran.python}, torch {ran.torch}, "

@@ -3,48 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 
-from posebench.records.words import claimed, is_subset
-from posebench.report.claims import page_name
-from posebench.types.entry import Claim, Entry
+from posebench.records.consistency import impossible_timings
+from posebench.report.accuracies import (
+    Accuracy,
+    Kind,
+    accuracies,
+    artifact_of,
+    claimed_alone,
+)
+from posebench.report.claims import hardware_of, page_name, record_name
 from posebench.types.record import Record
 from posebench.types.timing import Timings
 
-Kind = Literal["whole", "subset", "claimed"]
 MILLI, MEGA = 1e-3, 1e6
+ALONE, CHAIN, BOTH = "the network alone", "image file to keypoints", "both timings"
+# Fields of ``Point`` that come from the timing of the network, and of the whole chain.
+OF_NETWORK, OF_CHAIN = ("speed", "latency", "joules"), ("whole",)
 MEASURED_WEIGHT = 3  # of a measured point beside a claimed one, for what is shown first
-# What a model's accuracy is called where its claims do not say: the first that a record has.
-MAIN_METRICS = ("AP", "fullbody/AP", "wholebody/AP", "PCKh@0.5")
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """What one model reaches on one dataset under one protocol.
-
-    Attributes:
-        kind: Measured on the ``whole`` dataset or a ``subset`` of it, or ``claimed`` alone.
-        value: Percent; ``claim`` is the published one, where there is one.
-        own: Whether the protocol is that of the model's primary claim.
-    """
-
-    entry: Entry
-    dataset: str
-    metric: str
-    protocol: str
-    own: bool
-    kind: Kind
-    value: float
-    interval: tuple[float, float] | None
-    claim: str | None
-    images: int = 0
-    persons: int = 0
-    each: float | None = None
-    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +34,7 @@ class Point:
 
     Attributes:
         speed: Persons a second, the network alone; of a bottom-up model its images a second times
-            the persons it found in each; None where those are not known.
+            the annotated persons an image of the evaluated data; None where those are not known.
         speed_span: The same at the quartiles of the samples.
         whole: Persons a second from image file to keypoints.
         latency: Of one batch, the median; ``latency_span`` its quartiles.
@@ -63,6 +44,9 @@ class Point:
         hardware: Processor or accelerator, or where that is not known, its kind.
         form: Of the network: precision, layout, compiler, runtime.
         size: Of the input, height x width.
+        borrows: Whose accuracy it shows, where the timed network was not the evaluated one.
+        flagged: Fields whose value is not to be quoted: it was measured under bad conditions, or
+            cannot be right.
         note: What else to know before quoting it.
         command: Times it again.
     """
@@ -93,12 +77,29 @@ class Point:
     form: str
     batch: str
     size: str
+    borrows: str
+    flagged: tuple[str, ...]
     note: str
     command: str
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the page's script."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What speaks against quoting a figure.
+
+    Attributes:
+        fields: Of ``Point``, those it concerns.
+        what: What was timed.
+        why: In words.
+    """
+
+    fields: tuple[str, ...]
+    what: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -128,20 +129,25 @@ AXES = (
 
 
 def points(records: Sequence[Record]) -> tuple[Point, ...]:
-    """Join every timing with every accuracy of the same model.
+    """Join every timing with the accuracies of the same model, one for each protocol.
 
-    Where nothing was measured, the primary claim stands in, and its ``kind`` says so.
+    An accuracy of the same weights in the same form of the network is taken where there is one;
+    otherwise the point says whose it borrows. Where nothing was measured, the primary claim
+    takes its place, and ``kind`` says so. What cannot be right is not shown.
 
     Args:
         records: From old to new; the newest of equal measurements counts.
     """
-    measured = accuracies(records)
+    measured: dict[str, list[Accuracy]] = {}
+    for accuracy in accuracies(records):
+        if accuracy.value is not None and not accuracy.doubt:
+            measured.setdefault(accuracy.entry.key, []).append(accuracy)
     found: dict[tuple[object, ...], Point] = {}
     for record in records:
         timing = record.timings
         if timing is None:
             continue
-        for accuracy in measured.get(record.entry.key) or _claimed_alone(record.entry):
+        for accuracy in _fitting(record, measured.get(record.entry.key, ())):
             point = _point(record, timing, accuracy)
             cell = (point.hardware, point.form, point.batch, timing.threads)
             key = (point.entry, point.dataset, point.protocol, *cell)
@@ -149,90 +155,44 @@ def points(records: Sequence[Record]) -> tuple[Point, ...]:
     return tuple(sorted(found.values(), key=lambda p: (p.dataset, p.speed or 0.0, p.entry)))
 
 
-def accuracies(records: Sequence[Record]) -> dict[str, tuple[Accuracy, ...]]:
-    """Return what each model reaches: one a dataset and protocol.
-
-    A whole dataset stands before a subset of it, and the newest before earlier ones.
-
-    Args:
-        records: From old to new.
-    """
-    found: dict[tuple[str, str, str], Accuracy] = {}
-    for record in sorted(records, key=lambda r: not is_subset(r)):
-        if record.kind != "eval":
-            continue
-        for accuracy in _of_record(record):
-            found[record.entry.key, accuracy.dataset, accuracy.protocol] = accuracy
-    by_entry: dict[str, tuple[Accuracy, ...]] = {}
-    for (entry, _, _), accuracy in found.items():
-        by_entry[entry] = (*by_entry.get(entry, ()), accuracy)
-    return by_entry
+def _fitting(record: Record, measured: Sequence[Accuracy]) -> tuple[Accuracy, ...]:
+    """Of each dataset and protocol the accuracy that fits a timing best; else the claim."""
+    found: dict[tuple[str, str], Accuracy] = {}
+    for accuracy in sorted(measured, key=lambda a: (a.kind != "whole", bool(_borrowed(record, a)))):
+        found.setdefault((accuracy.dataset, accuracy.protocol), accuracy)
+    return tuple(found.values()) or claimed_alone(record.entry)
 
 
-def _of_record(record: Record) -> list[Accuracy]:
-    entry = record.entry
-    metric = main_metric(entry, record.scores)
-    if metric is None or not record.dataset:
-        return []
-    own = entry.primary.protocol if entry.primary else entry.protocol
-    kind: Kind = "subset" if is_subset(record) else "whole"
-    boxes, images = record.boxes, record.dataset.images
-
-    def accuracy(key: str, value: float, interval: tuple[float, float] | None) -> Accuracy:
-        claim = _claim_under(entry, metric, key)
-        return Accuracy(
-            entry, record.dataset.id if record.dataset else "", metric, key, key == own, kind,
-            value, interval, claimed(claim) if claim else None,
-            images, record.dataset.persons if record.dataset else 0,
-            boxes.kept / images if boxes and images else None, record.command,
-        )  # fmt: skip
-
-    found = []
-    for result in record.claims:
-        key, value = result.claim.protocol, result.scores.get(metric)
-        # a claim whose protocol was not met says nothing under that name
-        if key and value is not None and not result.axes:
-            interval = result.interval if result.claim.metric == metric else None
-            found.append(accuracy(key, value, interval))
-    value = record.scores[metric]
-    if record.protocol and value is not None:
-        key = record.protocol.label
-        found = [other for other in found if other.protocol != key]
-        found.append(accuracy(key, value, record.intervals.get(metric)))
-    return found
+def _borrowed(record: Record, accuracy: Accuracy) -> str:
+    """Say whose accuracy a timing borrows; empty where both are of the same artifact."""
+    if accuracy.kind == "claimed" or accuracy.record == record_name(record):
+        return ""
+    timed, evaluated = artifact_of(record), accuracy.artifact
+    if timed.form is None or evaluated.form is None:
+        return "accuracy borrowed: in which form the network was computed is not recorded"
+    if timed.form != evaluated.form:
+        return f"accuracy borrowed from the {evaluated.words} network"
+    if timed.weights is None or timed.weights != evaluated.weights:
+        return f"accuracy borrowed from {_short_digest(evaluated.weights)}"
+    return ""
 
 
-def main_metric(entry: Entry, scores: Mapping[str, float | None]) -> str | None:
-    """Return the metric that speaks for a model: that of its primary claim, else a usual one."""
-    wanted = (entry.primary.metric,) if entry.primary else ()
-    return next((name for name in (*wanted, *MAIN_METRICS) if scores.get(name) is not None), None)
-
-
-def _claim_under(entry: Entry, metric: str, protocol: str) -> Claim | None:
-    return next((c for c in entry.claims if (c.metric, c.protocol) == (metric, protocol)), None)
-
-
-def _claimed_alone(entry: Entry) -> tuple[Accuracy, ...]:
-    claim = entry.primary
-    if claim is None:
-        return ()
-    return (
-        Accuracy(
-            entry, entry.dataset, claim.metric, claim.protocol or "", True, "claimed",
-            claim.value, None, claimed(claim),
-        ),
-    )  # fmt: skip
+def _short_digest(digest: str | None) -> str:
+    return f"the weights {digest[:8]}" if digest else "weights without a digest"
 
 
 def _point(record: Record, timing: Timings, accuracy: Accuracy) -> Point:
-    entry, cell = record.entry, record.cell
-    each = 1.0 if timing.counted == "persons" else accuracy.each
+    entry = record.entry
+    each = 1.0 if timing.counted == "persons" else _persons_per_image(accuracy)
     low, middle, high = (float(q) for q in np.percentile(timing.seconds, (25, 50, 75)))
     rate = timing.persons_per_second
     span = (rate * middle / high, rate * middle / low) if low > 0 else (rate, rate)
     whole = record.end_to_end
     plural = "" if timing.threads == 1 else "s"
     threads = f", {timing.threads} thread{plural}" if timing.device == "cpu" else ""
+    borrows, against = _borrowed(record, accuracy), remarks(record)
+    doubts = (f"{remark.what} not to be quoted: {remark.why}" for remark in against)
+    assert accuracy.value is not None
     return Point(
         entry=entry.key,
         name=entry.id,
@@ -256,13 +216,20 @@ def _point(record: Record, timing: Timings, accuracy: Accuracy) -> Point:
         gflops=None if timing.gmacs is None else 2 * timing.gmacs,
         parameters=timing.parameters / MEGA,
         joules=timing.joules_per_1000,
-        hardware=f"{cell.hardware if cell else timing.device}{threads}",
+        hardware=f"{hardware_of(record)}{threads}",
         form=timing.form,
         batch=f"{timing.batch_size}{' with flip' if timing.flip else ''}",
         size="{}x{}".format(*entry.input.size),
-        note=_note(timing, each),
+        borrows=borrows,
+        flagged=tuple(field for remark in against for field in remark.fields),
+        note="; ".join(part for part in (*doubts, _rate_words(timing, each), borrows) if part),
         command=rerun(record),
     )
+
+
+def _persons_per_image(accuracy: Accuracy) -> float | None:
+    """Annotated persons: what a model finds too often must not make it faster."""
+    return accuracy.persons / accuracy.images if accuracy.images > 0 else None
 
 
 def rerun(record: Record) -> str:
@@ -276,12 +243,22 @@ def rerun(record: Record) -> str:
     return f"posebench speed {record.entry.key} {options}".rstrip()
 
 
-def _note(timing: Timings, each: float | None) -> str:
-    words = [f"not to be quoted: {flag}" for flag in timing.flags]
-    if timing.counted == "images":
-        rate = f"{timing.persons_per_second:,.4g} images/s"
-        words.append(rate if each is None else f"{rate} with {each:.1f} persons found in each")
-    return "; ".join(words)
+def remarks(record: Record) -> tuple[Remark, ...]:
+    """Return what speaks against quoting a record's timings; empty if nothing does."""
+    timing, whole = record.timings, record.end_to_end
+    found = (
+        Remark(OF_NETWORK, ALONE, "; ".join(timing.flags) if timing else ""),
+        Remark(OF_CHAIN, CHAIN, "; ".join(whole.flags) if whole else ""),
+        Remark(OF_NETWORK + OF_CHAIN, BOTH, "; ".join(impossible_timings(record))),
+    )
+    return tuple(remark for remark in found if remark.why)
+
+
+def _rate_words(timing: Timings, each: float | None) -> str:
+    if timing.counted == "persons":
+        return ""
+    rate = f"{timing.persons_per_second:,.4g} images/s"
+    return rate if each is None else f"{rate} with {each:.2f} annotated persons in each"
 
 
 def frontier(
@@ -289,8 +266,8 @@ def frontier(
 ) -> tuple[Literal["measured", "claimed"], list[Point]]:
     """Return the points that no other one beats in both accuracy and the axis.
 
-    Only accuracies of whole datasets take part; where fewer than two were measured, the claimed
-    ones do.
+    Only accuracies of whole datasets take part, measured of the very network that was timed; where
+    there are fewer than two, the claimed ones do. A value that is not to be quoted never does.
 
     Args:
         shown: Points of one dataset.
@@ -299,8 +276,12 @@ def frontier(
     Returns:
         Which accuracies took part, and the frontier by rising axis.
     """
-    known = [point for point in shown if getattr(point, axis.key) is not None]
-    measured = [point for point in known if point.kind == "whole"]
+    known = [
+        point
+        for point in shown
+        if getattr(point, axis.key) is not None and axis.key not in point.flagged
+    ]
+    measured = [point for point in known if point.kind == "whole" and not point.borrows]
     kind: Literal["measured", "claimed"] = "measured" if len(measured) > 1 else "claimed"
     entrants = measured if kind == "measured" else [p for p in known if p.kind == "claimed"]
     position: Callable[[Point], float] = lambda p: getattr(p, axis.key)  # noqa: E731

@@ -12,15 +12,24 @@ from typing import Any
 
 import jinja2
 
-from posebench.records.store import to_json
+from posebench.records.store import LeftOut, to_json
 from posebench.records.words import LEEWAY
+from posebench.report.accuracies import Accuracy, accuracies
 from posebench.report.background import Background, shipped_background
-from posebench.report.claims import ClaimRow, claim_rows, counts, record_name
+from posebench.report.claims import (
+    ClaimRow,
+    claim_rows,
+    counts,
+    hardware_of,
+    number_of_claims,
+    record_name,
+)
 from posebench.report.evidence import LEVELS, Zoo, zoos
 from posebench.report.figures import KINDS, Legend, accuracy_title, legend, static_figure
 from posebench.report.models import Model, models
 from posebench.report.points import AXES, Point, first_view, points
 from posebench.report.studies import Study
+from posebench.report.text import one_line, valid_html
 from posebench.types.errors import UserError
 from posebench.types.explanation import Explanation
 from posebench.types.record import Record
@@ -34,14 +43,22 @@ class Site:
     """Everything the pages show.
 
     Attributes:
-        verdicts: (verdict, tone, number of claims).
+        published: Number of claims that others than posebench published.
+        verdicts: (verdict, tone, number of published claims), without subsets.
+        own_verdicts: The same of posebench's own models, whose claims nobody else published.
+        accuracies: Every evaluation under every protocol.
+        left_out: Files that could not be read as records.
         shown: What the figure shows before anything is chosen.
         timed: Number of timings; ``machines`` they were made on.
         newest: When the last record was made, in words.
     """
 
     rows: tuple[ClaimRow, ...]
+    published: int
     verdicts: tuple[tuple[str, str, int], ...]
+    own_verdicts: tuple[tuple[str, str, int], ...]
+    accuracies: tuple[Accuracy, ...]
+    left_out: tuple[LeftOut, ...]
     points: tuple[Point, ...]
     shown: tuple[Point, ...]
     signs: Legend
@@ -58,6 +75,7 @@ def collect(
     background: Background | None = None,
     studies: Mapping[str, Study] | None = None,
     explanations: Sequence[Explanation] = (),
+    left_out: Sequence[LeftOut] = (),
 ) -> Site:
     """Collect what the pages of some records show.
 
@@ -67,25 +85,30 @@ def collect(
         background: The registry's rows; by default the shipped ones of the records' zoos.
         studies: Address of a record -> what its saved predictions show.
         explanations: Why numbers are others under another protocol.
+        left_out: Files that could not be read as records.
     """
     known = background or shipped_background(records)
     # a folder may hold copies of a record, an earlier site for instance
     once = {(record_name(record), record.created): record for record in records}
     ordered = sorted(once.values(), key=lambda record: record.created)
     rows = claim_rows(ordered, known.protocols)
-    found = points(ordered)
+    found, measured = points(ordered), accuracies(ordered)
     timed = [record for record in ordered if record.timings]
-    machines = {r.cell.hardware if r.cell else r.environment.device for r in timed}
+    published = [row for row in rows if not row.own]
     return Site(
         rows=rows,
-        verdicts=counts(rows),
+        published=number_of_claims(published),
+        verdicts=counts(published),
+        own_verdicts=counts([row for row in rows if row.own]),
+        accuracies=tuple(sorted(measured, key=lambda a: (a.dataset, a.entry.key))),
+        left_out=tuple(left_out),
         points=found,
         shown=first_view(found),
         signs=legend(found),
-        models=models(ordered, rows, studies, explanations),
+        models=models(ordered, rows, measured, studies, explanations),
         zoos=zoos(ordered, rows, known),
         timed=len(timed),
-        machines=tuple(sorted(machines)),
+        machines=tuple(sorted({hardware_of(record) for record in timed})),
         versions=tuple(sorted({_versions(record) for record in ordered})),
         newest=ordered[-1].created.strftime("%Y-%m-%d %H:%M UTC") if ordered else "",
     )
@@ -97,6 +120,7 @@ def write_site(
     background: Background | None = None,
     studies: Mapping[str, Study] | None = None,
     explanations: Sequence[Explanation] = (),
+    left_out: Sequence[LeftOut] = (),
 ) -> Path:
     """Write ``index.html`` and the pages, figures and records it leads to.
 
@@ -106,6 +130,7 @@ def write_site(
         background: The registry's rows.
         studies: What saved predictions show.
         explanations: Why numbers are others under another protocol.
+        left_out: Files that could not be read, named on the front page.
 
     Returns:
         The front page.
@@ -113,7 +138,7 @@ def write_site(
     Raises:
         UserError: The folder cannot be written.
     """
-    site = collect(records, background, studies, explanations)
+    site = collect(records, background, studies, explanations, left_out)
     for name in STATIC_FILES:
         data = (resources.files("posebench.report") / "templates" / name).read_bytes()
         _write(output / name, data)
@@ -148,7 +173,7 @@ def front_page(site: Site) -> str:
 
 def page(template: str, **content: Any) -> str:
     """Render a template; every value of a record is escaped."""
-    return _environment().get_template(template).render(**content)
+    return valid_html(_environment().get_template(template).render(**content))
 
 
 def _figure(site: Site) -> dict[str, Any]:
@@ -185,6 +210,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["one_line"] = one_line
     environment.globals |= {"accuracy_title": accuracy_title, "picture_name": picture_name}
     return environment
 

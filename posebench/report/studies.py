@@ -6,6 +6,7 @@ Heavy modules are imported inside functions: a page without predictions needs no
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
-from pydantic import ValidationError
 
-from posebench.records.store import KINDS, file_name
+from posebench.datasets.files import strict_json
+from posebench.records.store import KINDS, LeftOut, file_name
 from posebench.report.claims import record_name
 from posebench.report.drawings import Line, curves
 from posebench.types.diagnosis import Diagnosis
@@ -162,21 +163,22 @@ def _curves(opened: Opened) -> tuple[tuple[str, Markup], ...]:
     return tuple(drawn)
 
 
-def find_explanations(folder: Path) -> tuple[Explanation, ...]:
+def find_explanations(folder: Path) -> tuple[tuple[Explanation, ...], tuple[LeftOut, ...]]:
     """Read what ``posebench explain --json`` printed into files named ``explain*.json``.
 
-    Raises:
-        UserError: Such a file holds something else.
+    Returns:
+        The explanations, and the files that hold something else.
     """
-    found = []
+    found, left_out = [], []
     for path in sorted(folder.rglob(EXPLANATIONS)):
         try:
-            content = dict(json.loads(path.read_text(encoding="utf-8")))
+            content = dict(strict_json(path.read_bytes(), finite=True))
             content.pop("sentence", None)  # said anew
-            found.append(Explanation.model_validate(content))
-        except (OSError, ValueError, TypeError, ValidationError) as error:
-            raise UserError(
-                f"{path} is not what `posebench explain --json` prints.",
-                "Rename it, or write it again.",
-            ) from error
-    return tuple(found)
+            text = json.dumps(content, allow_nan=False)
+            found.append(Explanation.model_validate_json(text, strict=True))
+        except (OSError, ValueError, TypeError) as error:
+            name = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+            problem = f"{name} is not what `posebench explain --json` prints"
+            problem += f": {error.strerror}." if isinstance(error, OSError) else "."
+            left_out.append(LeftOut(name, problem, "Rename it, or write it again."))
+    return tuple(found), tuple(left_out)

@@ -1,4 +1,4 @@
-"""Claims and timings as tables for a README or a paper."""
+"""Claims, evaluations and timings as tables for a README or a paper."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from posebench.report.accuracies import Accuracy, accuracies
 from posebench.report.claims import ClaimRow, claim_rows
 from posebench.report.points import Point, points
+from posebench.report.text import one_line
 from posebench.types.record import Record
 
 NOTHING = "-"
+EMPTY = "No evaluation, no timing"
 
 
 @dataclass(frozen=True)
@@ -28,28 +31,34 @@ class Table:
 
 
 def markdown_tables(records: Sequence[Record]) -> str:
-    """Return the tables of claims and timings in GitHub's Markdown."""
-    return "\n\n".join(_markdown(table) for table in tables(records)) or "No claim, no timing."
+    """Return all tables in GitHub's Markdown."""
+    return "\n\n".join(_markdown(table) for table in tables(records)) or f"{EMPTY}."
 
 
 def latex_tables(records: Sequence[Record]) -> str:
     """Return the same for LaTeX; the lines need the package ``booktabs``."""
-    return "\n\n".join(_latex(table) for table in tables(records)) or "% no claim, no timing"
+    return "\n\n".join(_latex(table) for table in tables(records)) or f"% {EMPTY}"
 
 
 def tables(records: Sequence[Record]) -> tuple[Table, ...]:
-    """Return the table of claims and that of timings, those that have rows."""
+    """Return the tables of claims, of evaluations and of timings, those that have rows."""
     ordered = sorted(records, key=lambda record: record.created)
-    found = (_claims(claim_rows(ordered)), _timings(points(ordered)))
+    rows = claim_rows(ordered)
+    found = (
+        _claims([row for row in rows if not row.own], "Published claims, measured again"),
+        _claims([row for row in rows if row.own], "Claims of posebench's own models"),
+        _evaluations(accuracies(ordered)),
+        _timings(points(ordered)),
+    )
     return tuple(table for table in found if table.rows)
 
 
-def _claims(rows: Sequence[ClaimRow]) -> Table:
+def _claims(rows: Sequence[ClaimRow], caption: str) -> Table:
     return Table(
-        caption="Published claims, measured again; percent, 95 % intervals.",
+        caption=f"{caption}; percent, 95 % intervals.",
         head=(
             *("Model", "Dataset", "Metric", "Claimed", "Measured", "Interval", "Difference"),
-            *("Verdict", "Protocol"),
+            *("Verdict", "Protocol", "Computed on"),
         ),
         rows=tuple(
             (
@@ -58,14 +67,41 @@ def _claims(rows: Sequence[ClaimRow]) -> Table:
                 row.metric,
                 row.claimed,
                 _number(row.measured),
-                "{:.1f} to {:.1f}".format(*row.interval) if row.interval else NOTHING,
+                _interval(row.interval),
                 _number(row.difference, "+"),
                 row.verdict,
                 row.protocol,
+                row.ran,
             )
             for row in rows
         ),
         right=(3, 4, 5, 6),
+    )
+
+
+def _evaluations(found: Sequence[Accuracy]) -> Table:
+    return Table(
+        caption="Every evaluation, under whatever protocol; percent, 95 % intervals.",
+        head=(
+            *("Model", "Dataset", "Protocol", "Metric", "Measured", "Interval"),
+            *("Images", "Persons", "Part", "Computed on"),
+        ),
+        rows=tuple(
+            (
+                accuracy.entry.key,
+                accuracy.dataset,
+                accuracy.protocol,
+                accuracy.metric or NOTHING,
+                _number(accuracy.value) + (f" ({accuracy.doubt})" if accuracy.doubt else ""),
+                _interval(accuracy.interval),
+                f"{accuracy.images:,}",
+                f"{accuracy.persons:,}",
+                "whole dataset" if accuracy.kind == "whole" else "subset",
+                accuracy.ran,
+            )
+            for accuracy in sorted(found, key=lambda a: (a.dataset, a.entry.key))
+        ),
+        right=(4, 5, 6, 7),
     )
 
 
@@ -74,7 +110,7 @@ def _timings(found: Sequence[Point]) -> Table:
         caption="Accuracy and speed.",
         head=(
             *("Model", "Dataset", "Accuracy", "", "Persons/s", "End to end", "ms a batch"),
-            *("GFLOP", "M parameters", "Device", "Batch", "Form"),
+            *("GFLOP", "M parameters", "Device", "Batch", "Form", "Protocol", "Remark"),
         ),
         rows=tuple(
             (
@@ -92,12 +128,17 @@ def _timings(found: Sequence[Point]) -> Table:
                 point.hardware,
                 point.batch,
                 point.form,
+                point.protocol,
+                point.note,
             )
             for point in found
-            if point.own
         ),
         right=(2, 4, 5, 6, 7, 8),
     )
+
+
+def _interval(span: tuple[float, float] | None) -> str:
+    return "{:.1f} to {:.1f}".format(*span) if span else NOTHING
 
 
 def _number(value: float | None, sign: str = "") -> str:
@@ -121,8 +162,7 @@ def _markdown(table: Table) -> str:
 
 def _plain(text: str) -> str:
     """Keep a text inside its cell, and from being HTML or a link."""
-    one_line = " ".join(text.split())
-    return re.sub(r"([\\|*`\[\]<>])", r"\\\1", one_line)
+    return re.sub(r"([\\|*`\[\]<>])", r"\\\1", one_line(text))
 
 
 def _latex(table: Table) -> str:
@@ -159,5 +199,4 @@ _TEX = {
 
 
 def _tex(text: str) -> str:
-    one_line = " ".join(text.split())
-    return "".join(_TEX.get(sign, sign) for sign in one_line)
+    return "".join(_TEX.get(sign, sign) for sign in one_line(text))

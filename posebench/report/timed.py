@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from posebench.report.claims import record_name
+from posebench.report.claims import hardware_of, record_name
 from posebench.report.drawings import history, strip
-from posebench.report.points import rerun
+from posebench.report.points import CHAIN, remarks, rerun
 from posebench.types.record import Record
 from posebench.types.timing import Timings
-
-WHOLE = "image file to keypoints"
 
 
 @dataclass(frozen=True)
@@ -23,12 +21,14 @@ class Timed:
     Attributes:
         rate: How fast, on what; empty where it failed.
         spread: Draws its samples.
+        quotable: Whether nothing speaks against quoting the network's rate.
         flags: (what was timed, why not to quote it).
         past: Draws earlier ones of the same kind; may be empty.
     """
 
     title: str
     rate: str
+    quotable: bool
     facts: tuple[tuple[str, str], ...]
     spread: Markup
     flags: tuple[tuple[str, str], ...]
@@ -42,8 +42,7 @@ def timed(past: Sequence[Record]) -> Timed:
     """Describe the newest of some timings of the same kind, from old to new."""
     record = past[-1]
     timing, cell = record.timings, record.cell
-    device = timing.device if timing else record.environment.device
-    title = cell.hardware if cell else device
+    title, against = hardware_of(record), remarks(record)
     rates = [(r.created, r.timings.persons_per_second) for r in past if r.timings]
     form = timing.form if timing else (cell.form.words if cell else "")
     batch = timing.batch_size if timing else (cell.batch_size if cell else 0)
@@ -58,11 +57,8 @@ def timed(past: Sequence[Record]) -> Timed:
         rate=rate,
         facts=_timing_facts(record, timing) if timing else (),
         spread=_spread(timing) if timing else Markup(""),
-        flags=tuple(
-            (scope, "; ".join(each.flags))
-            for scope, each in (("the network alone", timing), (WHOLE, record.end_to_end))
-            if each and each.flags
-        ),
+        quotable=timing is not None and not any("speed" in remark.fields for remark in against),
+        flags=tuple((remark.what, remark.why) for remark in against),
         failure=record.failure or "",
         past=history(rates, f"{timing.counted if timing else 'persons'} a second")
         if len(rates) > 1 else Markup(""),
@@ -89,7 +85,7 @@ def _timing_facts(record: Record, timing: Timings) -> tuple[tuple[str, str], ...
     facts = [
         ("network alone", f"{timing.persons_per_second:,.4g} {timing.counted}/s"),
         (
-            WHOLE,
+            CHAIN,
             f"{whole.persons_per_second:,.4g} persons/s ({whole.data})" if whole else "",
         ),
         ("ms a batch", percentiles),

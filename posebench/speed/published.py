@@ -44,9 +44,11 @@ class PublishedSpeed:
 
 
 def published_speeds(entry: Entry) -> tuple[PublishedSpeed, ...]:
-    """Return the speeds that an entry's page claims, in their order."""
+    """Return the speeds that an entry's page claims, in their order; none takes no time."""
     return tuple(
-        _convert(claim) for claim in entry.claims if claim.metric == "speed" and claim.unit in RATES
+        _convert(claim)
+        for claim in entry.claims
+        if claim.metric == "speed" and claim.unit in RATES and claim.value > 0
     )
 
 

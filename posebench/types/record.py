@@ -242,7 +242,7 @@ class Record(Frozen):
             "entry": self.entry.key,
             "dataset": self.dataset.id if self.dataset else self.entry.dataset,
             "kind": self.kind,
-            "protocol": self.protocol.key if self.protocol else None,
+            "protocol": self.protocol.label if self.protocol else None,
             "persons": self.dataset.persons if self.dataset else None,
             "complete": self.dataset.complete if self.dataset else None,
             "coverage": self.coverage,
@@ -260,7 +260,12 @@ class Record(Frozen):
 
     def _speed_rows(self) -> list[dict[str, Any]]:
         timed = (("", self.timings), (" end to end", self.end_to_end))
-        found = [_row(f"{t.counted}/s{s}", t.persons_per_second, None) for s, t in timed if t]
+        found = [
+            _row(f"{t.counted}/s{s}", t.persons_per_second, None)
+            | {"verdict": f"not to be quoted: {'; '.join(t.flags)}" if t.flags else None}
+            for s, t in timed
+            if t
+        ]
         if self.failure:
             found.append(_row("persons/s", None, None) | {"verdict": f"failed: {self.failure}"})
         return found

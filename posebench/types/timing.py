@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,11 @@ from posebench.types.base import Frozen
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 Method = Literal["posebench", "gluoncv"]
+# Wider than any machine: what lies outside is damage, and would make every other figure unreadable.
+Seconds = Annotated[float, Field(ge=0, le=1e6)]
+Rate = Annotated[float, Field(ge=1e-9, le=1e12)]
+Amount = Annotated[float, Field(ge=0, le=1e18)]
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
 
 
 class Form(Frozen):
@@ -133,24 +138,24 @@ class Timings(Frozen):
     """
 
     scope: Literal["forward", "end to end"]
-    batch_size: int
-    seconds: tuple[float, ...]
-    persons_per_second: float
+    batch_size: int = Field(ge=1, le=1 << 30)
+    seconds: tuple[Seconds, ...] = Field(min_length=1)
+    persons_per_second: Rate
     counted: Literal["persons", "images"] = "persons"
-    relative_iqr: float
+    relative_iqr: Amount
     device: str
     threads: int
-    parameters: int
-    gmacs: float | None = None
+    parameters: Count
+    gmacs: Amount | None = None
     flip: bool = False
     form: str = "plain"
-    percentiles: dict[str, float] = Field(default_factory=dict)
+    percentiles: dict[str, Seconds] = Field(default_factory=dict)
     warm_up: int = 0
     overhead: float | None = None
-    memory: dict[str, int] = Field(default_factory=dict)
-    flops_per_second: float | None = None
-    ceiling: float | None = None
-    joules_per_1000: float | None = None
+    memory: dict[str, Count] = Field(default_factory=dict)
+    flops_per_second: Amount | None = None
+    ceiling: Amount | None = None
+    joules_per_1000: Amount | None = None
     error: float | None = None
     tolerance: float | None = None
     data: str = ""

@@ -191,6 +191,15 @@ def test_several_are_rows_of_one_table_with_a_summary(runs, capsys):
     )
 
 
+def test_a_rate_that_cannot_be_is_marked_and_says_why(runs, capsys):
+    impossible = record().timings.model_copy(update={"flops_per_second": 1.5e12})
+    runs["found"] = [Timed(record(timings=impossible), Path("a"))]
+    assert cli.main(["speed", "demo_s"]) == 0
+    words = "not to be quoted: inconsistent: 150 % of the matrix-product rate"
+    assert words in capsys.readouterr().out
+    assert "2.0%*" in speed.row(record(timings=impossible))
+
+
 def test_what_is_timed_is_said_in_one_line():
     cell = make_speed.cell(
         form=Form(folded=True, precision="bf16"), flip=True, method="gluoncv", threads=3

@@ -14,7 +14,7 @@ from posebench.types.record import (
     Record,
     Timings,
 )
-from posebench.types.timing import SpeedCell
+from posebench.types.timing import PLAIN, Execution, SpeedCell
 
 ZOOS = ("alphapose", "gluoncv", "lpn", "paddledetection")
 SIZES = {"demo_s": 60_000, "demo_m": 120_000, "demo_l": 250_000}
@@ -126,6 +126,7 @@ def evaluation(
         "scorer": "pycocotools 2.0.11",
         "verdict": verdict,
         "claims": (result,),
+        "execution": Execution.of(PLAIN),
         "coverage": 1.0,
         "checkpoint_name": "x.safetensors",
         "checkpoint_sha256": "ef" * 32,
@@ -150,6 +151,8 @@ def timing(name: str = "demo_s", persons_per_second: float = 900.0, **changes) -
             threads=2,
             parameters=SIZES.get(name, 60_000),
         ),
+        "execution": Execution.of(PLAIN),
+        "checkpoint_sha256": "ef" * 32,
         "environment": environment(),
         "command": "posebench demo",
         "created": datetime(2025, 1, 1, 13, 0, tzinfo=timezone.utc),

@@ -191,6 +191,17 @@ def test_a_busy_machine_is_held_against_nobody(tmp_path):
     assert rates == pytest.approx([900, 900], rel=0.02)
 
 
+def test_a_rate_that_cannot_be_is_not_taken_for_usual(tmp_path):
+    chain = make.timing(persons_per_second=9000.0).timings.model_copy(
+        update={"scope": "end to end"}
+    )
+    nights.run(tmp_path, nights.Work(0, end_to_end=chain))
+    files = sorted((tmp_path / "history").glob("speed-*"))
+    seen = [each for file in files for each in read_history(file)]
+    assert seen and not any(each.good for each in seen)
+    assert "inconsistent: 9,000 persons/s from image file" in seen[0].flags[-1]
+
+
 def test_a_new_version_that_moves_nothing_is_still_told(tmp_path):
     good_nights(tmp_path, 2)
     night = nights.run(tmp_path, nights.Work(2, environment=make.environment(torch="2.14.0")))

@@ -31,6 +31,17 @@ def test_without_a_claim_the_scores_and_without_scores_the_speed():
     assert list(speed["measured"]) == [123.0]
 
 
+def test_a_table_says_what_is_not_to_be_quoted_and_what_a_protocol_was_made_from():
+    doubtful = make.timing().timings.model_copy(update={"flags": ("quick: 5 iterations",)})
+    (row,) = make.timing(timings=doubtful).rows()
+    assert row["verdict"] == "not to be quoted: quick: 5 iterations"
+    assert [row["verdict"] for row in make.timing().rows()] == [None]
+
+    custom = make.protocol("custom", summary="common@1 with boxes gt")
+    rows = make.evaluation(claims=(), protocol=custom).rows()
+    assert {row["protocol"] for row in rows} == {"common@1 with boxes gt"}
+
+
 def test_many_records_are_one_table_and_none_an_empty_one():
     frame = to_frame(make.demo())
     assert len(frame) == 6

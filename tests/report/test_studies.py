@@ -22,7 +22,6 @@ from posebench.report.people import EACH, draw, gallery, resemblance
 from posebench.report.studies import find_explanations, find_studies
 from posebench.run.score import Opened, open_predictions
 from posebench.types.arrays import GroundTruth, Predictions, Results, take
-from posebench.types.errors import UserError
 from posebench.types.explanation import Cell, Explanation, Share
 
 COCO_TERMS = "annotations CC BY 4.0; images under the Flickr licence each names"
@@ -213,8 +212,8 @@ def test_explanations_are_read_and_shown(tmp_path):
         persons=68, complete=False,
     )  # fmt: skip
     (tmp_path / "explain-demo_s.json").write_text(json.dumps(found.to_json()))
-    (read,) = find_explanations(tmp_path)
-    assert read == found
+    (read,), none = find_explanations(tmp_path)
+    assert (read, none) == (found, ())
     index = write_site([make_records.evaluation()], tmp_path / "site", explanations=[read])
     text = (index.parent / "models" / "demo-demo_s.html").read_text()
     assert "under demo_gt_flip@1 with flip false" in text
@@ -222,5 +221,8 @@ def test_explanations_are_read_and_shown(tmp_path):
     assert "A subset: 68 persons that count." in text
 
     (tmp_path / "explain-broken.json").write_text("{}")
-    with pytest.raises(UserError, match="is not what `posebench explain --json` prints"):
-        find_explanations(tmp_path)
+    (tmp_path / "explain-text.json").write_text(json.dumps(found.to_json() | {"persons": "68"}))
+    others, left_out = find_explanations(tmp_path)
+    assert others == (found,)
+    assert [file.path for file in left_out] == ["explain-broken.json", "explain-text.json"]
+    assert "is not what `posebench explain --json` prints" in left_out[0].problem

@@ -21,7 +21,7 @@ def records(tmp_path):
 def test_tables_go_to_stdout_alone(records, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["report", "--records", str(records), "--format", "markdown"]) == 0
-    assert capsys.readouterr().out.startswith("Published claims, measured again")
+    assert capsys.readouterr().out.startswith("Claims of posebench's own models")
     assert cli.main(["report", "--records", str(records), "--format", "latex", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["records"] == 6

@@ -41,6 +41,7 @@
     }
   };
   const axis = () => axes.find((each) => each.key === fields.axis.value);
+  const flagged = (point) => point.flagged.includes(axis().key);
   const shown = () => ofDataset().filter((point) => {
     const protocol = fields.protocol.value;
     if (protocol === "own" ? !point.own : protocol !== "every" && point.protocol !== protocol) return false;
@@ -51,9 +52,10 @@
   // --- what the figure shows -------------------------------------------------------------------
   const frontier = (among) => {
     const { key, rising } = axis();
-    const measured = among.filter((point) => point.kind === "whole");
+    const quotable = among.filter((point) => !flagged(point));
+    const measured = quotable.filter((point) => point.kind === "whole" && !point.borrows);
     const kind = measured.length > 1 ? "measured" : "claimed";
-    const entrants = kind === "measured" ? measured : among.filter((point) => point.kind === "claimed");
+    const entrants = kind === "measured" ? measured : quotable.filter((point) => point.kind === "claimed");
     const bestFirst = [...entrants].sort(
       (a, b) => (rising ? b[key] - a[key] : a[key] - b[key]) || b.accuracy - a.accuracy,
     );
@@ -69,6 +71,7 @@
     return { ink: read("--ink"), quiet: read("--quiet"), line: read("--line"), paper: read("--paper") };
   };
   const symbol = (point) => {
+    if (flagged(point)) return "x-thin";
     const shape = shapes[point.hardware];
     return { whole: shape, subset: `${shape}-open-dot`, claimed: `${shape}-open` }[point.kind];
   };
@@ -226,7 +229,7 @@
     say(`${point.zoo}, ${point.dataset}, ${point.protocol || "no protocol"}`);
     say(`${point.metric} ${point.accuracy.toFixed(2)}${span(point.interval, oneDigit)}, ${kinds[point.kind]}` +
       (point.kind !== "claimed" && point.claimed !== null ? `; claimed ${point.claimed}` : ""));
-    say(`${title}: ${number(point[key])}${span(ends && point[ends], number)}`);
+    say(`${title}: ${number(point[key])}${span(ends && point[ends], number)}${flagged(point) ? ", not to be quoted" : ""}`);
     say(`${point.hardware}, batch ${point.batch}, ${point.form} network, input ${point.size}`);
     say(`${number(point.parameters)} M parameters` + (point.gflops ? `, ${number(point.gflops)} GFLOP` : ""));
     if (point.note) say(point.note);
@@ -259,8 +262,10 @@
       if (point.note) timed.append(element("span", point.note, "small"));
       const command = element("td", "");
       command.append(element("code", point.command));
+      const value = element("td", number(point[axis().key]), "number");
+      if (flagged(point)) value.append(element("span", "not to be quoted", "small"));
       row.append(head, accuracy, element("td", point.claimed === null ? "–" : String(point.claimed), "number"),
-        element("td", number(point[axis().key]), "number"), timed, command);
+        value, timed, command);
       return row;
     });
     document.querySelector("#points-table tbody").replaceChildren(...rows);

@@ -18,6 +18,8 @@
     fields[name].closest("label").hidden = values.length < 2;
   }
 
+  fields.own.closest("label").hidden = new Set(rows.map((row) => row.dataset.own)).size < 2;
+
   const shown = () => rows.filter((row) => !row.hidden);
   const filter = () => {
     const words = fields.text.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -27,7 +29,8 @@
       );
       const spoken = words.every((word) => texts.get(row).includes(word));
       const first = !fields.primary.value || row.dataset.primary === "1";
-      row.hidden = !(picked && spoken && first);
+      const owner = !fields.own.value || fields.own.value === row.dataset.own;
+      row.hidden = !(picked && spoken && first && owner);
     }
     const count = shown().length;
     const said = `${count.toLocaleString("en")} of ${rows.length.toLocaleString("en")} claims`;
@@ -93,11 +96,12 @@
     order("", false);
     filter();
   });
-  for (const count of document.querySelectorAll("a.count")) {
+  for (const count of document.querySelectorAll("a.count, a.own-count")) {
     count.addEventListener("click", () => {
       form.reset();
       order("", false);
       fields.verdict.value = count.dataset.verdict;
+      fields.own.value = count.dataset.own;
       filter();
     });
   }
