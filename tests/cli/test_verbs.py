@@ -113,7 +113,7 @@ def test_json_is_alone_on_stdout_however_late_a_cluster_speaks(monkeypatch, tmp_
     from posebench.cli import eval as verb
     from posebench.launch import many
 
-    def late(record, output):
+    def late(record, output, **_):
         print("(raylet) The node with node id 1 has been marked dead")
         return tmp_path / "record.json"
 
@@ -277,7 +277,8 @@ def test_report_reads_a_folder_and_names_the_page(tmp_path, capsys):
     assert str(tmp_path / "site" / "index.html") in capsys.readouterr().out
     assert cli.main([*words, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert content == {"page": str(tmp_path / "site" / "index.html"), "records": 6}
+    page = str(tmp_path / "site" / "index.html")
+    assert content == {"page": page, "records": 6, "left_out": []}
 
     assert cli.main(["report", "--records", str(tmp_path / "none"), "--json"]) == 2
     assert "none" in json.loads(capsys.readouterr().out)["error"]
