@@ -21,17 +21,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from posebench.launch import on_ray, tasks
-from posebench.launch.many import Failure, evaluate_all
-from posebench.launch.tasks import LocalLauncher, Result, Task, carry_out
+from posebench.launch import many
+from posebench.launch.many import Result, Share, carry_out, evaluate_all
+from posebench.launch.on_ray import RayLauncher
 from posebench.records.store import to_json
 from posebench.run.catalogue import list_entries
 from posebench.run.request import Request
 from posebench.types.record import Record
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-from cluster_size import Piece, makespan
+from cluster_size import makespan
 
+Line = dict[str, Any]  # of a task
+Run = tuple[list[bytes], list[Line]]
 TIMES = ("created", "seconds")
 NODES = 2
 
@@ -51,26 +53,26 @@ def suite(shared: Path, batch_size: int, limit: int | None) -> list[Request]:
     return [*demos, tiny]
 
 
-def bytes_of(record: Record | Failure) -> bytes:
+def bytes_of(record: Record | str) -> bytes:
     """A record without its times, as it is stored."""
-    if isinstance(record, Failure):
-        raise SystemExit(f"{record.model}: {record.error}")
+    if isinstance(record, str):
+        raise SystemExit(record)
     content = {k: v for k, v in to_json(record).items() if k not in TIMES}
     return json.dumps(content, sort_keys=True).encode()
 
 
-def logged(log: Path) -> Any:
+def logged(log: Path) -> Callable[[Share], Result]:
     """``carry_out`` that also writes down where and when it ran, and what its process has used."""
 
-    def run(task: Task) -> Result:
+    def run(share: Share) -> Result:
         start, used = time.time(), time.process_time()
-        result = carry_out(task)
+        result = carry_out(share)
         line = {
             "worker": os.getpid(),
-            "model": task.request.model,
-            "shard": task.shard,
+            "model": share.request.model,
+            "shard": share.shard,
             "start": start,
-            "end": time.time(),
+            "wall": time.time() - start,
             "cpu": time.process_time() - used,
             "cpu_before": used,
         }
@@ -81,94 +83,74 @@ def logged(log: Path) -> Any:
     return run
 
 
-def by_worker(lines: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+def evaluated(requests: list[Request], launcher: Any, folder: Path, shares: int) -> Run:
+    """Evaluate; return each record's bytes and a line a task, the first one first."""
+    log = folder.with_suffix(".jsonl")
+    many.carry_out = logged(log)
+    found = [bytes_of(r) for r in evaluate_all(requests, launcher, folder, shares=shares)]
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    log.unlink()  # a second run in this folder begins a new one
+    return found, sorted(lines, key=lambda line: line["start"])
+
+
+def total(lines: list[Line], what: str) -> float:
+    """Seconds of all tasks: ``wall`` or ``cpu``."""
+    return sum(line[what] for line in lines)
+
+
+def by_worker(lines: list[Line]) -> list[list[Line]]:
     """Each process's tasks in their order."""
     found = defaultdict(list)
-    for line in sorted(lines, key=lambda line: line["start"]):
+    for line in lines:
         found[line["worker"]].append(line)
     return list(found.values())
 
 
-def waits(lines: list[dict[str, Any]], begun: float) -> tuple[float, float]:
-    """Seconds that workers waited between two tasks, and for their first one."""
+def expected(alone: list[Line], shares: int) -> float:
+    """Processor time of the busier of two places, from what one process took alone."""
+    cuts = [(line["cpu"], shares if line["shard"] else 1) for line in alone]  # joining is not cut
+    return makespan([seconds / cut for seconds, cut in cuts for _ in range(cut)], NODES)
+
+
+def figures(lines: list[Line]) -> dict[str, float]:
+    """What the tasks of a cluster say about themselves, seconds."""
     workers = by_worker(lines)
-    between = sum(b["start"] - a["end"] for tasks in workers for a, b in pairwise(tasks))
-    return between, sum(tasks[0]["start"] - begun for tasks in workers)
+    end = max(line["start"] + line["wall"] for line in lines)
+    gaps = (b["start"] - a["start"] - a["wall"] for each in workers for a, b in pairwise(each))
+    *others, last = lines
+    return {
+        "tasks": len(lines),
+        "work": total(lines, "wall"),
+        "waited_between_tasks": sum(gaps),
+        "cpu": total(lines, "cpu"),
+        "cpu_of_starting_workers": sum(each[0]["cpu_before"] for each in workers),
+        "cpu_of_the_busier_worker": max(total(each, "cpu") for each in workers),
+        "first_to_last": end - lines[0]["start"],
+        # the last joining begins after all else
+        "queue_of_these_tasks": makespan([x["wall"] for x in others], NODES) + last["wall"],
+    }
 
 
-def expected(alone: list[dict[str, Any]], shares: int, what: Callable[[dict], float]) -> float:
-    """When the last of two places is done, from what one process took for the same requests."""
-    pieces = []
-    for line in alone:
-        seconds = what(line)
-        cut = shares if line["shard"] else 1  # joining is not cut
-        pieces += [Piece(seconds / cut, 0.0)] * cut
-    return makespan(pieces, NODES)
-
-
-def queued(lines: list[dict[str, Any]]) -> float:
-    """When tasks of these lengths are done, the last joining after all else."""
-    *others, last = sorted(lines, key=lambda line: line["start"])
-    return makespan([Piece(wall(line), 0.0) for line in others], NODES) + wall(last)
-
-
-def wall(line: dict[str, Any]) -> float:
-    """Seconds of a task."""
-    return float(line["end"] - line["start"])
-
-
-def cpu(line: dict[str, Any]) -> float:
-    """Seconds of processor time of a task."""
-    return float(line["cpu"])
-
-
-def read(log: Path) -> list[dict[str, Any]]:
-    """Return what ``logged`` wrote."""
-    return [json.loads(line) for line in log.read_text().splitlines()]
-
-
-def clustered(requests: list[Request], output: Path, shares: int, log: Path) -> dict[str, Any]:
-    """Run on a cluster of two nodes, twice."""
+def clustered(requests: list[Request], folder: Path, shares: int) -> tuple[Run, Run, bool]:
+    """Run twice on a cluster of two nodes; also say whether the second run left the parts alone."""
     import ray
     from ray.cluster_utils import Cluster
 
-    begun = time.time()
+    def parts() -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in folder.rglob("*.npz")}
+
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
+    for _ in range(NODES - 1):
+        cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
-    launcher = on_ray.RayLauncher(cluster.address)
-    up = time.time()
-    on_ray.carry_out = logged(log)
-    found = evaluate_all(requests, launcher, output / "ray", shares=shares)
-    done = time.time()
-    kept = {f: f.stat().st_mtime_ns for f in (output / "ray").rglob("*.npz")}
-    on_ray.carry_out = carry_out
-    again = evaluate_all(requests, launcher, output / "ray", shares=shares)
-    second = time.time() - done
-    same = kept == {f: f.stat().st_mtime_ns for f in (output / "ray").rglob("*.npz")}
+    launcher = RayLauncher(cluster.address)
+    first = evaluated(requests, launcher, folder, shares)
+    kept = parts()
+    second = evaluated(requests, launcher, folder, shares)
+    same = kept == parts()
     ray.shutdown()
     cluster.shutdown()
-    lines = read(log)
-    between, first = waits(lines, up)
-    workers = by_worker(lines)
-    return {
-        "records": [bytes_of(record) for record in found],
-        "again": [bytes_of(record) for record in again],
-        "nothing_estimated_again": same,
-        "start_of_cluster": up - begun,
-        "wall": done - up,
-        "second_wall": second,
-        "tasks": len(lines),
-        "share_seconds": sorted(wall(line) for line in lines if line["shard"]),
-        "work": sum(map(wall, lines)),
-        "waited_between_tasks": between,
-        "waited_for_the_first": first,
-        "cpu": sum(map(cpu, lines)),
-        "cpu_of_starting_workers": sum(tasks[0]["cpu_before"] for tasks in workers),
-        "cpu_of_the_busier_worker": max(sum(map(cpu, tasks)) for tasks in workers),
-        "first_to_last": max(line["end"] for line in lines) - min(line["start"] for line in lines),
-        "queue_of_these_tasks": queued(lines),
-    }
+    return first, second, same
 
 
 def main() -> None:
@@ -188,24 +170,20 @@ def main() -> None:
         for request in suite(arguments.shared, arguments.batch_size, arguments.limit)
         if not arguments.only or any(word in request.model for word in arguments.only)
     ]
-    tasks.carry_out = logged(output / "local.jsonl")
-    local = [bytes_of(r) for r in evaluate_all(requests, LocalLauncher(), output / "local")]
-    alone = read(output / "local.jsonl")
-    found = clustered(requests, output, shares, output / "ray.jsonl")
-    equal = [a == b for a, b in zip(local, found.pop("records"), strict=True)]
-    again = [a == b for a, b in zip(local, found.pop("again"), strict=True)]
-    used = sum(map(cpu, alone))
+    local, alone = evaluated(requests, None, output / "local", 1)
+    (found, lines), (again, _), same = clustered(requests, output / "ray", shares)
+    measured = figures(lines)
     content = {
         "models": [request.model for request in requests],
-        "byte_equal": equal,
-        "byte_equal_again": again,
-        "local_wall": sum(map(wall, alone)),
-        "local_cpu": used,
-        "expected_wall": expected(alone, shares, wall),
-        "expected_cpu": expected(alone, shares, cpu),
-        "overhead_between_tasks": found["waited_between_tasks"] / found["work"],
-        "overhead_cpu": found["cpu"] / used - 1,
-        **found,
+        "byte_equal": [a == b for a, b in zip(local, found, strict=True)],
+        "byte_equal_again": [a == b for a, b in zip(local, again, strict=True)],
+        "nothing_estimated_again": same,
+        "local_wall": total(alone, "wall"),
+        "local_cpu": total(alone, "cpu"),
+        "expected_cpu": expected(alone, shares),
+        "overhead_between_tasks": measured["waited_between_tasks"] / measured["work"],
+        "overhead_cpu": measured["cpu"] / total(alone, "cpu") - 1,
+        **measured,
     }
     print(json.dumps(content, indent=1))
 

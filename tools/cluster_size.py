@@ -19,8 +19,8 @@ import heapq
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import median
 
@@ -43,19 +43,6 @@ DATASET_BYTES = 815_585_330 + 252_907_541
 FLOAT = 4  # bytes of a weight
 WEIGHTS = 40e6  # parameters where nobody counted them: HRNet-W32 has 28.5e6, W48 63.6e6
 HOUR, GIB = 3600.0, 2**30
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Work that one place does without a break.
-
-    Attributes:
-        seconds: Of estimating.
-        fixed: Of opening files and of handing out, once a piece.
-    """
-
-    seconds: float
-    fixed: float
 
 
 @dataclass(frozen=True)
@@ -98,75 +85,51 @@ class Cluster:
     joining: float = 120.0
     part: float = 16.0
 
-    @property
-    def nodes(self) -> int:
-        """Machines."""
-        return math.ceil(self.gpus / self.per_node)
 
-
-@dataclass(frozen=True)
-class Size:
-    """What the model says.
-
-    Attributes:
-        gpus: Accelerators.
-        hours: From the first task to the last record.
-        gpu_hours: That are paid for, idle ones too.
-        busy: Part of them that is spent on persons.
-        from_outside: Bytes fetched from publishers.
-        shared: Bytes written to and read from shared storage.
-    """
-
-    gpus: int
-    hours: float
-    gpu_hours: float
-    busy: float
-    from_outside: float
-    shared: float
-
-
-def makespan(pieces: Sequence[Piece], places: int) -> float:
+def makespan(pieces: Iterable[float], places: int) -> float:
     """Return when the last piece is done if each free place takes the next piece, seconds."""
     free = [0.0] * places
-    for piece in pieces:
-        heapq.heapreplace(free, free[0] + piece.seconds + piece.fixed)
+    for seconds in pieces:
+        heapq.heapreplace(free, free[0] + seconds)
     return max(free)
 
 
-def pieces_of(row: Row, cluster: Cluster) -> list[Piece]:
-    """Cut a row into equal shares of about the length that is aimed at."""
-    seconds = row.persons / row.rate
-    shares = max(1, round(seconds / cluster.share))
-    return [Piece(seconds / shares, cluster.fixed)] * shares
+def size(rows: Sequence[Row], cluster: Cluster) -> dict[str, float]:
+    """Return what a cluster takes for all rows.
 
-
-def size(rows: Sequence[Row], cluster: Cluster) -> Size:
-    """Return what a cluster takes for all rows."""
-    pieces = [pieces_of(row, cluster) for row in rows]
-    seconds = makespan([p for some in pieces for p in some], cluster.gpus) + cluster.joining
-    working = sum(p.seconds for some in pieces for p in some)
+    Returns:
+        ``gpus``; ``nodes``; ``hours`` from the first task to the last record; ``gpu_hours`` that
+        are paid for, idle ones too; ``busy``, the part of them that is spent on persons;
+        ``from_outside``, bytes fetched from publishers; ``shared``, bytes written to and read from
+        shared storage.
+    """
+    nodes = math.ceil(cluster.gpus / cluster.per_node)
+    work = [row.persons / row.rate for row in rows]
+    shares = [max(1, round(seconds / cluster.share)) for seconds in work]
+    pieces = (
+        seconds / count + cluster.fixed
+        for seconds, count in zip(work, shares, strict=True)
+        for _ in range(count)
+    )
+    seconds = makespan(pieces, cluster.gpus) + cluster.joining
     # whichever nodes get a share of a row fetch its weights
-    copies = sum(
-        r.weights * min(len(some), cluster.nodes) for r, some in zip(rows, pieces, strict=True)
-    )
-    hours = seconds / HOUR
-    return Size(
-        gpus=cluster.gpus,
-        hours=hours,
-        gpu_hours=hours * cluster.gpus,
-        busy=working / (seconds * cluster.gpus),
-        from_outside=copies + DATASET_BYTES * cluster.nodes,
-        shared=2
-        * cluster.part
-        * sum(row.persons * row.keypoints for row in rows),  # written, then read
-    )
+    weights = (r.weights * min(n, nodes) for r, n in zip(rows, shares, strict=True))
+    return {
+        "gpus": cluster.gpus,
+        "nodes": nodes,
+        "hours": seconds / HOUR,
+        "gpu_hours": seconds / HOUR * cluster.gpus,
+        "busy": sum(work) / (seconds * cluster.gpus),
+        "from_outside": sum(weights) + DATASET_BYTES * nodes,
+        "shared": 2 * cluster.part * sum(row.persons * row.keypoints for row in rows),
+    }
 
 
 def rows_of(
     registry: Registry,
     hardware: str,
     records: Path | None = None,
-    count_macs: Callable[[Entry], float] | None = None,
+    count_macs: Callable[[Entry], float] = lambda entry: float(complexity(entry).macs),
 ) -> list[Row]:
     """Return every row that is not drawn, each with the best rate that is known.
 
@@ -180,82 +143,70 @@ def rows_of(
         UserError: Nothing is known about such an accelerator.
     """
     entries = [e for e in registry.entries if not e.dataset.startswith(DRAWN)]
-    known = {key: (rate, PUBLISHED) for key, rate in _published(entries, hardware).items()}
-    known |= {key: (rate, MEASURED) for key, rate in _measured(records, hardware).items()}
-    count = count_macs or counted
-    macs = {e.key: count(e) for e in entries if e.network.name in NETWORKS}
+    known = _published(entries, hardware) | _measured(records, hardware)
+    macs = {e.key: count_macs(e) for e in entries if e.network.name in NETWORKS}
     reached = [rate * macs[key] for key, (rate, _) in known.items() if key in macs]
     if not reached:
         raise UserError(
             f"No speed on {hardware!r} is measured or published.",
             "`posebench speed --all --gpu 0` measures; then give --records.",
         )
-    by_pixel = median(macs[e.key] / _pixels(e) for e in entries if e.key in macs)
+    by_pixel = median(macs[e.key] / math.prod(e.input.size) for e in entries if e.key in macs)
     highest = max(rate for rate, _ in known.values())
-    found = []
-    for entry in entries:
-        rate, source = known.get(entry.key) or _estimated(entry, macs, by_pixel, median(reached))
-        if entry.key not in known:
-            rate = min(rate, highest)
-        weights = entry.checkpoint.size or FLOAT * WEIGHTS
-        persons = OTHER_PERSONS.get(entry.dataset, PERSONS)
-        joints = len(keypoint_set(entry.input.keypoints).names)
-        found.append(Row(entry.key, persons, rate, source, weights, joints))
-    return found
+
+    def row(entry: Entry) -> Row:
+        cost = macs.get(entry.key, by_pixel * math.prod(entry.input.size))
+        guess = (
+            min(median(reached) / cost, highest),
+            FROM_MACS if entry.key in macs else FROM_PIXELS,
+        )
+        return Row(
+            entry.key,
+            OTHER_PERSONS.get(entry.dataset, PERSONS),
+            *known.get(entry.key, guess),
+            entry.checkpoint.size or FLOAT * WEIGHTS,
+            len(keypoint_set(entry.input.keypoints).names),
+        )
+
+    return list(map(row, entries))
 
 
-def counted(entry: Entry) -> float:
-    """Return a row's multiply-accumulates for one image."""
-    return float(complexity(entry).macs)
-
-
-def _estimated(
-    entry: Entry, macs: dict[str, float], by_pixel: float, reached: float
-) -> tuple[float, str]:
-    if entry.key in macs:
-        return reached / macs[entry.key], FROM_MACS
-    return reached / (by_pixel * _pixels(entry)), FROM_PIXELS
-
-
-def _pixels(entry: Entry) -> int:
-    height, width = entry.input.size
-    return height * width
-
-
-def _published(entries: Sequence[Entry], hardware: str) -> dict[str, float]:
+def _published(entries: Sequence[Entry], hardware: str) -> dict[str, tuple[float, str]]:
     return {
-        entry.key: speed.persons_per_second
+        entry.key: (speed.persons_per_second, PUBLISHED)
         for entry in entries
         for speed in published_speeds(entry)
         if hardware.lower() in speed.hardware.lower()
     }
 
 
-def _measured(records: Path | None, hardware: str) -> dict[str, float]:
-    """The whole way where it was timed, since an evaluation goes it."""
+def _measured(records: Path | None, hardware: str) -> dict[str, tuple[float, str]]:
+    """End to end where that was timed, since an evaluation does all of it."""
     found = {}
     for record in load_records(records) if records else []:
         timings = record.end_to_end or record.timings
         if record.cell and timings and hardware.lower() in record.cell.hardware.lower():
-            found[record.entry.key] = timings.persons_per_second
+            found[record.entry.key] = timings.persons_per_second, MEASURED
     return found
 
 
-def table(rows: Sequence[Row], clusters: Sequence[Cluster], price: float) -> str:
+def table(sizes: Sequence[dict[str, float]], price: float) -> str:
     """Lay out the sizes as a page's table."""
     lines = [
         "| accelerators | nodes | hours | accelerator hours | at "
         f"{price:.2f} an hour | spent on persons | from publishers | shared storage |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for cluster in clusters:
-        s = size(rows, cluster)
-        cells = (
-            f"{s.gpus}", f"{cluster.nodes}", f"{s.hours:,.1f}", f"{s.gpu_hours:,.1f}",
-            f"{s.gpu_hours * price:,.0f}", f"{s.busy:.0%}", f"{s.from_outside / GIB:,.0f} GiB",
-            f"{s.shared / GIB:,.1f} GiB",
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "| {gpus} | {nodes} | {hours:,.1f} | {gpu_hours:,.1f} | {cost:,.0f} | {busy:.0%} "
+        "| {outside:,.0f} GiB | {stored:,.1f} GiB |".format(
+            cost=s["gpu_hours"] * price,
+            outside=s["from_outside"] / GIB,
+            stored=s["shared"] / GIB,
+            **s,
+        )
+        for s in sizes
+    ]
     return "\n".join(lines)
 
 
@@ -277,20 +228,19 @@ def main() -> None:
     parser.add_argument("--hardware", default="RTX 3090", help="words in its name")
     parser.add_argument("--price", type=float, default=0.5, help="of an accelerator for an hour")
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64])
-    for name in ("per_node", "share", "fixed", "joining", "part"):
-        default = getattr(Cluster(1), name)
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=type(default), default=default)
+    more = fields(Cluster)[1:]
+    for field in more:
+        option = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(option, type=type(field.default), default=field.default)
     parser.add_argument("--json", action="store_true")
-    words = parser.parse_args()
-    how = {k: getattr(words, k) for k in ("per_node", "share", "fixed", "joining", "part")}
-    clusters = [Cluster(gpus, **how) for gpus in words.gpus]
-    rows = rows_of(load_registry(), words.hardware, words.records)
-    if words.json:
-        sizes = [asdict(size(rows, cluster)) for cluster in clusters]
+    given = parser.parse_args()
+    rows = rows_of(load_registry(), given.hardware, given.records)
+    how = {field.name: getattr(given, field.name) for field in more}
+    sizes = [size(rows, Cluster(gpus, **how)) for gpus in given.gpus]
+    if given.json:
         print(json.dumps({"rows": [asdict(row) for row in rows], "sizes": sizes}, indent=1))
     else:
-        print(f"{summary(rows)}\n\n{table(rows, clusters, words.price)}")
+        print(f"{summary(rows)}\n\n{table(sizes, given.price)}")
 
 
 if __name__ == "__main__":

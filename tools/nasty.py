@@ -82,6 +82,25 @@ def coco_files() -> Iterator[File]:
     yield "refused/area.json", changed(*first, "area", to={"a": 1})
     yield "refused/image_size.json", changed("images", 0, "width", to=-64)
     yield "refused/rows.json", changed("annotations", to=[None, 5, "a"])
+    for name, (key, value) in {
+        "text_category": ("category_id", "1"), "no_category": ("category_id", None),
+        "text_crowd": ("iscrowd", "0"), "true_crowd": ("iscrowd", False),
+        "part_of_a_count": ("num_keypoints", 0.7), "text_area": ("area", "900"),
+        "true_area": ("area", True), "text_points": ("keypoints", "1" * 51),
+        "object_points": ("keypoints", {str(k): 1 for k in range(51)}),
+        "true_points": ("keypoints", [True] * 51), "part_of_an_image": ("image_id", 1.4),
+        "part_of_an_id": ("id", 0.5), "too_large_id": ("id", 2**63),
+    }.items():  # fmt: skip
+        yield f"refused/{name}.json", changed(*first, key, to=value)
+    endless = changed(*first, "iscrowd", to=17).replace(b'"iscrowd": 17', b'"iscrowd": 1e400')
+    yield "refused/endless_crowd.json", endless
+    yield "refused/text_image.json", changed("images", 0, "id", to="1")
+    yield "refused/surrogate.json", changed("images", 0, "file_name", to="\ud800.jpg")
+    yield "refused/long_name.json", changed("images", 0, "file_name", to="a" * 5000)
+    yield "refused/text_person.json", changed("categories", 0, "id", to="1")
+    yield "read/whole_floats.json", changed(*first, "image_id", to=1.0)
+    yield "read/large_id.json", changed(*first, "id", to=2**63 - 1)
+    yield "read/point.json", changed(*first, "bbox", to=[1, 2, 1e-300, 5e-324])
     yield "read/strange_words.json", changed("info", to="<script>alert(1)</script>\u202e\0")
     yield "read/nobody.json", changed("annotations", to=[])
 
@@ -92,10 +111,30 @@ def box_files() -> Iterator[File]:
     for name, change in {
         "nan": {"score": float("nan")}, "words": {"bbox": "x"}, "short": {"bbox": [1, 2]},
         "huge": {"image_id": 10**30}, "nobody": {"category_id": 7}, "none": {"score": None},
-        "digits": {"score": 10**400},
+        "digits": {"score": 10**400}, "text_category": {"category_id": "1"},
+        "text_image": {"image_id": "1"}, "part_of_an_image": {"image_id": 1.4},
+        "true_score": {"score": True}, "text_box": {"bbox": "1234"},
+        "true_box": {"bbox": [True] * 4}, "far": {"bbox": [1e300, 0, 1, 1]},
     }.items():  # fmt: skip
         yield f"refused/{name}.json", json.dumps([box | change]).encode()
     yield "refused/object.json", json.dumps({"a": [box]}).encode()
+    yield "read/point.json", json.dumps([box | {"bbox": [1, 2, 1e-300, 5e-324]}]).encode()
+
+
+def results_files() -> Iterator[File]:
+    """Persons that some tool reports."""
+    person = {"image_id": 1, "category_id": 1, "keypoints": [5.0] * 51, "score": 0.5}
+    for name, change in {
+        "text_category": {"category_id": "1"}, "part_of_an_image": {"image_id": 1.4},
+        "nobody_s_image": {"image_id": "b.jpg"}, "too_large_id": {"image_id": 2**63},
+        "true_score": {"score": True}, "text_points": {"keypoints": "1" * 51},
+        "true_points": {"keypoints": [True] * 51}, "nan": {"keypoints": [float("nan")] * 51},
+        "some_boxes": {"bbox": [1, 2, 3, 4]}, "true_box": {"bbox": [True] * 4},
+    }.items():  # fmt: skip
+        yield f"refused/{name}.json", json.dumps([person | change, person]).encode()
+    yield "refused/null.json", json.dumps([person, None]).encode()
+    for name, image in {"file": "a.jpg", "stem": "a", "folder": "val/a.jpg"}.items():
+        yield f"read/{name}.json", json.dumps([person | {"image_id": image}]).encode()
 
 
 def mpii_files() -> Iterator[File]:
@@ -105,7 +144,10 @@ def mpii_files() -> Iterator[File]:
     for name, change in {
         "scale": {"scale": 0}, "nan": {"center": [float("nan"), 1]}, "far": {"center": [1e300, 1]},
         "joints": {"joints": [[1, 2]] * 15}, "escape": {"image": "../a.jpg"},
-        "words": {"joints_vis": "all"},
+        "words": {"joints_vis": "all"}, "text_scale": {"scale": "1.0"},
+        "text_joints": {"joints": [["1", "2"]] * 16}, "half_seen": {"joints_vis": [0.5] * 16},
+        "no_text": {"image": 5}, "surrogate": {"image": "\ud800.jpg"},
+        "point": {"scale": 1e-300},
     }.items():  # fmt: skip
         yield f"refused/{name}.json", json.dumps([person | change]).encode()
 
@@ -229,6 +271,80 @@ def yaml_files() -> Iterator[File]:
     }.items():
         yield f"refused/{name}.yaml", text.encode()
     yield "refused/bytes.yaml", b"\xff\xfe\xfd"
+    for name, old, new in (
+        ("size", "[64, 48]", "[0, 0]"),
+        ("negative", "[64, 48]", "[-64, 48]"),
+        ("text_for_number", "[64, 48]", "['64', 48]"),
+        ("padding", "padding: 1.25", "padding: 0"),
+        ("deviation", "std: [1, 1, 1]", "std: [0, 1, 1]"),
+        ("width_null", "width: 16", "width: null"),
+        ("width_part", "width: 16", "width: 1.5"),
+        ("width_negative", "width: 16", "width: -4"),
+        ("width_huge", "width: 16", "width: 100000000"),
+        ("depth", "depth: 1", "depth: 1000000"),
+        ("config", "name: demo, arguments: {width: 16, depth: 1}",
+         "name: mmpose, arguments: {config: ../../../tmp/evil.py}"),
+        ("package", "https://example.org/a.pth", "package:../../etc/passwd"),
+        ("file_name", "file_name: a.pth", "file_name: ../../a.pth"),
+        ("page_path", "path: README.md", "path: ../README.md"),
+        ("escape", "title: Row", 'title: "\\e[31mRow"'),
+        ("raw", 'raw: "70.0"', 'raw: "nan"'),
+    ):  # fmt: skip
+        assert ROW.count(old) == 1, name
+        yield f"refused/row_{name}.yaml", ROW.replace(old, new).encode()
+    yield "read/row.yaml", ROW.encode()
+
+
+# What the corpus' rows are made of, one value at a time.
+ROW = """\
+zoo: nasty
+title: Nasty
+licence: none
+pages: {page: {repository: none, path: README.md}}
+inputs:
+  small: {size: [64, 48], padding: 1.25, mean: [0, 0, 0], std: [1, 1, 1]}
+rows:
+  - id: row
+    title: Row
+    dataset: coco
+    network: {name: demo, arguments: {width: 16, depth: 1}}
+    input: small
+    cite: []
+    file: {container: torch, location: "https://example.org/a.pth", file_name: a.pth}
+    claims:
+      - {page: page, line: 1, raw: "70.0", metric: AP, protocol: hrnet_det56@1}
+"""
+
+
+def dataset_files() -> Iterator[File]:
+    """Datasets whose files would lie elsewhere; ``mini`` is the id of each."""
+    plain: dict[str, Any] = {
+        "title": "Mini", "keypoints": "coco_17", "reader": "coco", "official_scorer": "coco_oks",
+        "annotation_file": "a/{annotations}.json", "image_folder": "b", "licence": "none",
+        "how_to_get": "Ask.",
+        "files": [{"path": "a/val.json", "what": "x", "url": "https://example.org/a.json"}],
+    }  # fmt: skip
+    place = plain["files"][0]
+    for name, change in {
+        "parent": {"files": [place | {"path": "../../escape.json"}]},
+        "absolute": {"files": [place | {"path": "/tmp/escape.json"}]},
+        "backslash": {"files": [place | {"path": "a\\..\\..\\escape.json"}]},
+        "drive": {"files": [place | {"path": "C:/escape.json"}]},
+        "device": {"files": [place | {"path": "nul"}]},
+        "control": {"files": [place | {"path": "a\u0000b"}]},
+        "long": {"files": [place | {"path": "a" * 5000}]},
+        "archive": {"files": [place | {"archive": "../a.zip"}]},
+        "positional": {"annotation_file": "{0}"},
+        "width": {"annotation_file": "{annotations:>2000000000}"},
+        "unknown": {"annotation_file": "{x:>2000000000}"},
+        "attribute": {"annotation_file": "{annotations.__class__}"},
+        "images": {"image_folder": "../b"},
+        "layout": {"other_layouts": [["../a.json", "b"]]},
+        "boxes": {"box_files": {"det": {"path": "/dev/zero"}}},
+        "count": {"images": "5000"},
+    }.items():
+        yield f"refused/{name}.yaml", json.dumps({"mini": plain | change}).encode()
+    yield "read/plain.yaml", json.dumps({"mini": plain}).encode()
 
 
 def record_files() -> Iterator[File]:
@@ -276,6 +392,7 @@ def prediction_files() -> Iterator[File]:
     yield "refused/cut.npz", all_of(plain)[:-80]
     yield "refused/pickle.npz", pickle.dumps(Call(os.system, f"touch {MARKER}"), 2)
     yield "refused/empty.npz", b""
+    yield "refused/twice.npz", zipped({"box.npy": plain, "box": plain})
 
 
 def archive_files() -> Iterator[File]:
@@ -314,10 +431,12 @@ KINDS: dict[str, Callable[[], Iterator[File]]] = {
     "safetensors": safetensors_files,
     "coco": coco_files,
     "boxes": box_files,
+    "results": results_files,
     "mpii": mpii_files,
     "mat": mat_files,
     "image": image_files,
     "yaml": yaml_files,
+    "dataset": dataset_files,
     "record": record_files,
     "predictions": prediction_files,
     "archive": archive_files,

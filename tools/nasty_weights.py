@@ -50,6 +50,38 @@ def nameless(archive: bytes) -> bytes:
     return archive[:start] + record + end[:12] + struct.pack("<I", len(record)) + end[16:]
 
 
+LEVELS = 44
+# The same tuple twice in a tuple, and so on; then as the key of a dict, whose hash is never done.
+TUPLES = b")" + b"2\x86" * LEVELS
+KEY = b"\x80\x02}" + TUPLES + b"Ns."
+
+
+def text(value: str) -> bytes:
+    """A text in a pickle."""
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def unfolding(container: str) -> Iterator[tuple[str, bytes]]:
+    """Pickles of some hundred bytes whose values no machine can hash, print or hold."""
+    lists = b"(]q\x00" + b"".join(
+        b"]q%c(h%ch%ce" % (level, level - 1, level - 1) for level in range(1, LEVELS)
+    )
+    codec = text("hex")
+    double = b"".join(b"q%ch\x00h%c%s\x86R" % (k, k, codec) for k in range(1, LEVELS))
+    encoded = text("abcdefgh") + text("latin1") + b"\x86R" + double
+    modulus = (1 << 61) - 1
+    numbers = (modulus * (k + 1) for k in range(4_000))
+    keys = b"".join(b"\x8a\x0b" + n.to_bytes(11, "little") + b"N" for n in numbers)
+    yield f"refused/key.{container}", KEY
+    yield f"refused/set.{container}", b"\x80\x02cbuiltins\nset\n](" + TUPLES + b"e\x85R."
+    yield f"refused/lists.{container}", b"\x80\x02" + lists + b"t."
+    yield f"refused/cycle.{container}", b"\x80\x02]q\x00h\x00a."
+    yield f"refused/encoded.{container}", b"\x80\x02c_codecs\nencode\nq\x00" + encoded + b"."
+    yield f"refused/collide.{container}", b"\x80\x02}(" + keys + b"u."
+    size = b"\x8a\x06" + (1 << 40).to_bytes(6, "little")
+    yield f"refused/bytearray.{container}", b"\x80\x02cbuiltins\nbytearray\n" + size + b"\x85R."
+
+
 def torch_zip(pickled: bytes, storages: dict[str, bytes] | None = None) -> bytes:
     """What torch.save writes, around any pickle."""
     members = {"archive/data.pkl": pickled, "archive/version": b"3\n"}
@@ -75,6 +107,12 @@ def torch_files() -> Iterator[File]:
     yield "refused/page.pth", b"<!DOCTYPE html><title>Quota exceeded</title>"
     yield "refused/empty.pth", b""
     yield "refused/nameless.pth", nameless(zipped({"archive/data.pkl": b"N."}))
+    for name, pickled in unfolding("pth"):
+        yield name, torch_zip(pickled)
+    yield "refused/legacy_key.pth", legacy(KEY)
+    yield "refused/legacy_keys_of_storages.pth", legacy(pickle.dumps({}, 2)) + KEY
+    members = {"archive/data.pkl": b"\x80\x02}.", "archive/DATA.PKL": KEY}
+    yield "refused/case.pth", zipped(members | {"archive/version": b"3\n"})
 
 
 def legacy(pickled: bytes) -> bytes:
@@ -129,6 +167,9 @@ def paddle_files() -> Iterator[File]:
     yield "refused/slices.pdparams", dumped({"UnpackBigParamInfor@@": {"w": {"slices": ["a"]}}})
     yield "refused/deep.pdparams", b"\x80\x02" + b"]" * 50_000 + b"a" * 49_999 + b"."
     yield "refused/cut.pdparams", dumped({"w": Array((1,), b"1234")})[:-9]
+    yield from unfolding("pdparams")
+    code = b"\x80\x02}" + text("w") + b"cnumpy\ndtype\n" + TUPLES + b"\x85Rs."
+    yield "refused/dtype.pdparams", code
 
 
 def safetensors_files() -> Iterator[File]:

@@ -36,6 +36,11 @@ class Origin:
     size: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def row(self) -> str:
+        """``zoo/id`` of the row it was converted for."""
+        return f"{self.zoo}/{self.model}"
+
     def metadata(self) -> dict[str, str]:
         """Return what the copy says about itself (safetensors: text to text)."""
         return {
@@ -56,18 +61,22 @@ class Origin:
         Raises:
             UserError: The copy was made from another file.
         """
-        pairs = (
-            ("sha256", known.sha256, self.sha256),
-            ("sha1", known.sha1, self.sha1),
-            ("bytes", known.size, self.size),
+        from posebench.checkpoints.files import mismatch
+
+        wrong = mismatch(
+            self.size,
+            {"sha256": self.sha256, "sha1": self.sha1}.__getitem__,
+            size=known.size,
+            sha256=known.sha256,
+            sha256_prefix=known.sha256_prefix,
+            sha1=known.sha1,
         )
-        for name, expected, found in pairs:
-            if expected is not None and not str(found).startswith(str(expected).lower()):
-                raise UserError(
-                    f"{path} is a copy of a file with {name} {found}, the published file has "
-                    f"{expected}.",
-                    CONVERT_AGAIN,
-                )
+        if wrong is not None:
+            found, expected = wrong
+            raise UserError(
+                f"{path} is a copy of a file with {found}, the published file has {expected}.",
+                CONVERT_AGAIN,
+            )
 
 
 def origin_of(metadata: Mapping[str, str], path: Path) -> Origin | None:

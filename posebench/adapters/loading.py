@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posebench.adapters.catalogue import FOREIGN, build_foreign, find_adapter
-from posebench.adapters.copies import Origin, origin_of
+from posebench.adapters.provenance import provenance_of
 from posebench.checkpoints.cache import Cache
 from posebench.checkpoints.download_drive import drive_page
 from posebench.networks import STRIDES, build_network
@@ -23,17 +24,22 @@ RANDOM_SEED = 0
 
 
 def load_model(
-    entry: Entry, checkpoint: Path | None = None, *, allow_random: bool = False
+    entry: Entry,
+    checkpoint: Path | None = None,
+    *,
+    rows: Sequence[Entry] = (),
+    allow_random: bool = False,
 ) -> PoseModel:
     """Build an entry's network and fill it from its weights file, strictly.
 
     Size and digests that the registry knows are compared before the file is opened; of a copy
-    that ``posebench convert`` made, those of the file it came from.
+    that ``posebench convert`` made, those of the file it came from, and the row it was made for.
 
     Args:
         entry: The registry row.
         checkpoint: The file, in the format its zoo publishes; None for weights that posebench
             ships, that ``posebench fetch`` brought into the cache, or for entries that need none.
+        rows: All rows of the registry: they tell whether the file's name is that of other weights.
         allow_random: Give random weights (always the same) where no file is at hand, for
             timing.
 
@@ -54,21 +60,16 @@ def load_model(
 
     # not above: building and refusing work without the readers' libraries
     from posebench.adapters.repair import repaired
-    from posebench.checkpoints import load_strict, read_checkpoint, sha256_of, verify_file
+    from posebench.checkpoints import load_strict, read_checkpoint, sha256_of
     from posebench.networks.variants import check_variant
 
-    known = entry.checkpoint
-    origin = _origin(path)
-    if origin is None:
-        sha256 = known.sha256 or (held.sha256 if held else None)
-        verify_file(path, sha256, known.size, known.sha1, known.sha256_prefix)
-    else:
-        origin.check(known, path)
+    found = provenance_of(path, entry, rows, downloaded_sha256=held.sha256 if held else None)
+    origin = found.origin
     # a copy of ours has the network's own names already
     adapter = find_adapter(entry.adapter if origin is None else NATIVE)
     state = adapter(read_checkpoint(path), network)
     check_variant(network, state, source=str(path))
-    state, notes = repaired(state, known.repair)
+    state, notes = repaired(state, entry.checkpoint.repair)
     coverage = load_strict(network, state, source=str(path))
     return PoseModel(
         network=network,
@@ -76,6 +77,8 @@ def load_model(
         coverage=coverage,
         checkpoint_name=path.name,
         checkpoint_sha256=sha256_of(path),
+        verified=found.verified,
+        named_as=found.named_as,
         notes=(*(origin.notes if origin else ()), *notes, *_unused(network)),
     )
 
@@ -84,15 +87,6 @@ def _unused(network: nn.Module) -> tuple[str, ...]:
     """Say which loaded parts serve training alone, so that nothing is dropped in silence."""
     parts = getattr(network, "training_only", ())
     return (f"{', '.join(parts)}: loaded, used in training only",) if parts else ()
-
-
-def _origin(path: Path) -> Origin | None:
-    """Return what a file is a copy of, None for a published file."""
-    from posebench.checkpoints import guess_container, read_metadata
-
-    if guess_container(path) != "safetensors":
-        return None
-    return origin_of(read_metadata(path), path)
 
 
 def _build(entry: Entry) -> nn.Module:

@@ -22,6 +22,7 @@ from posebench.adapters.mmpose_networks import (
 )
 from posebench.adapters.openmmlab_standin import stand_in
 from posebench.types.errors import UserError
+from posebench.types.network_arguments import check_arguments
 
 if TYPE_CHECKING:
     from posebench.types.entry import Entry
@@ -36,10 +37,15 @@ def build(entry: Entry) -> nn.Module:
         entry: Its network's arguments name the config, a path below mmpose's ``configs/``.
 
     Raises:
-        UserError: mmpose is missing, has no such config, or the model needs a part that is not
-            installed.
+        UserError: The argument is not such a path, mmpose is missing or has no such config, or
+            the model needs a part that is not installed.
     """
-    name = str(entry.network.arguments["config"])
+    # configs are programs: what is named must be one of the installed wheel
+    try:
+        check_arguments("mmpose", entry.network.arguments)
+    except ValueError as error:
+        raise UserError(f"{entry.key}: {error}.", "Correct the row.") from None
+    name = entry.network.arguments["config"]
     path = config_file(package_folder(), name)
     if path is None:
         raise UserError(f"The installed mmpose has no config {name}.", INSTALL)

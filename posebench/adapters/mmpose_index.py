@@ -16,11 +16,12 @@ from typing import Any
 
 import yaml
 
+from posebench.install import install_command
 from posebench.types.errors import UserError
 
 VERSION = "1.3.2"
 INSTALL = (
-    'pip install "posebench-zoo[openmmlab]", then '
+    f"{install_command('openmmlab')}, then "
     f"pip install --no-deps mmpose=={VERSION} (it asks for a package that no longer builds)."
 )
 CONFIGS = "configs/"

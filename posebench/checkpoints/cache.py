@@ -21,7 +21,14 @@ from pathlib import Path
 
 import platformdirs
 
-from posebench.checkpoints.cache_files import locked, safe_name, settle, unwritable, write_whole
+from posebench.checkpoints.cache_files import (
+    inside,
+    locked,
+    safe_name,
+    settle,
+    unwritable,
+    write_whole,
+)
 from posebench.checkpoints.files import sha256_of
 from posebench.types.entry import Checkpoint
 from posebench.types.errors import UserError
@@ -78,11 +85,11 @@ class Cache:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or cache_folder()
-        base = self.root / "checkpoints"
-        self.objects = base / "objects"
-        self.index = base / "index"
-        self.partial = base / "partial"
-        self.locks = base / "locks"
+        self.base = self.root / "checkpoints"
+        self.objects = self.base / "objects"
+        self.index = self.base / "index"
+        self.partial = self.base / "partial"
+        self.locks = self.base / "locks"
 
     def find(self, checkpoint: Checkpoint) -> Held | None:
         """Return a checkpoint's file, None where it is not (or no longer whole) in the cache."""
@@ -98,8 +105,12 @@ class Cache:
         return self.locks / f"{key}.lock"
 
     def partial_of(self, key: str) -> Path:
-        """Return the folder of what is being received for ``key``."""
-        return self.partial / key
+        """Return the folder of what is being received for ``key``.
+
+        Raises:
+            UserError: A link on the way to it leads out of the cache.
+        """
+        return inside(self.base, self.partial.relative_to(self.base) / key)
 
     def add(self, checkpoint: Checkpoint, received: Path, name: str) -> Held:
         """Take a complete, verified file into the cache; it leaves its place.
@@ -113,7 +124,8 @@ class Cache:
             UserError: The cache cannot be written.
         """
         key, sha256, size = key_of(checkpoint), sha256_of(received), received.stat().st_size
-        folder = self._folder(sha256)
+        folder = inside(self.base, self._folder(sha256).relative_to(self.base))
+        index = inside(self.base, self.index.relative_to(self.base) / f"{key}.json")
         try:
             with locked(self.locks / "objects.lock"):
                 path = next(self._whole(folder, size), None)
@@ -127,7 +139,7 @@ class Cache:
                 held = Held(path, sha256, size, key, checkpoint.id, checkpoint.location or "")
                 content = asdict(held) | {"path": path.name}
                 text = json.dumps(content, indent=1, sort_keys=True) + "\n"
-                write_whole(self.index / f"{key}.json", text.encode())
+                write_whole(index, text.encode())
         except OSError as error:
             raise unwritable(self.root, error) from error
         return held

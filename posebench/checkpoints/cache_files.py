@@ -58,6 +58,32 @@ def safe_name(name: str) -> str:
     return f"_{cleaned}" if re.fullmatch(reserved, cleaned) else cleaned
 
 
+def inside(root: Path, relative: str | Path) -> Path:
+    """Return a place below a folder, after looking at the links on the way to it.
+
+    Names are checked where they come from (``types.paths``); this is the last look before a file
+    is written. The folder itself may be a link.
+
+    Args:
+        root: The folder.
+        relative: Of the place, below it; nothing has to be there yet.
+
+    Raises:
+        UserError: The place, or a link on the way to it, is outside the folder.
+    """
+    place = root / relative
+    try:
+        real, top = place.resolve(), root.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, names too long
+        raise UserError(f"{place} cannot be written: {error}.", "Check the links there.") from error
+    if not real.is_relative_to(top):
+        raise UserError(
+            f"{place} is not written: it leads to {real}, outside {root}.",
+            "Remove the link on the way to it, or give the folder it leads to.",
+        )
+    return place
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write beside the file, flushed to disk, then rename; the caller holds a lock.
 

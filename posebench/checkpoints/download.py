@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import random
-import re
 import shutil
 import threading
 import time
@@ -22,6 +21,7 @@ from posebench.checkpoints.cache_files import (
 )
 from posebench.checkpoints.download_http import (
     HEAD_BYTES,
+    RANGE,
     RETRY_LATER,
     Broken,
     Policy,
@@ -36,7 +36,6 @@ Progress = Callable[[int, "int | None"], None]
 BLOCK = 1 << 18
 # So much more than ever before makes a try count as progress.
 STEP = 1 << 20
-RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
 @dataclass(frozen=True)

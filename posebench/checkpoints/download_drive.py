@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from posebench.checkpoints.cache_files import Cancelled, safe_name, unwritable
+from posebench.checkpoints.cache_files import Cancelled, inside, safe_name, unwritable
 from posebench.checkpoints.download import Progress
 from posebench.checkpoints.download_http import (
     HEAD_BYTES,
@@ -23,6 +23,7 @@ from posebench.checkpoints.download_http import (
     reason_of,
     refuse_page,
 )
+from posebench.install import install_command
 from posebench.types.errors import UserError
 
 FILE = "gdrive:"
@@ -35,7 +36,6 @@ PAGES = {
 GDOWN_BLOCK = 1 << 19
 FASTER = 16
 LOOK = 0.1
-EXTRA = "pip install 'posebench-zoo[fetch]'"
 
 
 def drive_page(location: str) -> str:
@@ -91,6 +91,8 @@ def drive_file(
             )
     except Exception as error:
         raise _told(error, page, folder, cancel) from error
+    # the name is the publisher's
+    path = inside(folder, path.name)
     with path.open("rb") as file:
         refuse_page(page, "", file.read(HEAD_BYTES))
     return path
@@ -157,7 +159,8 @@ def _gdown() -> Any:
     except ImportError as error:
         raise UserError(
             "Files on Google Drive need the package gdown.",
-            f"{EXTRA}, or download the file by hand and pass it with --from FILE.",
+            f"{install_command('fetch')}, or download the file by hand and pass it with "
+            "--from FILE.",
         ) from error
     return gdown
 
@@ -210,7 +213,8 @@ def _told(
             return Cancelled()
         return UserError(f"{page} cannot be fetched: it comes too slowly.", RETRY_LATER)
     if kind == "TypeError":
-        return UserError(f"This gdown is too old ({error}).", f"{EXTRA} --upgrade.")
+        newer = f"{install_command('fetch')} --upgrade."
+        return UserError(f"This gdown is too old ({error}).", newer)
     if kind == "FileURLRetrievalError":
         return UserError(
             f"Google Drive does not give {page}: it is gone, not public, or was fetched too "

@@ -27,6 +27,8 @@ PASSING = (408, 425, 429, 500, 502, 503, 504)
 PAGES = ("text/html", "application/xhtml+xml")
 PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<script")
 TITLE = re.compile(rb"<title[^>]*>(.{0,200}?)</title>", re.IGNORECASE | re.DOTALL)
+RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
+LENGTH = re.compile(r"[0-9]{1,18}")
 HEAD_BYTES = 4096
 RETRY_LATER = "Try again later, or download it by hand and pass it with --from FILE."
 
@@ -138,6 +140,11 @@ def request(
     if answer.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         answer.close()
         raise UserError(f"{url} is sent packed, though the plain file was asked for.", RETRY_LATER)
+    try:
+        _check_framing(url, answer)
+    except UserError:
+        answer.close()
+        raise
     return answer
 
 
@@ -208,11 +215,50 @@ def _wait_of(headers: Any) -> float:
     return max(0.0, asked.total_seconds())
 
 
+def _check_framing(url: str, answer: http.client.HTTPResponse) -> None:
+    """Refuse an answer whose headers do not agree on where its body ends.
+
+    The client takes the first of several lengths in silence, and ignores those that are no
+    numbers (RFC 9112 section 6.3 calls such messages unrecoverable errors).
+
+    Raises:
+        UserError: They do not agree.
+    """
+    lengths = _values(answer, "Content-Length")
+    codings = _values(answer, "Transfer-Encoding")
+    ranges = _values(answer, "Content-Range")
+    part = RANGE.fullmatch(ranges[0]) if ranges else None
+    problem = ""
+    if len(lengths) > 1 or any(not LENGTH.fullmatch(length) for length in lengths):
+        problem = f"Content-Length is {' and '.join(lengths)[:100]!r}"
+    elif lengths and codings:
+        problem = "it has both a Content-Length and a Transfer-Encoding"
+    elif codings not in ([], ["chunked"]):
+        problem = f"Transfer-Encoding is {', '.join(codings)[:100]!r}"
+    elif len(ranges) > 1:
+        problem = f"Content-Range is {' and '.join(ranges)[:100]!r}"
+    elif answer.status == 206 and part and lengths:
+        count = int(part[2]) - int(part[1]) + 1
+        if count != int(lengths[0]):
+            problem = f"Content-Range is of {count} bytes and Content-Length {lengths[0]}"
+    if problem:
+        raise UserError(
+            f"{url} is not received: the server contradicts itself, {problem}.", RETRY_LATER
+        )
+
+
+def _values(answer: http.client.HTTPResponse, name: str) -> list[str]:
+    """Return the different values of a header, however often and in whatever lists it stands."""
+    found = answer.headers.get_all(name)
+    # a range has commas in no form that we ask for
+    values = ",".join(found).split(",") if found else []
+    return list(dict.fromkeys(value.strip().lower() for value in values))
+
+
 def length_of(answer: http.client.HTTPResponse) -> int | None:
     """Return the announced bytes of an answer's body, None where there is no such number."""
-    text = (answer.headers.get("Content-Length") or "").strip()
-    chunked = "chunked" in (answer.headers.get("Transfer-Encoding") or "").lower()
-    return int(text) if text.isdecimal() and len(text) < 19 and not chunked else None
+    lengths = _values(answer, "Content-Length")
+    return int(lengths[0]) if lengths else None
 
 
 def refuse_page(url: str, content_type: str, head: bytes) -> None:

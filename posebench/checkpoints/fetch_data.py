@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from posebench.checkpoints.cache_files import locked, safe_name, settle, unwritable
+from posebench.checkpoints.cache_files import inside, locked, safe_name, settle, unwritable
 from posebench.checkpoints.download import Progress, download
 from posebench.checkpoints.download_drive import (
     FILE,
@@ -129,12 +129,14 @@ def fetch_bundle(
 
     Raises:
         Cancelled: ``cancel`` was set; a later call resumes.
-        UserError: It cannot be had, is not what was expected, or cannot be written.
+        UserError: It cannot be had, is not what was expected, or cannot be written; or a place is
+            outside the root.
     """
     key = hashlib.sha256(f"{bundle.url}\n{bundle.files[0].path}".encode()).hexdigest()[:20]
-    folder = root / WORKPLACE / key
+    folder = inside(root, Path(WORKPLACE, key))
+    # before anything is received
+    places = [inside(root, file.path) for file in bundle.files]
     with locked(folder.with_name(f"{key}.lock"), cancel=cancel, waiting=waiting):
-        places = [root / file.path for file in bundle.files]
         if all(is_there(bundle.spec, file, root) for file in bundle.files):
             # another process brought them while this one waited
             return places
@@ -184,7 +186,7 @@ def _place(
         return unpack_archive(received, root, file.path.rstrip("/"), cancel=cancel)
     if received.suffix == ".json" or file.path.endswith(".json"):
         _check_json(bundle, received)
-    final = root / file.path
+    final = inside(root, file.path)
     settle(received, final)
     return final
 

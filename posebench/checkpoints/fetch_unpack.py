@@ -22,7 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from posebench.checkpoints.cache_files import check_cancelled, safe_name, settle, unwritable
+from posebench.checkpoints.cache_files import (
+    check_cancelled,
+    inside,
+    safe_name,
+    settle,
+    unwritable,
+)
 from posebench.types.errors import UserError
 
 # JSON shrinks to a tenth; a thousandth is an attack.
@@ -79,10 +85,11 @@ def unpack_archive(
 
     Raises:
         Cancelled: ``cancel`` was set.
-        UserError: The archive is damaged or hostile or lacks it, or the place cannot be written.
+        UserError: The archive is damaged or hostile or lacks it, or the place cannot be written or
+            is outside ``root``.
     """
     parts = _parts(archive, wanted)
-    final = root.joinpath(*parts)
+    final = inside(root, Path(*parts))
     staged = final.with_name(f".{final.name}.part")
     try:
         with _open(archive) as handle:
@@ -237,7 +244,7 @@ def _move(staged: Path, final: Path) -> None:
         return
     for path in sorted(staged.rglob("*")):
         if path.is_file():
-            target = final / path.relative_to(staged)
+            target = inside(final, path.relative_to(staged))
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
 

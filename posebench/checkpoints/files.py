@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from posebench.checkpoints.archives import packed_params, unpack
@@ -52,22 +52,59 @@ def verify_file(
     Raises:
         UserError: The file is missing, not a file, empty or unreadable, or differs.
     """
-    found = size_of(path)
-    again = "Download the file again, or leave it out if you meant other weights."
-    if size is not None and found != size:
-        raise UserError(f"{path} has {found} bytes, the published file has {size}.", again)
+    wrong = mismatch(
+        size_of(path),
+        lambda name: _digest(path, name, packed=name == "sha1"),
+        size=size,
+        sha256=sha256,
+        sha256_prefix=sha256_prefix,
+        sha1=sha1,
+    )
+    if wrong is not None:
+        found, expected = wrong
+        raise UserError(
+            f"{path} has {found}, the published file has {expected}.",
+            "Download the file again, or leave it out if you meant other weights.",
+        )
+
+
+def mismatch(
+    found_size: int,
+    digest: Callable[[str], str],
+    *,
+    size: int | None,
+    sha256: str | None,
+    sha256_prefix: str | None,
+    sha1: str | None,
+) -> tuple[str, str] | None:
+    """Compare a file's size and digests with the published ones; None is not compared.
+
+    A size and a SHA-256 are compared whole, published first digits exactly as many as they are
+    and only if there are at least eight.
+
+    Args:
+        found_size: Bytes of the file.
+        digest: Returns the file's own digest, ``sha256`` or ``sha1``; called only when needed.
+        size: Bytes of the published file.
+        sha256: Its digest.
+        sha256_prefix: The first digits of it, where no more were published.
+        sha1: Its digest, or the first digits of it.
+
+    Returns:
+        What the file has and what was published, in words; None where all of it is equal.
+    """
+    if size is not None and found_size != size:
+        return f"{found_size} bytes", str(size)
     for name, expected, least in (
         ("sha256", sha256, 64),
         ("sha256", sha256_prefix, PREFIX_DIGITS),
         ("sha1", sha1, PREFIX_DIGITS),
     ):
-        if expected is None:
-            continue
-        digest = _digest(path, name, packed=name == "sha1")
-        if len(expected) < least or not digest.startswith(expected.lower()):
-            raise UserError(
-                f"{path} has {name} {digest}, the published file has {expected.lower()}.", again
-            )
+        if expected is not None:
+            own = digest(name)
+            if len(expected) < least or not own.startswith(expected.lower()):
+                return f"{name} {own}", expected.lower()
+    return None
 
 
 def size_of(path: Path) -> int:

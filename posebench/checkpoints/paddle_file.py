@@ -22,7 +22,7 @@ from torch import Tensor
 
 from posebench.checkpoints.contents import damaged, refused, tensors_of
 from posebench.checkpoints.files import read_all
-from posebench.checkpoints.pickles import Damaged, Refused, inspect_bytes
+from posebench.checkpoints.pickles import Damaged, Refused, inspect_pickle
 
 # Maps structured names to Paddle's runtime names (conv2d_0.w_0); no weights in it.
 NAMES_KEY = "StructuredToParameterName@@"
@@ -42,7 +42,7 @@ def read_paddle(path: Path) -> dict[str, Tensor]:
     """
     data = read_all(path)
     try:
-        inspect_bytes(data)
+        inspect_pickle(io.BytesIO(data))
         contents = _Unpickler(data).load()
         return tensors_of(_Converter(len(data)).convert(contents), path)
     except Refused as error:
@@ -86,7 +86,7 @@ class _Dtype:
     """Stands in for ``numpy.dtype``: a plain number type and its byte order."""
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if code not in DTYPES:
+        if not isinstance(code, str) or code not in DTYPES:
             raise Damaged(f"it holds values of type {code!r}")
         self.code = code
         self.order = "<"

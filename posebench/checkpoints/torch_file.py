@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ from torch import Tensor
 from posebench.checkpoints.container import ZIP
 from posebench.checkpoints.contents import damaged, refused, tensors_of
 from posebench.checkpoints.files import read_head, size_of
-from posebench.checkpoints.pickles import Damaged, inspect_pickle
+from posebench.checkpoints.pickles import Damaged, Refused, inspect_pickle
 from posebench.types.errors import UserError
 
 # Bytes of one element of torch's storage classes; an unknown class counts as one byte.
@@ -43,6 +43,8 @@ ARRAYS = (
     "numpy.dtype",
     "_codecs.encode",
 )
+# Of Python itself, and called by the pickles of plain values.
+HARMLESS = ("builtins.bytearray", "builtins.complex", "builtins.set")
 # magic number, protocol version and system info come before the legacy format's contents
 LEGACY_PREAMBLE = 3
 
@@ -50,8 +52,8 @@ LEGACY_PREAMBLE = 3
 def read_torch(path: Path) -> dict[str, Tensor]:
     """Return the named CPU tensors of a ``torch.save`` file.
 
-    A dry run over its pickle comes first: no storage may claim more bytes than the file has for
-    it, since ``torch.load`` allocates what it is told.
+    Its pickles are followed first, and a dry run over them comes next: no storage may claim more
+    bytes than the file has for it, since ``torch.load`` allocates what it is told.
 
     Raises:
         UserError: The file is cut short or garbled, is a zip of something else, or its pickle
@@ -59,18 +61,39 @@ def read_torch(path: Path) -> dict[str, Tensor]:
     """
     globals_: set[str] = set()
     try:
-        _dry_run(path, globals_)
+        globals_ |= _dry_run(path)
         with _inert_arrays(globals_):
             contents = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except Damaged as error:
         raise damaged(path, "torch", error) from error
+    except Refused as error:
+        raise _not_weights(path, error.named, error) from error
     except pickle.UnpicklingError as error:
         raise _not_weights(path, globals_, error) from error
     except Exception as error:  # torch raises many kinds for a garbled file
         raise damaged(path, "torch", error) from error
-    return tensors_of(contents, path)
+    tensors = tensors_of(contents, path)
+    _check_storages(tensors, path)
+    return tensors
+
+
+def _check_storages(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that repeat a few numbers over a shape of any size, or have none at all.
+
+    Raises:
+        UserError: One of them does.
+    """
+    size = size_of(path)
+    for name, tensor in tensors.items():
+        try:
+            held = tensor.untyped_storage().nbytes()
+        except RuntimeError as error:
+            raise damaged(path, "torch", error) from error
+        if max(held, tensor.numel() * tensor.element_size()) > size:
+            told = Damaged(f"'{name}' of shape {tuple(tensor.shape)} needs more bytes than it has")
+            raise damaged(path, "torch", told)
 
 
 def _inert_arrays(globals_: set[str]) -> AbstractContextManager[Any]:
@@ -90,14 +113,16 @@ def _inert_arrays(globals_: set[str]) -> AbstractContextManager[Any]:
     return context
 
 
-def _not_weights(path: Path, globals_: set[str], error: Exception) -> UserError:
-    """Say why ``weights_only`` turned a whole pickle down."""
+def _not_weights(path: Path, globals_: Set[str], error: Exception) -> UserError:
+    """Say why a whole pickle is turned down, by ``weights_only`` or before it is run."""
     if any(name.startswith("torch.nn.modules.") for name in globals_):
         return UserError(
             f"{path} holds a whole model object, which only its own code could rebuild.",
             "Save its state_dict() and give that file.",
         )
     foreign = sorted(g for g in globals_ if not g.startswith(("torch.", "collections.")))
+    if isinstance(error, Refused) and set(foreign) <= {*ARRAYS, *HARMLESS}:
+        return refused(path, str(error))
     if foreign and set(foreign) <= set(ARRAYS):
         return UserError(
             f"{path} keeps numpy arrays beside its weights; torch {torch.__version__} refuses it.",
@@ -108,24 +133,28 @@ def _not_weights(path: Path, globals_: set[str], error: Exception) -> UserError:
     return damaged(path, "torch", error)
 
 
-def _dry_run(path: Path, globals_: set[str]) -> None:
+def _dry_run(path: Path) -> set[str]:
+    """Follow all pickles of a file, and return what they name."""
     if read_head(path, len(ZIP)) == ZIP:
-        _dry_run_zip(path, globals_)
-        return
+        return _dry_run_zip(path)
+    globals_: set[str] = set()
     with path.open("rb") as file:
         for _ in range(LEGACY_PREAMBLE):
-            inspect_pickle(file)
-        probe = _probe(file, globals_)
+            globals_ |= inspect_pickle(file)
+        probe, named = _probe(file)
+        # the names of the storages, whose bytes follow
+        globals_ |= named | inspect_pickle(file)
     if sum(probe.claims.values()) > size_of(path):
         raise Damaged(f"its tensors need {sum(probe.claims.values())} bytes, it has fewer")
+    return globals_
 
 
-def _dry_run_zip(path: Path, globals_: set[str]) -> None:
+def _dry_run_zip(path: Path) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
             folder = _checked_folder(path, archive.infolist())
-            probe = _probe(io.BytesIO(archive.read(f"{folder}data.pkl")), globals_)
+            probe, globals_ = _probe(io.BytesIO(archive.read(f"{folder}data.pkl")))
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
         raise Damaged(str(error)) from error
     for key, claimed in probe.claims.items():
@@ -133,6 +162,7 @@ def _dry_run_zip(path: Path, globals_: set[str]) -> None:
         stored = member.file_size if member else 0
         if claimed > stored:
             raise Damaged(f"storage {key} needs {claimed} bytes, the file has {stored} for it")
+    return globals_
 
 
 def _checked_folder(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
@@ -153,39 +183,42 @@ def _checked_folder(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:
     # torch stores its members as they are: a packed one could unfold without limit
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise Damaged("its members are packed, which torch does not do")
-    if len(set(names)) != len(names) or sum(m.file_size for m in members) > size_of(path):
+    # torch looks for a member by its letters alone, whatever their case
+    letters = {name.lower() for name in names}
+    if len(letters) != len(names) or sum(m.file_size for m in members) > size_of(path):
         raise Damaged("its members overlap")
     return folder
 
 
-def _probe(stream: BinaryIO, globals_: set[str]) -> _Probe:
-    """Unpickle with inert objects in place of everything the pickle names."""
+def _probe(stream: BinaryIO) -> tuple[_Probe, set[str]]:
+    """Unpickle with inert objects in place of everything the pickle names; return also that."""
     start = stream.tell()
-    inspect_pickle(stream)
+    globals_ = inspect_pickle(stream)
     end = stream.tell()
     stream.seek(start)
-    probe = _Probe(io.BytesIO(stream.read(end - start)), globals_)
+    probe = _Probe(io.BytesIO(stream.read(end - start)), encoding="latin1")
     try:
         probe.load()
     except Damaged:
         raise
     except Exception as error:  # a garbled pickle may do anything to inert objects
         raise Damaged(str(error) or type(error).__name__) from error
-    return probe
+    return probe, globals_
 
 
 class _Probe(pickle.Unpickler):
-    """Notes what a pickle asks for: names, and the bytes each storage is said to have."""
+    """Notes the bytes that each storage of a pickle is said to have."""
 
-    def __init__(self, stream: BinaryIO, globals_: set[str]) -> None:
-        super().__init__(stream, encoding="latin1")
-        self.globals = globals_
+    def __init__(self, stream: BinaryIO, **options: Any) -> None:
+        super().__init__(stream, **options)
         self.claims: dict[str, int] = {}
+        self.classes: dict[str, type] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        # protocol 2 writes Python 2's name of the module
-        self.globals.add(f"{module.replace('__builtin__', 'builtins')}.{name}")
-        return type(name, (_Inert,), {})
+        # a class takes a thousand bytes, its name a few
+        if name not in self.classes:
+            self.classes[name] = type(name, (_Inert,), {})
+        return self.classes[name]
 
     def persistent_load(self, pid: Any) -> Any:
         # ('storage', class, key, location, elements[, view]), or in legacy files of whole models

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, print_json, table
+from posebench.cli.common import Parser, table
+from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
     from posebench.checkpoints.cache import Cache
@@ -73,10 +74,10 @@ def _list(arguments: argparse.Namespace, cache: Cache, *, verify: bool) -> int:
         for held, bad in found
     ]
     if rows:
-        print(table(head, rows, right=("size",)) + "\n")
-    print(f"{len(sizes)} files, {size_words(sum(sizes.values()))}, in {cache.root}.")
+        emit(table(head, rows, right=("size",), drop=("file", "sha256")) + "\n")
+    emit(f"{len(sizes)} files, {size_words(sum(sizes.values()))}, in {cache.root}.")
     if damaged:
-        print(f"{damaged} damaged: `posebench cache prune` removes them, then fetch them again.")
+        emit(f"{damaged} damaged: `posebench cache prune` removes them, then fetch them again.")
     return int(damaged > 0)
 
 
@@ -90,7 +91,7 @@ def _prune(arguments: argparse.Namespace, cache: Cache) -> int:
         print_json({"removed": removed, "bytes": total, "dry_run": arguments.dry_run})
         return 0
     for what, size in gone:
-        print(f"{size_words(size):>10}  {what}")
+        emit(f"{size_words(size):>10}  {what}")
     done = "would be removed" if arguments.dry_run else "removed"
-    print(f"{len(gone)} things {done}, {size_words(total)}, in {cache.root}.")
+    emit(f"{len(gone)} things {done}, {size_words(total)}, in {cache.root}.")
     return 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import Parser, add_model
+from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = (
     "posebench cite tinypose_256x192",
@@ -14,8 +15,8 @@ EXAMPLES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the model's name."""
-    parser.add_argument("model", metavar="MODEL", help="zoo/id, id, or a short name")
-    parser.add_argument("--dataset", help="tells models of one short name apart")
+    add_model(parser)
+    parser.add_argument("--dataset", help="disambiguates a short name")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,5 +29,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"key": entry.key, "licence": entry.licence, "bibtex": text})
     else:
-        print(text.rstrip())
+        emit(text.rstrip())
     return 0

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
 
-from posebench.cli.common import Parser, facts, number, positive, print_json, table
+from posebench.cli.common import Parser, facts, number, positive, table
 from posebench.cli.score import add_where, what, where
+from posebench.cli.terminal import emit, print_json
 from posebench.types.comparison import Comparison, Difference
 
 EXAMPLES = (
-    "posebench compare results/demo/demo_s/synthetic/eval-demo_gt@1-cpu-0123abcd.json \\",
-    "    results/demo/demo_l/synthetic/eval-demo_gt@1-cpu-4567cdef.json",
+    "posebench compare runs/demo/demo_s/synthetic/eval-demo_gt@1-cpu-0123abcd.json \\",
+    "    runs/demo/demo_l/synthetic/eval-demo_gt@1-cpu-4567cdef.json",
     "posebench compare mine.json theirs.json --dataset coco --data-root coco --resamples 5000",
 )
 
@@ -39,17 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, print."""
     from posebench.run.compare import compare
 
-    with contextlib.redirect_stdout(sys.stderr):
-        found = compare(
-            arguments.first,
-            arguments.second,
-            where(arguments),
-            resamples=arguments.resamples,
-            seed=arguments.seed,
-            force=arguments.force,
-            metrics=tuple(arguments.metric or ()),
-        )
-    print_json(found.to_json()) if arguments.json else print(text(found))
+    found = compare(
+        arguments.first,
+        arguments.second,
+        where(arguments),
+        resamples=arguments.resamples,
+        seed=arguments.seed,
+        force=arguments.force,
+        metrics=tuple(arguments.metric or ()),
+    )
+    print_json(found.to_json()) if arguments.json else emit(text(found))
     return 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posebench.cli.common import Parser, facts, print_json
+from posebench.cli.common import Parser, add_model, facts
+from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = (
     "posebench convert tinypose_256x192 --checkpoint tinypose_256x192.pdparams \\",
@@ -15,8 +16,8 @@ EXAMPLES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add model and files."""
-    parser.add_argument("model", metavar="MODEL", help="zoo/id, id, or a short name")
-    parser.add_argument("--dataset", help="tells models of one short name apart")
+    add_model(parser)
+    parser.add_argument("--dataset", help="disambiguates a short name")
     parser.add_argument(
         "--checkpoint", metavar="FILE", type=Path, required=True, help="the published weights"
     )
@@ -52,5 +53,5 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         lines = {name: value for name, value in content.items() if name != "notes"}
         pairs = [(name.replace("_", " "), str(value)) for name, value in lines.items()]
-        print(facts([*pairs, *(("note", note) for note in origin.notes)]))
+        emit(facts([*pairs, *(("note", note) for note in origin.notes)]))
     return 0

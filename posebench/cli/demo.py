@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
 
-from posebench.cli.common import Parser, positive, print_json
+from posebench.cli.common import Parser, positive
+from posebench.cli.options import LIMIT
 from posebench.cli.progress import progress
 from posebench.cli.results import claims_table, speed_table
-from posebench.types.record import ClaimResult
+from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = (
     "posebench demo",
@@ -37,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
         help="also MPII's, Halpe's and COCO-WholeBody's keypoints, not COCO's alone",
     )
     parser.add_argument(
-        "--limit", metavar="N", type=positive, help="only the first N images, for a quick look"
+        "--limit", metavar="N", type=positive, help=f"{LIMIT}; no claim is judged then"
     )
     parser.add_argument("--threads", type=positive, metavar="N", help="threads that read and crop")
 
@@ -46,13 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, time, store, write the page.
 
     Returns:
-        1 if one of our own claims was not reproduced.
+        1 if one of our own claims was judged, on the whole dataset, and not reproduced.
     """
     from posebench.records.store import save_all, to_json
+    from posebench.records.verdict import REPRODUCED, is_neutral
     from posebench.report import write_site
     from posebench.run import demo
 
-    with contextlib.redirect_stdout(sys.stderr), progress() as report:
+    with progress(lines=True) as report:
         records = demo(
             all_tasks=arguments.all_tasks,
             limit=arguments.limit,
@@ -64,20 +64,23 @@ def run(arguments: argparse.Namespace) -> int:
     save_all(records, arguments.output / "records")
     page = write_site(records, arguments.output)
     results = [result for record in records for result in record.claims]
-    broken = [result for result in results if not holds(result)]
+    judged = [result for result in results if not is_neutral(result.verdict)]
+    broken = [result for result in judged if result.verdict != REPRODUCED]
     if arguments.json:
         content = [to_json(record) for record in records]
-        print_json({"page": str(page), "reproduced": not broken, "records": content})
+        held = not broken if judged else None
+        print_json({"page": str(page), "reproduced": held, "records": content})
     else:
         # One number speaks for each protocol; the page shows every metric.
-        print(claims_table(records, metrics=SHOWN))
-        print(f"\n{len(results) - len(broken)} of {len(results)} claims hold.")
-        print(f"\n{speed_table(records)}\n\nThe page: {page}")
+        emit(claims_table(records, metrics=SHOWN))
+        emit(f"\n{_count(len(judged) - len(broken), len(judged))}")
+        emit(f"\n{speed_table(records)}\n\nThe page: {page}")
     if broken:
-        print("posebench: not every claim of the demo models was reproduced.", file=sys.stderr)
+        emit("posebench: not every claim of the demo models was reproduced.", error=True)
     return 1 if broken else 0
 
 
-def holds(result: ClaimResult) -> bool:
-    """Whether a claim was reproduced, or on a part of the images not contradicted."""
-    return result.verdict.startswith(("reproduced", "not contradicted"))
+def _count(held: int, judged: int) -> str:
+    if not judged:
+        return "No claim was judged: a subset neither reproduces one nor differs from it."
+    return f"{held} of {judged} claims hold."

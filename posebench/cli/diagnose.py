@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
-from pathlib import Path
 
-from posebench.cli.common import Parser, facts, number, print_json, table
-from posebench.cli.score import add_where, where
+from posebench.cli.common import Parser, facts, number, table
+from posebench.cli.score import add_predictions, add_where, where
+from posebench.cli.terminal import emit, print_json
 from posebench.types.diagnosis import Diagnosis, JointErrors, PartDiagnosis
 
 EXAMPLES = (
-    "posebench diagnose results/demo/demo_s/synthetic/eval-demo_gt@1-cpu-0123abcd.json",
+    "posebench diagnose runs/demo/demo_s/synthetic/eval-demo_gt@1-cpu-0123abcd.json",
     "posebench diagnose other_tool.json --dataset coco --data-root coco",
 )
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
@@ -21,12 +19,7 @@ MOST_JOINTS = 26  # joints listed on the terminal; --json has all
 
 def add_arguments(parser: Parser) -> None:
     """Add the file and its data."""
-    parser.add_argument(
-        "predictions",
-        metavar="RECORD|PREDICTIONS",
-        type=Path,
-        help="a record with saved predictions, a .npz or a results file",
-    )
+    add_predictions(parser)
     add_where(parser)
 
 
@@ -34,9 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Diagnose, print."""
     from posebench.run.diagnose import diagnose
 
-    with contextlib.redirect_stdout(sys.stderr):
-        found = diagnose(arguments.predictions, where(arguments))
-    print_json(found.to_json()) if arguments.json else print(text(found))
+    found = diagnose(arguments.predictions, where(arguments))
+    print_json(found.to_json()) if arguments.json else emit(text(found))
     return 0
 
 
@@ -59,6 +51,7 @@ def text(found: Diagnosis) -> str:
             found.sentence(),
             facts(counts),
             *(_mends(part) for part in found.parts),
+            *([facts([("note", note) for note in found.notes()])] if found.notes() else []),
             _joints(found),
             _groups(found),
         )

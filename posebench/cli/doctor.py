@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import Parser, wrapped
+from posebench.cli.terminal import emit, print_json, printable
 
 if TYPE_CHECKING:
     from posebench.run.doctor import Finding
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"findings": [finding.to_json() for finding in found], "broken": broken})
     else:
-        print(_text(found))
+        emit(_text(found))
     return int(broken > 0)
 
 
@@ -45,9 +46,10 @@ def _text(found: list[Finding]) -> str:
         if finding.area != area:
             lines += ([""] if area else []) + [finding.area]
             area = finding.area
-        lines.append(f"  {finding.status:7}  {finding.name:{width}}  {finding.detail}")
-        if finding.mend:
-            lines.append(f"  {'':7}  {'':{width}}  -> {finding.mend}")
+        detail = wrapped(finding.detail, width + 13)
+        lines.append(f"  {finding.status:7}  {finding.name:{width}}  {detail}")
+        if finding.mend:  # a command stays on one line, to be copied
+            lines.append(f"  {'':7}  {'':{width}}  -> {printable(finding.mend)}")
     counts = {finding.status: 0 for finding in found}
     for finding in found:
         counts[finding.status] += 1

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import RUNS, Parser, add_model
 from posebench.cli.launcher import add_launcher, board, launcher
 from posebench.cli.options import add_axes, add_data, add_overwrite, add_running, shared_arguments
 from posebench.cli.progress import progress
+from posebench.cli.terminal import emit, print_json
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError
 from posebench.types.record import Record
@@ -35,7 +35,7 @@ EXAMPLES = (
 def add_arguments(parser: Parser) -> None:
     """Add the contract's options and one for each further axis of ``Protocol``."""
     data = parser.add_argument_group("model and data")
-    data.add_argument("--model", required=True, metavar="NAME", help="zoo/id, id or short name")
+    add_model(data)
     add_data(data)
     protocol = parser.add_argument_group(
         "protocol", "by default each claim's own; any axis can be overridden"
@@ -56,9 +56,9 @@ def add_arguments(parser: Parser) -> None:
     how.add_argument(
         "--output",
         type=Path,
-        default=Path("results"),
+        default=RUNS,
         metavar="DIR",
-        help="where the record goes (default: results)",
+        help=f"where the record goes (default: {RUNS})",
     )
     how.add_argument(
         "--resume",
@@ -99,7 +99,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, store the record, print it."""
     if arguments.fetch and arguments.checkpoint is None:
         from posebench.cli.fetch import bring_weights
+        from posebench.run.request import check_names
 
+        check_names(_request(arguments))  # before anything is downloaded for it
         bring_weights(
             arguments.model,
             arguments.dataset,
@@ -113,14 +115,14 @@ def run(arguments: argparse.Namespace) -> int:
     from posebench.run import evaluate
 
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
-    # Evaluators talk on stdout; with --json it belongs to the record alone.
-    with contextlib.redirect_stdout(sys.stderr), progress() as report, _kept_on_interrupt():
+    parts = arguments.output / "parts"
+    with progress() as report, _kept_on_interrupt(parts, "add --resume to go on"):
         record = evaluate(
             arguments.model,
             protocol=arguments.protocol,
             boxes=arguments.boxes,
             save_predictions=predictions,
-            parts=arguments.output / "parts",
+            parts=parts,
             resume=arguments.resume,
             progress=report,
             command=arguments.command,
@@ -138,41 +140,42 @@ def store(record: Record, arguments: argparse.Namespace, predictions: Path | Non
 
     keep = arguments.overwrite == "never"
     if keep and (arguments.output / file_name(record)).is_file():
-        print(
+        emit(
             "posebench: the record of an earlier run of this measurement is kept; "
             "--overwrite always replaces it.",
-            file=sys.stderr,
+            error=True,
         )
     path = save(record, arguments.output, overwrite=not keep)
     if arguments.json:
         print_json(to_json(record) | {"file": str(path)})
         return
-    print(evaluation_text(record))
-    print(f"\nrecord  {path}")
+    emit(evaluation_text(record))
+    emit(f"\nrecord  {path}")
     if predictions:
-        print(f"predictions  {predictions}")
+        emit(f"predictions  {predictions}")
 
 
 def _run_elsewhere(arguments: argparse.Namespace) -> int:
-    from posebench.launch.many import Failure, evaluate_all
+    from posebench.launch.many import evaluate_all
 
     if arguments.save_predictions:
         raise UserError(
             "--save-predictions belongs to a run in this process.",
             "`posebench merge --save-predictions` on the folder of parts writes them.",
         )
-    with contextlib.redirect_stdout(sys.stderr), board() as report:
+    with board() as report:
         (found,) = evaluate_all(
             [_request(arguments)],
             launcher(arguments),
             arguments.output / "parts",
             shares=arguments.shares or SHARES,
+            accept_licence=arguments.accept_licence if arguments.fetch else None,
             report=report,
             board_file=arguments.output / "progress.json",
             command=arguments.command,
         )
-    if isinstance(found, Failure):
-        raise UserError(f"{found.model} could not be evaluated: {found.error}")
+    if isinstance(found, str):
+        raise UserError(f"{arguments.model} could not be evaluated: {found}")
     store(found, arguments, None)
     return 0
 
@@ -194,21 +197,33 @@ def _run_shard(arguments: argparse.Namespace) -> int:
 
     shard = parse_shard(arguments.shard)
     folder = arguments.output / "parts"
-    with contextlib.redirect_stdout(sys.stderr), progress() as report, _kept_on_interrupt():
+    with progress() as report, _kept_on_interrupt(folder, "the same command goes on"):
         manifest = evaluate_shard(
             _request(arguments), shard, folder, command=arguments.command, progress=report
         )
     if arguments.json:
         print_json({"shard": list(shard), "file": str(manifest)})
     else:
-        print(f"share {shard[0]} of {shard[1]} is done: {manifest}")
+        emit(f"share {shard[0]} of {shard[1]} is done: {manifest}")
     return 0
 
 
 @contextlib.contextmanager
-def _kept_on_interrupt() -> Iterator[None]:
+def _kept_on_interrupt(folder: Path, how: str) -> Iterator[None]:
+    """Say after Ctrl-C that a part of the work is kept, where one is.
+
+    Args:
+        folder: Of the parts; those of other evaluations lie there too.
+        how: To go on.
+    """
+    before = _parts(folder)
     try:
         yield
     except KeyboardInterrupt:
-        print("posebench: finished parts are kept; add --resume to go on.", file=sys.stderr)
+        if _parts(folder) - before:
+            emit(f"posebench: finished parts are kept; {how}.", error=True)
         raise
+
+
+def _parts(folder: Path) -> set[Path]:
+    return set(folder.glob("*/*.npz"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
 
-from posebench.cli.common import Parser, facts, number, print_json, table
+from posebench.cli.common import Parser, add_model, facts, number, table
 from posebench.cli.options import add_axes, add_data, add_running, shared_arguments
 from posebench.cli.progress import progress
+from posebench.cli.terminal import emit, print_json
 from posebench.types.explanation import Explanation
 
 EXAMPLES = (
@@ -23,7 +22,7 @@ SHOWN = 12  # rows of the grid on the terminal; --json has all
 def add_arguments(parser: Parser) -> None:
     """Add model, data, the other protocol and its overrides."""
     data = parser.add_argument_group("model and data")
-    data.add_argument("model", metavar="MODEL", help="zoo/id, id or short name")
+    add_model(data)
     add_data(data)
     data.add_argument("--metric", metavar="NAME", help="(default: the primary claim's)")
     other = parser.add_argument_group("the other protocol", "what the claim's is held against")
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from posebench.run.explain import explain
     from posebench.run.request import Request
 
-    with contextlib.redirect_stdout(sys.stderr), progress() as report:
+    with progress() as report:
         request = Request.of(
             arguments.model,
             protocol=arguments.protocol,
@@ -56,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         from posebench.report.explanation import write_explanation
 
         write_explanation(found, arguments.html)
-    print_json(found.to_json()) if arguments.json else print(text(found))
+    print_json(found.to_json()) if arguments.json else emit(text(found))
     return 0
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posebench.cli.common import Parser, positive, print_json, table
+from posebench.cli.common import Parser, add_models, positive, table
+from posebench.cli.terminal import emit, print_json, printable
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 def add_arguments(parser: Parser) -> None:
     """Add what to fetch and how."""
-    parser.add_argument("models", metavar="MODEL", nargs="*", help="zoo/id, id, or a short name")
+    add_models(parser)
     parser.add_argument("--zoo", help="the weights of all models of this zoo")
     parser.add_argument(
         "--dataset",
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     _agree(items, accepted=arguments.accept_licence)
     say = _say if sys.stderr.isatty() else None
-    with contextlib.redirect_stdout(sys.stderr), _bars() as report:
+    with _bars() as report:
         items = fetch.fetch_items(items, settings, report=report, say=say)
     lacking = [item for item in items if item.state in (fetch.FAILED, fetch.BY_HAND)]
     if len(items) == 1 and lacking:
@@ -155,7 +156,7 @@ def bring_weights(
     entries = fetch.entries_to_fetch([model], dataset=dataset, registry=registry)
     items = fetch.plan_entries(entries, settings)
     _agree(items, accepted=accepted)
-    with contextlib.redirect_stdout(sys.stderr), _bars() as report:
+    with _bars() as report:
         (item,) = fetch.fetch_items(items, settings, report=report, say=_say)
     if item.state in (fetch.FAILED, fetch.BY_HAND):
         raise UserError(item.message or f"{entries[0].key} needs its weights file.", item.hint)
@@ -189,13 +190,12 @@ def _agree(items: list[Item], *, accepted: bool) -> None:
     for licence, under in licences.items():
         names = ", ".join(item.name for item in under[:3])
         more = f" and {len(under) - 3} more" if len(under) > 3 else ""
-        print(f"licence of {names}{more}: {licence}", file=sys.stderr)
+        emit(f"licence of {names}{more}: {licence}", error=True)
     restricted = [licence for licence, under in licences.items() if under[0].restricted]
     if not restricted or accepted:
         return
     if sys.stdin.isatty() and sys.stderr.isatty():
-        print("Do you agree to " + " and to ".join(restricted) + "? [y/N] ", end="",
-              file=sys.stderr, flush=True)  # fmt: skip
+        emit("Do you agree to " + " and to ".join(restricted) + "? [y/N] ", error=True)
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
     raise UserError(
@@ -205,7 +205,7 @@ def _agree(items: list[Item], *, accepted: bool) -> None:
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+    emit(sentence, error=True)
 
 
 @contextlib.contextmanager
@@ -226,7 +226,7 @@ def _bars() -> Iterator[Report | None]:
 
     tasks: dict[str, Any] = {}
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -236,7 +236,7 @@ def _bars() -> Iterator[Report | None]:
 
         def report(name: str, done: int, total: int | None) -> None:
             if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
+                tasks[name] = bars.add_task(printable(name), total=total)
             bars.update(tasks[name], completed=done, total=total)
             if total is not None and done >= total:
                 bars.update(tasks[name], visible=False)
@@ -259,11 +259,13 @@ def _show(arguments: argparse.Namespace, items: list[Item], last: str) -> None:
         (item.name, item.state, size_words(item.size), item.licence or "-", _short(item.what))
         for item in items
     ]
-    print(table(head, rows, right=("size",)))
+    emit(
+        table(head, rows, right=("size",), drop=("used by", "licence"), cut=("licence", "used by"))
+    )
     for item in items:
         if item.message or item.hint:
-            print(f"\n{item.name}: {' '.join(filter(None, (item.message, item.hint)))}")
-    print(f"\n{last}")
+            emit(f"\n{item.name}: {' '.join(filter(None, (item.message, item.hint)))}")
+    emit(f"\n{last}")
 
 
 def _to_fetch(item: Item) -> bool:

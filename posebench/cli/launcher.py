@@ -1,19 +1,19 @@
-"""``--launcher``: where the work of a verb runs."""
+"""``--launcher``: where the work of a command runs."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from posebench.cli.common import positive
+from posebench.cli.terminal import printable
 
 if TYPE_CHECKING:
-    from posebench.launch.board import Board, Report
-
-ROWS = 20  # of requests at work; a terminal that scrolls shows nothing
+    from posebench.launch.many import Board
+    from posebench.launch.on_ray import RayLauncher
 
 
 def add_launcher(group: Any, *, shares: bool = True) -> None:
@@ -38,24 +38,17 @@ def add_launcher(group: Any, *, shares: bool = True) -> None:
         )
 
 
-def launcher(arguments: argparse.Namespace) -> Any:
-    """Return the launcher that was asked for."""
-    fetching = None
-    if getattr(arguments, "fetch", False):
-        from posebench.launch.files import Fetching
-
-        fetching = Fetching(arguments.accept_licence)
+def launcher(arguments: argparse.Namespace) -> RayLauncher | None:
+    """Return the cluster that was asked for; None is this process."""
     if arguments.launcher == "local":
-        from posebench.launch.tasks import LocalLauncher
-
-        return LocalLauncher(fetching)
+        return None
     from posebench.launch.on_ray import RayLauncher
 
-    return RayLauncher(arguments.address, fetching=fetching)
+    return RayLauncher(arguments.address)
 
 
 @contextlib.contextmanager
-def board() -> Iterator[Report | None]:
+def board() -> Iterator[Callable[[Board], None] | None]:
     """A table of all models on stderr that fills as tasks end; None where nobody looks."""
     if not sys.stderr.isatty():
         yield None
@@ -70,14 +63,14 @@ def board() -> Iterator[Report | None]:
 def board_table(found: Board) -> Any:
     """Lay out a board: what is at work or has failed, and below how many are in each state."""
     from rich.table import Table
+    from rich.text import Text
 
-    shown = [line for line in found.lines if line.state not in ("waiting", "done")]
-    counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
-    caption = f"{counts}; {found.seconds:,.0f} s"
+    counts = ", ".join(f"{count} {state}" for state, count in found["counts"].items() if count)
+    caption = f"{counts}; {found['seconds']:,.0f} s"
     table = Table("model", "state", "shares", "work", "", caption=caption)
-    for line in shown[:ROWS]:
-        shares = f"{line.done} of {line.shares}"
-        table.add_row(line.model, line.state, shares, f"{line.seconds:,.0f} s", line.error)
-    if len(shown) > ROWS:
-        table.add_row(f"... and {len(shown) - ROWS} more", "", "", "", "")
+    for line in found["requests"]:
+        if line["state"] not in ("waiting", "done"):
+            shares, work = "{done} of {shares}".format(**line), "{seconds:,.0f} s".format(**line)
+            model, error = (Text(printable(line[name])) for name in ("model", "error"))
+            table.add_row(model, line["state"], shares, work, error)
     return table

@@ -11,8 +11,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
+from typing import Any
 
-from posebench.cli.common import Parser, command_line, print_json
+from posebench.cli import terminal
+from posebench.cli.common import Parser, command_line
+from posebench.cli.terminal import claimed, emit, print_json
 from posebench.types.errors import UserError
 
 VERBS = {
@@ -68,64 +72,133 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
-    try:
-        return _dispatch(words)
-    except UserError as error:
-        return _refused(error, as_json=as_json)
-    except MemoryError:
-        hint = "Give a smaller --batch-size and fewer --threads, or use a larger machine."
-        return _refused(UserError("Out of memory.", hint), as_json=as_json)
-    except KeyboardInterrupt:
-        print("posebench: interrupted.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # the reader (head, less) has seen enough
-        _forget_stdout()
-        return OK
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        return _refused(_unwritten(error), as_json=False)
+    with claimed():
+        try:
+            return _dispatch(words)
+        except UserError as error:
+            return _refused(error, as_json=as_json)
+        except MemoryError:
+            hint = "Give a smaller --batch-size and fewer --threads, or use a larger machine."
+            return _refused(UserError("Out of memory.", hint), as_json=as_json)
+        except KeyboardInterrupt:
+            return _interrupted()
+        except UnicodeEncodeError as error:
+            return _refused(_unnamed(error), as_json=as_json)
+        except BrokenPipeError:
+            # the reader (head, less) has seen enough
+            terminal.forget()
+            return OK
+        except OSError as error:
+            if error.filename is not None and error.errno not in FULL:
+                return _refused(_unusable(error), as_json=as_json)
+            terminal.forget()
+            return _refused(_unwritten(error), as_json=False)
 
 
 def entry_point() -> None:
-    """Run the ``posebench`` command."""
-    status = INTERRUPTED
+    """Run the ``posebench`` command in a process of its own."""
+    signals = _Signals()
+    terminal.take_over()
+    status: Any = INTERRUPTED
     try:
         status = main()
-        sys.stdout.flush()
+        terminal.flush()
+    except SystemExit as end:  # --help
+        status = _flushed(end.code)
     except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = _interrupted()
     except BrokenPipeError:
-        _forget_stdout()
+        terminal.forget()
+        status = OK
     except OSError as error:
+        terminal.forget()
         status = _refused(_unwritten(error), as_json=False)
+    except Exception:
+        if not signals.interrupted:
+            raise
+        status = _interrupted()
     # all is done: from here on Ctrl-C just ends the process, without a traceback
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signals.over()
     sys.exit(status)
+
+
+class _Signals:
+    """Ctrl-C as ``KeyboardInterrupt``, also where a library turns it into an error of its own.
+
+    Imports swallow interrupts that come at the wrong moment: a C extension reports another error,
+    a callback of the import system prints a traceback and goes on.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._heard = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        if self._heard:
+            signal.signal(signal.SIGINT, self._note)
+            sys.unraisablehook = self._unraisable
+
+    def over(self) -> None:
+        """End the process at the next Ctrl-C."""
+        if self._heard:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+    @staticmethod
+    def _unraisable(found: Any) -> None:
+        if isinstance(found.exc_value, KeyboardInterrupt):
+            # nothing can be raised here; files are whole or absent whenever a process ends
+            os._exit(_interrupted())
+        sys.__unraisablehook__(found)
+
+
+def _flushed(status: Any) -> Any:
+    try:
+        terminal.flush()
+    except BrokenPipeError:
+        terminal.forget()
+    except OSError as error:
+        terminal.forget()
+        return _refused(_unwritten(error), as_json=False)
+    return status
 
 
 def _refused(error: UserError, *, as_json: bool) -> int:
     if as_json:
         print_json({"error": error.message, "hint": error.hint})
     else:
-        print(f"posebench: {error.message}", file=sys.stderr)
+        emit(f"posebench: {error.message}", error=True)
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+            emit(f"  {error.hint}", error=True)
     return USER_ERROR
 
 
+def _interrupted() -> int:
+    emit("posebench: interrupted.", error=True)
+    return INTERRUPTED
+
+
 def _unwritten(error: OSError) -> UserError:
-    _forget_stdout()
     return UserError(
         f"{error.filename or 'The output'} cannot be written: {error.strerror}.",
         "Free some space, or write somewhere else.",
     )
 
 
-def _forget_stdout() -> None:
-    """Keep the interpreter's last flush silent."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _unusable(error: OSError) -> UserError:
+    return UserError(
+        f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}.",
+        "Check that it exists and that you may use it, or name another one.",
+    )
+
+
+def _unnamed(error: UnicodeEncodeError) -> UserError:
+    """A name of a file, or a text, that this locale's encoding has no bytes for."""
+    return UserError(
+        f"{error.object!r} cannot be written in this environment's encoding, {error.encoding}.",
+        "Set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or give a name in plain letters.",
+    )
 
 
 def _dispatch(words: list[str]) -> int:
@@ -167,13 +240,13 @@ def _without_verb(words: Sequence[str]) -> int:
         if "--json" in words:
             print_json({"posebench": __version__})
         else:
-            print(f"posebench {__version__}")
+            emit(f"posebench {__version__}")
         return OK
     unknown = [w for w in words if w.startswith("-") and w not in ("--json", "--help", "-h")]
     if unknown:
         raise UserError(f"A verb is missing before {unknown[0]}.", "`posebench --help` lists them.")
     verbs = "\n".join(f"  {verb:7} {words}" for verb, words in VERBS.items())
-    print(USAGE.format(verbs=verbs), end="")
+    emit(USAGE.format(verbs=verbs).rstrip("\n"))
     return OK
 
 

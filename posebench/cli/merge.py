@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
 
-from posebench.cli.common import Parser
+from posebench.cli.common import RUNS, Parser
 from posebench.cli.eval import store
 from posebench.cli.options import add_overwrite
 from posebench.cli.progress import progress
 
-EXAMPLES = ("posebench merge one/parts two/parts --output results",)
+EXAMPLES = ("posebench merge one/parts two/parts --output runs",)
 PATHS = {
     "checkpoint": "the published weights",
     "data-root": "folder with annotations/ and the images",
@@ -30,9 +28,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--output",
         type=Path,
-        default=Path("results"),
+        default=RUNS,
         metavar="DIR",
-        help="where the record goes (default: results)",
+        help=f"where the record goes (default: {RUNS})",
     )
     add_overwrite(parser, default="always")
     parser.add_argument("--save-predictions", action="store_true", help="write the predictions too")
@@ -43,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from posebench.run.shards import merge
 
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
-    with contextlib.redirect_stdout(sys.stderr), progress() as report:
+    with progress() as report:
         record = merge(
             arguments.folders,
             save_predictions=predictions,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import Parser
+from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = ("posebench migrate results",)
 
@@ -32,6 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"schema_version": SCHEMA_VERSION, "migrated": migrated, "left": left})
     else:
         for each in done:
-            print(f"{each.old} -> {each.new}" if each.new else f"{each.old} stays: {each.problem}")
-        print(f"{len(done) - len(failed)} records migrated to schema version {SCHEMA_VERSION}.")
+            emit(f"{each.old} -> {each.new}" if each.new else f"{each.old} stays: {each.problem}")
+        emit(f"{len(done) - len(failed)} records migrated to schema version {SCHEMA_VERSION}.")
     return int(bool(failed))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import RUNS, Parser
 from posebench.cli.launcher import add_launcher, launcher
 from posebench.cli.progress import Report, progress
+from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
-    from posebench.launch.board import Board
+    from posebench.launch.many import Board
 
 EXAMPLES = (
     "posebench nightly --suite demo",
@@ -42,8 +41,8 @@ def add_arguments(parser: Parser) -> None:
         "--history",
         metavar="DIR",
         type=Path,
-        default=Path("results/history"),
-        help="of earlier nights, appended to (default: results/history)",
+        default=RUNS / "history",
+        help=f"of earlier nights, appended to (default: {RUNS}/history)",
     )
     parser.add_argument(
         "--accept",
@@ -59,30 +58,31 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         1 for a regression, 2 where something could not be run.
     """
-    from posebench.nightly.facts import code_facts
-    from posebench.nightly.night import Places, run_night
+    from posebench.nightly.fingerprint import code_fingerprint
+    from posebench.nightly.nightly_run import run_nightly
     from posebench.nightly.pages import publish, summary, to_json
     from posebench.nightly.suite import cells, read_suite
     from posebench.nightly.work import Measuring
     from posebench.registry import load_registry
 
-    suite, folder = read_suite(arguments.suite)
+    suite = read_suite(arguments.suite)
     known = load_registry(tuple(arguments.registry))
-    wanted = cells(suite, folder, known)
-    with contextlib.redirect_stdout(sys.stderr), progress("models") as say:
+    wanted = cells(suite, known)
+    with progress("models") as say:
         work = Measuring(
             launcher(arguments),
-            registry=arguments.registry,
+            registry=tuple(arguments.registry),
             shares=arguments.shares or (1 if arguments.launcher == "local" else 4),
             report=_told(say) if say else None,
             command=arguments.command,
         )
-        night = run_night(
+        night = run_nightly(
             suite,
             wanted,
             work,
-            Places(arguments.output, arguments.history),
-            facts=code_facts(),
+            arguments.output,
+            arguments.history,
+            facts=code_fingerprint(),
             protocols=known.protocols,
             accept=arguments.accept,
             say=say,
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(to_json(night))
     else:
-        print(f"{summary(night)}\n{arguments.output / 'site' / 'nightly.html'}")
+        emit(f"{summary(night)}\n{arguments.output / 'site' / 'nightly.html'}")
     return night.status
 
 
@@ -99,7 +99,7 @@ def _told(say: Report) -> Callable[[Board], None]:
     """Turn a board into a bar."""
 
     def report(found: Board) -> None:
-        over = sum(line.state in ("done", "failed") for line in found.lines)
-        say("evaluating", over, len(found.lines))
+        counts = found["counts"]
+        say("evaluating", counts["done"] + counts["failed"], len(found["requests"]))
 
     return report

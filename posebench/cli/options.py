@@ -7,25 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-from posebench.cli.common import positive
+from posebench.cli.common import finite, positive
 from posebench.types import protocol as axes
 from posebench.types import timing
 
 # Every other axis of Protocol has an option of its own: name -> (type, choices, help).
 AXES: dict[str, tuple[Callable[[str], Any], tuple[str, ...] | None, str]] = {
     "sanitise": (str, get_args(axes.Sanitise), "how ground-truth boxes are cleaned"),
-    "box_score_threshold": (float, None, "detector boxes below this score are dropped"),
+    "box_score_threshold": (finite, None, "detector boxes below this score are dropped"),
     "flip_merge": (str, get_args(axes.FlipMerge), "what the mirrored pass is averaged with"),
     "decode": (str, get_args(axes.Decode), "from heatmap to coordinates"),
     "no_peak": (str, get_args(axes.NoPeak), "where a joint without a positive heatmap stands"),
-    "dark_kernel": (int, None, "side of the blur kernel of dark, cells"),
-    "softargmax_beta": (float, None, "factor before the softmax of softargmax"),
+    "dark_kernel": (positive, None, "side of the blur kernel of dark, cells"),
+    "softargmax_beta": (finite, None, "factor before the softmax of softargmax"),
     "inverse": (str, get_args(axes.Inverse), "from heatmap cells back to pixels"),
-    "coordinate_bias": (float, None, "pixels subtracted from the coordinates"),
+    "coordinate_bias": (finite, None, "pixels subtracted from the coordinates"),
     "rescoring": (str, get_args(axes.Rescoring), "from joint scores to the instance score"),
-    "visibility_threshold": (float, None, "joint scores above this count in rescoring"),
+    "visibility_threshold": (finite, None, "joint scores above this count in rescoring"),
     "nms": (str, get_args(axes.Nms), "suppression of duplicate persons"),
-    "nms_threshold": (float, None, "OKS above which the lower-scored person is dropped"),
+    "nms_threshold": (finite, None, "OKS above which the lower-scored person is dropped"),
     "result_area": (str, ("extent", "box"), "what a prediction's size is measured by"),
     "max_detections": (positive, None, "persons an image that are scored"),
     "scorer": (str, get_args(axes.Scorer), "the evaluator"),
@@ -37,6 +37,7 @@ SWITCHES = {
 }
 
 
+LIMIT = "only N images, the same for every model: those whose id has the smallest SHA-256"
 Group = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
@@ -52,7 +53,7 @@ def add_data(group: Group) -> None:
     )
     group.add_argument("--annotations", metavar="FILE", type=Path, help="another annotation file")
     group.add_argument("--images", metavar="DIR", type=Path, help="another image folder")
-    group.add_argument("--limit", metavar="N", type=positive, help="only the first N images")
+    group.add_argument("--limit", metavar="N", type=positive, help=LIMIT)
 
 
 def add_running(group: Group) -> None:

@@ -1,4 +1,4 @@
-"""Progress on stderr, only when somebody is looking."""
+"""Progress on stderr: bars on a terminal, and lines in a file for those who ask for them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from posebench.cli.terminal import emit, printable
+
 Report = Callable[[str, int, int], None]
 
 
 @contextmanager
-def progress(unit: str = "persons") -> Iterator[Report | None]:
-    """Show (what, done, all) calls as a bar with the rate; yields None without a terminal.
+def progress(unit: str = "persons", *, lines: bool = False) -> Iterator[Report | None]:
+    """Show (what, done, all) calls as a bar with the rate.
 
     Args:
         unit: What is counted.
+        lines: Without a terminal, print a line as each step begins; else None is yielded there.
     """
     if not sys.stderr.isatty():
-        yield None
+        yield _lines() if lines else None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -34,7 +37,7 @@ def progress(unit: str = "persons") -> Iterator[Report | None]:
 
     tasks: dict[str, Any] = {}
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         Count(),
         Rate(),
@@ -47,7 +50,18 @@ def progress(unit: str = "persons") -> Iterator[Report | None]:
                 bars.remove_task(tasks.pop(other))
             if what not in tasks:
                 # A step whose length nobody knows (count 0) shows a moving bar.
-                tasks[what] = bars.add_task(what, total=count or None)
+                tasks[what] = bars.add_task(printable(what), total=count or None)
             bars.update(tasks[what], completed=done)
 
         yield report
+
+
+def _lines() -> Report:
+    begun: set[str] = set()
+
+    def report(what: str, _done: int, _count: int) -> None:
+        if what not in begun:
+            begun.add(what)
+            emit(f"posebench: {what}", error=True)
+
+    return report

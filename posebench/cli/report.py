@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import RUNS, Parser
+from posebench.cli.terminal import emit, print_json
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ def add_arguments(parser: Parser) -> None:
         "--records",
         metavar="DIR",
         type=Path,
-        default=Path("results"),
-        help="folder of records, searched through (default: results)",
+        default=RUNS,
+        help=f"folder of records, searched through (default: {RUNS})",
     )
     parser.add_argument(
         "--output",
@@ -79,16 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
         make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
         text = make(records)
         content = {"records": len(records), "left_out": _paths(left_out), "text": text}
-        print_json(content) if arguments.json else print(text)
+        print_json(content) if arguments.json else emit(text)
         return 0
-    with contextlib.redirect_stdout(sys.stderr):
-        page, more = _write(arguments, records, left_out)
+    page, more = _write(arguments, records, left_out)
     gone = _paths((*left_out, *more))
     if arguments.json:
         print_json({"page": str(page), "records": len(records), "left_out": gone})
     else:
         words = f"; left out: {len(gone)}" if gone else ""
-        print(f"{page} (records read from {arguments.records}: {len(records)}{words})")
+        emit(f"{page} (records read from {arguments.records}: {len(records)}{words})")
     return 0
 
 
@@ -108,7 +106,7 @@ def _write(
         records,
         data_root=arguments.data_root,
         registry=arguments.registry,
-        warn=lambda words: print(f"posebench: {words}", file=sys.stderr),
+        warn=lambda words: emit(f"posebench: {words}", error=True),
     )
     explanations, damaged = find_explanations(arguments.records)
     more = (*unread, *damaged)
@@ -142,4 +140,4 @@ def _name(left_out: Sequence[LeftOut]) -> None:
     from posebench.report.text import one_line
 
     for file in left_out:
-        print(f"posebench: left out: {one_line(f'{file.problem} {file.hint}')}", file=sys.stderr)
+        emit(f"posebench: left out: {one_line(f'{file.problem} {file.hint}')}", error=True)

@@ -29,7 +29,13 @@ def claims_table(records: Sequence[Record], metrics: Sequence[str] = ()) -> str:
         for result in record.claims
         if not metrics or result.claim.metric in metrics
     ]
-    return table(head, rows, right=("claim", "measured", "diff"))
+    return table(
+        head,
+        rows,
+        right=("claim", "measured", "diff"),
+        drop=("protocol", "95 % interval", "model"),
+        cut=("verdict", "protocol"),
+    )
 
 
 def _claim_cells(result: ClaimResult) -> tuple[str, ...]:
@@ -62,7 +68,8 @@ def speed_table(records: Sequence[Record]) -> str:
         for record in records
         if (t := record.timings)
     ]
-    return table(head, rows, right=head[1:5] + head[6:7])
+    right = (*head[1:5], "parameters")
+    return table(head, rows, right=right, drop=("parameters", "device", "threads", "batch"))
 
 
 def evaluation_text(record: Record) -> str:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, facts, number, print_json, span, table
-from posebench.cli.options import AXES, Group, option
+from posebench.cli.common import NAMED, Parser, facts, number, positive, span, table
+from posebench.cli.options import AXES, LIMIT, Group, option
 from posebench.cli.results import scores_text
+from posebench.cli.terminal import emit, print_json
 from posebench.types.comparison import Scored
 
 if TYPE_CHECKING:
     from posebench.run.score import Where
 
 EXAMPLES = (
-    "posebench score --predictions results/predictions/predictions-demo_gt-0123abcd.npz \\",
+    "posebench score --predictions runs/predictions/predictions-demo_gt-0123abcd.npz \\",
     "    --dataset synthetic --nms none",
     "posebench score --predictions other_tool.json --dataset coco --data-root coco",
     "posebench score --predictions other_tool.json --dataset coco --engine pycocotools",
@@ -31,20 +30,33 @@ CHOICES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the file, its data, and the choices that still can be made."""
-    parser.add_argument(
-        "--predictions",
-        required=True,
-        metavar="FILE",
-        type=Path,
-        help="posebench's columnar file (.npz), a results file in COCO's format of any tool, or "
-        "a record whose predictions were saved",
-    )
+    add_predictions(parser)
     add_where(parser)
     parser.add_argument(
         "--engine",
         default="own",
-        metavar="own|pycocotools|xtcocotools",
-        help="what computes the scores; a referee must be installed (default: own)",
+        choices=("own", "pycocotools", "xtcocotools"),
+        help="what computes the scores; another evaluator must be installed (default: own)",
+    )
+
+
+def add_predictions(parser: Parser) -> None:
+    """Add the one file of predictions, by its place or by ``--predictions FILE``."""
+    parser.add_argument(
+        "predictions",
+        metavar="PREDICTIONS",
+        type=Path,
+        nargs="?",
+        help="posebench's columnar file (.npz), a results file in COCO's format of any tool, or "
+        "a record whose predictions were saved",
+    )
+    parser.add_argument(
+        "--predictions",
+        dest=NAMED["predictions"],
+        metavar="FILE",
+        type=Path,
+        action="append",
+        help="the same",
     )
 
 
@@ -59,7 +71,7 @@ def add_where(parser: Parser) -> None:
         help="folder with annotations/ (default: POSEBENCH_DATA); images are not needed",
     )
     data.add_argument("--annotations", metavar="FILE", type=Path, help="another annotation file")
-    data.add_argument("--limit", metavar="N", type=int, help="only the first N images")
+    data.add_argument("--limit", metavar="N", type=positive, help=LIMIT)
     choices = parser.add_argument_group(
         "choices", "by default the record's; a results file takes the last three alone"
     )
@@ -94,9 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Score, print."""
     from posebench.run.score import score
 
-    with contextlib.redirect_stdout(sys.stderr):
-        found = score(arguments.predictions, where(arguments), engine=arguments.engine)
-    print_json(found.to_json()) if arguments.json else print(text(found))
+    found = score(arguments.predictions, where(arguments), engine=arguments.engine)
+    print_json(found.to_json()) if arguments.json else emit(text(found))
     return 0
 
 
@@ -117,18 +128,13 @@ def text(found: Scored) -> str:
 
 def what(found: Scored) -> list[tuple[str, str]]:
     """Name the predictions, the data and the choices."""
-    from posebench.records.words import axis_words
+    from posebench.records.words import data_words
 
-    data, protocol = found.dataset, found.protocol
-    part = "all" if data.complete else "a subset:"
     pairs = [("predictions", found.name + (f" of {found.entry}" if found.entry else ""))]
-    pairs.append(
-        ("data", f"{data.id}, {part} {data.images:,} images with {data.persons:,} persons")
-    )
-    if protocol.name == "as_written":
-        pairs.append(("protocol", protocol.summary))
-    else:
-        words = ", ".join(axis_words(protocol, axis) for axis in ("rescoring", "nms", "scorer"))
-        pairs.append(("protocol", f"{words}{f'; {found.boxes} boxes' if found.boxes else ''}"))
+    pairs.append(("data", f"{found.dataset.id}. {data_words(found.dataset)}"))
+    boxes = f"; {found.boxes} boxes" if found.boxes else ""
+    pairs.append(("protocol", f"{found.protocol['summary']}{boxes}"))
     pairs.append(("persons", f"{found.read:,} read, {found.kept:,} kept"))
+    engine = "posebench's own" if found.engine == "own" else found.engine
+    pairs.append(("engine", engine))
     return pairs + [("note", note) for note in found.notes]

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from posebench.cli.common import Parser, facts, print_json, table
+from posebench.cli.common import Parser, add_model, facts, table
+from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
     from posebench.registry import Registry
@@ -23,8 +24,8 @@ EXAMPLES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the model's name, and whether its network is counted."""
-    parser.add_argument("model", metavar="MODEL", help="zoo/id, id, or a short name")
-    parser.add_argument("--dataset", help="tells models of one short name apart")
+    add_model(parser)
+    parser.add_argument("--dataset", help="disambiguates a short name")
     parser.add_argument(
         "--complexity",
         action=argparse.BooleanOptionalAction,
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(_content(entry, registry, counted))
     else:
-        print(_text(entry, registry, counted))
+        emit(_text(entry, registry, counted))
     return 0
 
 
@@ -79,8 +80,8 @@ def _content(entry: Entry, registry: Registry, counted: Complexity | None) -> di
 def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
     from posebench.records.words import protocol_words
 
-    spec, checkpoint = entry.input, entry.checkpoint
-    height, width = spec.size
+    taken, checkpoint = entry.input, entry.checkpoint
+    height, width = taken.size
     head = facts(
         [
             ("model", f"{entry.key}  ({entry.title})"),
@@ -88,7 +89,7 @@ def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
             ("dataset", entry.dataset),
             ("network", _network(entry)),
             *_complexity(entry, counted),
-            ("input", f"{height}x{width} {spec.colour}, crop {spec.crop}, {spec.keypoints}"),
+            ("input", f"{height}x{width} {taken.colour}, crop {taken.crop}, {taken.keypoints}"),
             (
                 "weights",
                 checkpoint.id + (f" from {checkpoint.location}" if checkpoint.location else ""),
@@ -102,12 +103,21 @@ def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
         ]
     )
     columns = ("claim", "published", "protocol", "evidence", "source", "note")
-    claims = table(columns, [_claim(claim) for claim in entry.claims], right=("published",))
+    claims = table(
+        columns,
+        [_claim(claim) for claim in entry.claims],
+        right=("published",),
+        drop=("evidence", "note", "source"),
+        cut=("note",),
+    )
     protocols = facts(
         [(key, protocol_words(registry.protocol(key))) for key in _protocol_keys(entry)]
         or [("protocols", "none: nothing was published that an evaluation could confirm")]
     )
-    run_it = f"posebench eval --model {entry.key} --dataset {entry.dataset} --data-root DIR"
+    run_it = f"posebench eval --model {entry.key} --dataset {entry.dataset}"
+    spec = registry.datasets.get(entry.dataset)
+    if spec is None or spec.files:
+        run_it += " --data-root DIR"
     if entry.status == "needs checkpoint":
         run_it += " --checkpoint FILE"
     last = (
@@ -146,6 +156,7 @@ def _claim(claim: Claim) -> tuple[str, ...]:
     unit = {"percent": "%", "fraction": ""}.get(claim.unit, claim.unit)
     where = claim.source.page + (f":{claim.source.line}" if claim.source.line else "")
     notes = [claim.published_as and f"published as {claim.published_as}", claim.hardware]
+    notes += [claim.misprint and f"a misprint of {claim.misprint}, never judged"]
     return (
         claim.metric,
         f"{claim.raw} {unit}".rstrip(),

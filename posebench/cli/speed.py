@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from posebench.cli.common import Parser, facts, positive, print_json
+from posebench.cli.common import RUNS, Parser, add_models, facts, positive
 from posebench.cli.launcher import add_launcher, launcher
 from posebench.cli.options import add_overwrite
+from posebench.cli.terminal import emit, flush, print_json
 from posebench.records.consistency import impossible_timings
 from posebench.types.errors import UserError
 from posebench.types.timing import Method, Precision, Runtime, Timings
@@ -45,11 +44,11 @@ MIB = 2**20
 
 def add_arguments(parser: Parser) -> None:
     """Add what to time, where, and in which form."""
-    parser.add_argument("models", metavar="MODEL", nargs="*", help="zoo/id, id, or a short name")
+    add_models(parser)
     parser.add_argument(
         "--all", action="store_true", help="every model that can be timed here, cheapest first"
     )
-    parser.add_argument("--dataset", metavar="NAME", help="tells models of one short name apart")
+    parser.add_argument("--dataset", metavar="NAME", help="disambiguates a short name")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--gpu", metavar="N", type=_index, help="the accelerator's number, from 0")
     where.add_argument("--cpu", action="store_true", help="the processor")
@@ -87,9 +86,9 @@ def add_arguments(parser: Parser) -> None:
     how.add_argument(
         "--output",
         type=Path,
-        default=Path("results"),
+        default=RUNS,
         metavar="DIR",
-        help="where the records go (default: results)",
+        help=f"where the records go (default: {RUNS})",
     )
 
 
@@ -116,13 +115,12 @@ def run(arguments: argparse.Namespace) -> int:
         _say_how_many(arguments)
     rows = not arguments.json and len(arguments.models) != 1
     found: list[Timed] = []
-    # the rows go to stdout, what libraries say does not
-    printed = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr), progress("models") as report:
+    with progress("models") as report:
         for timed in _timed(arguments, report):
             if rows:
                 head = "" if found else _head(timed.record)
-                print(f"{head}{row(timed.record)}", file=printed, flush=True)
+                emit(f"{head}{row(timed.record)}")
+                flush()
             found.append(timed)
     _print(found, arguments.json, rows)
     return int(any(timed.record.failure for timed in found))
@@ -148,14 +146,15 @@ def _say_how_many(arguments: argparse.Namespace) -> None:
             f"No model is named: {words} (large ones take minutes on a processor).",
             "Name models, or give --all.",
         )
-    print(f"{words}.", file=sys.stderr)
+    emit(f"{words}.", error=True)
     for reason, number in left_out(known).items():
-        print(f"{number} models are left out: {reason}.", file=sys.stderr)
+        emit(f"{number} models are left out: {reason}.", error=True)
 
 
 def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Timed]:
     """Time here, or on the nodes of a cluster."""
-    if arguments.launcher != "local":
+    cluster = launcher(arguments)
+    if cluster is not None:
         from posebench.launch.speed import Order, measure_on_ray
 
         order = Order(
@@ -166,7 +165,7 @@ def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Tim
             arguments.command,
         )
         return measure_on_ray(
-            launcher(arguments), arguments.models, order, dataset=arguments.dataset, progress=report
+            cluster, arguments.models, order, dataset=arguments.dataset, progress=report
         )
     from posebench.run.speed import measure_speeds, speed_cell
 
@@ -204,10 +203,10 @@ def _print(found: Sequence[Timed], as_json: bool, rows: bool) -> None:
     if as_json:
         print_json([to_json(timed.record) | {"file": str(timed.file)} for timed in found])
     elif rows:
-        print(f"\n{_summary(found)}")
+        emit(f"\n{_summary(found)}")
     else:
         for timed in found:
-            print(f"{speed_text(timed.record)}\n\nrecord  {timed.file}")
+            emit(f"{speed_text(timed.record)}\n\nrecord  {timed.file}")
 
 
 def _summary(found: Sequence[Timed]) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, print_json, table
+from posebench.cli.common import Parser, add_models, table
+from posebench.cli.terminal import emit, print_json
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,9 +21,9 @@ EXAMPLES = (
 
 def add_arguments(parser: Parser) -> None:
     """Add the models."""
-    parser.add_argument("models", metavar="MODEL", nargs="*", help="zoo/id, id, or a short name")
+    add_models(parser)
     parser.add_argument("--all", action="store_true", help="every model that has an original")
-    parser.add_argument("--dataset", help="tells models of one short name apart")
+    parser.add_argument("--dataset", help="disambiguates a short name")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.models) == arguments.all:
         raise UserError("Name models to verify, or give --all.", "`posebench list` names them.")
-    with contextlib.redirect_stdout(sys.stderr), progress("models") as report:
+    with progress("models") as report:
         found = verify(
             arguments.models,
             dataset=arguments.dataset,
@@ -51,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([finding.to_json() for finding in found])
     else:
-        print(_text(found))
+        emit(_text(found))
     return int(any(finding.status == FAILED for finding in found))
 
 
@@ -75,4 +74,11 @@ def _text(found: list[Verification]) -> str:
         counts[finding.status] += 1
     summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     right = ("difference", "allowed", "parameters", "s")
-    return f"{table(head, rows, right=right)}\n\n{len(found)} models: {summary}."
+    text = table(
+        head,
+        rows,
+        right=right,
+        drop=("parameters", "s", "allowed", "held against"),
+        cut=("held against", "note"),
+    )
+    return f"{text}\n\n{len(found)} models: {summary}."

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from pathlib import Path
 
-from posebench.cli.common import Parser, print_json
+from posebench.cli.common import Parser
+from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = (
     "posebench zoo import mmpose --compare",
@@ -45,7 +44,7 @@ def _import(arguments: argparse.Namespace) -> int:
         print_json({"file": found.path.name, "rows": found.rows, "changed": found.changed})
     else:
         said = "differs" if arguments.compare else "written"
-        print(f"{found.path.name}: {found.rows} rows, {said if found.changed else 'unchanged'}")
+        emit(f"{found.path.name}: {found.rows} rows, {said if found.changed else 'unchanged'}")
     return int(arguments.compare and found.changed)
 
 
@@ -53,8 +52,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from posebench.cli.progress import progress
     from posebench.run.zoo_check import RUNS, check_zoo, write_table
 
-    # mmengine writes what it thinks of configs to the standard output
-    with contextlib.redirect_stdout(sys.stderr), progress("rows") as report:
+    with progress("rows") as report:
         rows = check_zoo(arguments.zoo, names=arguments.rows, report=report)
     if arguments.output:
         write_table(arguments.output, rows, arguments.zoo, arguments.command)
@@ -63,6 +61,6 @@ def _check(arguments: argparse.Namespace) -> int:
         print_json({"zoo": arguments.zoo, "run": runs, "rows": [row.to_json() for row in rows]})
     else:
         for row in rows:
-            print(f"{row.id}  {row.outcome}")
-        print(f"{runs} of {len(rows)} rows build with random weights and run one batch.")
+            emit(f"{row.id}  {row.outcome}")
+        emit(f"{runs} of {len(rows)} rows build with random weights and run one batch.")
     return 0

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from posebench.install import install_command
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 
@@ -97,7 +98,7 @@ def check_installed(runtime: str) -> None:
     if missing:
         raise UserError(
             f"--runtime {runtime} needs {' and '.join(missing)}, which is not installed.",
-            "pip install 'posebench-zoo[runtimes]'",
+            f"Install it: {install_command('runtimes')}",
         )
 
 

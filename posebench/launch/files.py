@@ -5,8 +5,6 @@ Locks of the cache and of the data root make the others wait, so that a node get
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from posebench.registry import load_registry
 from posebench.run.fetch import (
     FAILED,
@@ -20,21 +18,14 @@ from posebench.run.request import Request
 from posebench.types.errors import UserError
 
 
-@dataclass(frozen=True)
-class Fetching:
-    """Terms under which files are fetched.
-
-    Attributes:
-        accept_licence: Also what somebody has to agree to.
-    """
-
-    accept_licence: bool = False
-
-
-def bring(request: Request, fetching: Fetching) -> None:
+def bring(request: Request, accept_licence: bool) -> None:
     """Fetch the weights and the dataset of a request where this node does not have them.
 
     What the request gives a path for is nobody's to fetch; nor are datasets that posebench draws.
+
+    Args:
+        request: Of an evaluation.
+        accept_licence: Fetch also what somebody has to agree to.
 
     Raises:
         UserError: Something cannot be had, or nobody agreed to its licence.
@@ -43,13 +34,13 @@ def bring(request: Request, fetching: Fetching) -> None:
     known = load_registry(tuple(request.registry))
     entry = known.find(request.model, request.dataset)
     if request.checkpoint is None:
-        ensure_checkpoint(entry, accept_licence=fetching.accept_licence, settings=settings)
+        ensure_checkpoint(entry, accept_licence=accept_licence, settings=settings)
     spec = known.dataset(request.dataset or entry.dataset)
     if not spec.files or request.annotations is not None or request.images is not None:
         return
     items = [item for item in plan_dataset(spec, settings) if item.state == TO_FETCH]
     for item in items:
-        if item.restricted and not fetching.accept_licence:
+        if item.restricted and not accept_licence:
             raise UserError(
                 f"{item.name} is under the licence '{item.licence}'.",
                 f"`posebench fetch --dataset {spec.id} --accept-licence` if you agree to it.",

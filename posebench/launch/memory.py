@@ -43,22 +43,20 @@ class Peaks:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, int] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-            found = json.loads(file.read_bytes())
-            self._known = {str(name): int(value) for name, value in found.items()}
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            found = json.loads(file.read_bytes()).items()
+            self._known = {name: v for name, v in found if type(v) is int and v > 0}
 
     def of(self, request: Request) -> int | None:
         """Return the most bytes that a task of this kind held."""
         return self._known.get(_kind(request))
 
-    def note(self, request: Request, measured: int | None) -> bool:
-        """Remember a peak; returns whether it is the highest of its kind so far."""
+    def note(self, request: Request, measured: int | None) -> None:
+        """Remember a peak if it is the highest of its kind so far."""
         name = _kind(request)
-        if measured is None or measured <= self._known.get(name, 0):
-            return False
-        self._known[name] = measured
-        write_whole(self._file, json.dumps(self._known, indent=1, sort_keys=True).encode())
-        return True
+        if measured is not None and measured > self._known.get(name, 0):
+            self._known[name] = measured
+            write_whole(self._file, json.dumps(self._known, indent=1, sort_keys=True).encode())
 
 
 def _kind(request: Request) -> str:

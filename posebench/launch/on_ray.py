@@ -7,38 +7,34 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
+from posebench import __version__
 from posebench.inference.devices import accelerator_index
-from posebench.launch.files import Fetching
-from posebench.launch.memory import ROOM, UNKNOWN
-from posebench.launch.tasks import Done, Result, Task, carry_out
+from posebench.install import install_command
 from posebench.types.errors import UserError
 
-RETRIES = 3  # of a task whose worker or node died
+W = TypeVar("W")
+ATTEMPTS = 4  # at a task whose worker or node dies
 PATIENCE = 10.0  # seconds for a cluster's address to answer
-AHEAD = 2  # tasks handed to Ray for each that it can run: none idles while the driver joins
-# Of a device: what an evaluation leaves is enough for the joining of shares, which computes no
-# network but records the device; nothing else fits beside them.
-JOINING = 0.01
 # Read by Ray when it starts in this process; what the user has set stays.
 SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # tasks without a device still see all of them
     "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told what runs here
-    "RAY_task_oom_retries": str(RETRIES),  # else without end
+    "RAY_task_oom_retries": str(ATTEMPTS - 1),  # else without end
 }
 
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the cluster, as Ray counts it.
+    """A machine of a cluster.
 
     Attributes:
         id: Ray's.
         cpus: Processors that tasks may ask for.
-        gpus: Devices.
+        gpus: Accelerators.
         memory: Bytes.
     """
 
@@ -48,47 +44,51 @@ class Node:
     memory: int
 
 
-class RayLauncher:
-    """Runs tasks as Ray tasks, as many at once as the cluster has processors or devices.
+@dataclass(frozen=True)
+class Task(Generic[W]):
+    """Something to do.
 
-    An evaluation on an accelerator has it for itself, but for the joining of others' shares. Every
-    task asks for the memory that its model was seen to hold, else for ``memory.UNKNOWN``; never for
-    more than the largest node has.
+    Attributes:
+        work: What.
+        lost: Nodes that it was pinned to and on which its worker died, one an attempt.
+    """
+
+    work: W
+    lost: tuple[str, ...] = ()
+
+
+Options = dict[str, Any]  # of a Ray task; ``node`` is the id of the node that it is pinned to
+# Called with a task, the nodes that live and the options of every task that Ray has: what to ask
+# Ray for, or None while the task has to wait.
+Ask = Callable[[Task[W], Sequence[Node], Sequence[Options]], "Options | None"]
+
+
+class RayLauncher:
+    """Runs tasks as Ray tasks, on every node that has what they ask for.
 
     Args:
         address: Of a running cluster (``auto`` finds one); None starts one on this machine.
-        fetching: Whether, and under which terms, nodes fetch the files that they lack.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster at the address.
     """
 
-    def __init__(self, address: str | None = None, *, fetching: Fetching | None = None) -> None:
+    def __init__(self, address: str | None = None) -> None:
         self.ray = started(address)
-        self._fetching = fetching
 
-    def run(self, waiting: deque[Task]) -> Iterator[Done]:
-        """Yield every task as it ends; what crashes a worker time and again is given up.
+    def device(self, asked: str | None) -> str:
+        """Return what a worker calls the device: the one that Ray gives it is the first.
+
+        Args:
+            asked: ``cpu`` or ``cuda:N``; None takes an accelerator where a node has one.
 
         Raises:
-            UserError: Tasks name an accelerator, and no node has one.
+            UserError: It is an accelerator, and no node has one.
         """
-        ray = self.ray
-        remote = ray.remote(max_retries=RETRIES)(carry_out)
-        running: dict[Any, Task] = {}
-        try:
-            while waiting or running:
-                nodes = self.nodes()
-                while waiting and len(running) < AHEAD * _places(nodes, waiting[0]):
-                    task = replace(waiting.popleft(), fetching=self._fetching)
-                    options = _options(task, nodes)
-                    running[remote.options(**options).remote(_local(task))] = task
-                finished, _ = ray.wait(list(running), num_returns=1)
-                for reference in finished:
-                    yield Done(running.pop(reference), self._result(reference))
-        finally:
-            for reference in running:  # the driver stops: parts that are whole stay
-                ray.cancel(reference, force=True)
+        nodes = self.nodes()
+        asked = asked or ("cuda:0" if any(node.gpus for node in nodes) else "cpu")
+        nodes_with(asked, nodes)
+        return "cuda:0" if on_accelerator(asked) else asked
 
     def nodes(self) -> list[Node]:
         """Return the nodes that live."""
@@ -100,15 +100,69 @@ class RayLauncher:
                 found.append(Node(node["NodeID"], *counts))
         return found
 
-    def _result(self, reference: Any) -> Result:
+    def run(
+        self, waiting: deque[Task[W]], do: Callable[[W], Any], ask: Ask[W]
+    ) -> Iterator[tuple[W, Any]]:
+        """Yield every task as it ends, with its result or one sentence (text) about its failure.
+
+        Whoever iterates may add tasks or take some back between two steps. Ray retries a task whose
+        worker or node died; one that is pinned to a node is asked for anew, since Ray would repeat
+        the node too.
+
+        Args:
+            waiting: Tasks, taken from the left.
+            do: Computes a result on a worker.
+            ask: Says what to ask Ray for.
+
+        Raises:
+            UserError: A worker refuses what is asked for, or has another version of posebench.
+        """
         ray = self.ray
+        remote = ray.remote(on_worker)
+        running: dict[Any, tuple[Task[W], Options]] = {}
         try:
-            result: Result = ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            return Result(f"It could not be run on the worker ({error.cause}).")
-        except ray.exceptions.RayError as error:
-            return Result(lost(error))
+            while waiting or running:
+                nodes = self.nodes()
+                while waiting:
+                    options = ask(waiting[0], nodes, [asked for _, asked in running.values()])
+                    if options is None:
+                        break
+                    task = waiting.popleft()
+                    reference = remote.options(**_for_ray(options)).remote(do, task.work)
+                    running[reference] = task, options
+                (reference,), _ = ray.wait(list(running), num_returns=1)
+                task, options = running.pop(reference)
+                try:
+                    outcome = self._result(reference)
+                except ray.exceptions.RayError as error:
+                    if "node" in options and len(task.lost) + 1 < ATTEMPTS:
+                        waiting.appendleft(Task(task.work, (*task.lost, options["node"])))
+                        continue
+                    outcome = _died(error)
+                yield task.work, outcome
+        finally:
+            for reference in running:  # the driver stops: parts that are whole stay
+                ray.cancel(reference, force=True)
+
+    def _result(self, reference: Any) -> Any:
+        """Return what a worker gave, or one sentence; a worker that died is Ray's exception."""
+        try:
+            version, result = self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise error.cause from error
+            return f"It could not be run on the worker ({error.cause})."
+        if version != __version__:
+            raise UserError(
+                f"A worker has posebench {version}, this process has {__version__}.",
+                "Install one version on all nodes.",
+            )
         return result
+
+
+def on_worker(do: Callable[[W], Any], work: W) -> tuple[str, Any]:
+    """Run a task on a worker; return the worker's version of posebench and the result."""
+    return __version__, do(work)
 
 
 def on_accelerator(device: str) -> bool:
@@ -120,47 +174,38 @@ def on_accelerator(device: str) -> bool:
     return accelerator_index(device) is not None
 
 
-def _places(nodes: list[Node], task: Task) -> int:
-    """How many such tasks the cluster runs at once, at least one."""
-    if on_accelerator(task.request.device):
-        return max(1, sum(node.gpus for node in nodes))
-    return max(1, sum(node.cpus // _cpus(task, nodes) for node in nodes))
-
-
-def _cpus(task: Task, nodes: list[Node]) -> int:
-    return max(1, min(task.request.threads or 1, max((n.cpus for n in nodes), default=1)))
-
-
-def _options(task: Task, nodes: list[Node]) -> dict[str, Any]:
-    """Resources to ask Ray for: what no node has would wait for ever."""
-    options: dict[str, Any] = {"num_cpus": _cpus(task, nodes)}
-    if on_accelerator(task.request.device):
-        check_accelerators(nodes, task.request.device)
-        options["num_gpus"] = JOINING if task.shard is None else 1 - JOINING
-    wanted = int(task.memory * ROOM) if task.memory else UNKNOWN
-    most = max((node.memory for node in nodes), default=0)
-    return options | ({"memory": min(wanted, most)} if most else {})
-
-
-def check_accelerators(nodes: list[Node], device: str) -> None:
-    """Refuse to wait for a device that no node has.
+def nodes_with(device: str, nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes that have a kind of device.
 
     Raises:
-        UserError: There is none.
+        UserError: It is an accelerator that no node has: a task would wait for ever.
     """
-    if not any(node.gpus for node in nodes):
+    if not on_accelerator(device):
+        return [node for node in nodes if node.cpus]
+    found = [node for node in nodes if node.gpus]
+    if not found:
         raise UserError(
             f"{device} was asked for, but none of the cluster's {len(nodes)} nodes has an "
             "accelerator.",
             "Start a node that has one, or leave the device out.",
         )
+    return found
 
 
-def _local(task: Task) -> Task:
-    """On a worker the device that it was given is the first one."""
-    if on_accelerator(task.request.device):
-        return replace(task, request=replace(task.request, device="cuda:0"))
-    return task
+def _for_ray(options: Options) -> Options:
+    """Say how often Ray may try, and to which node it is bound if it is."""
+    if "node" not in options:
+        return options | {"max_retries": ATTEMPTS - 1}
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    pinned = NodeAffinitySchedulingStrategy(options["node"], soft=False)
+    others = {name: value for name, value in options.items() if name != "node"}
+    return others | {"max_retries": 0, "scheduling_strategy": pinned}
+
+
+def _died(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"Its worker died {ATTEMPTS} times ({type(error).__name__}: {first})."
 
 
 def started(address: str | None) -> Any:
@@ -177,7 +222,7 @@ def started(address: str | None) -> Any:
     except ImportError as error:
         raise UserError(
             "The Ray launcher needs Ray, which is not installed.",
-            'Install it with `pip install "posebench-zoo[ray]"`.',
+            f"Install it with `{install_command('ray')}`.",
         ) from error
     if ray.is_initialized():
         return ray
@@ -219,9 +264,3 @@ def _nobody(address: str | None) -> UserError:
         f"There is no Ray cluster at {address!r}.",
         "Start one with `ray start --head`, or leave --address out.",
     )
-
-
-def lost(error: Exception) -> str:
-    """Say how a task ended whose worker or node died on every attempt."""
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"Its worker died {RETRIES + 1} times ({type(error).__name__}: {first})."

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from posebench.launch.on_ray import (
-    RETRIES,
     Node,
+    Options,
     RayLauncher,
-    check_accelerators,
-    lost,
+    Task,
+    nodes_with,
     on_accelerator,
 )
 from posebench.records.store import save
@@ -24,6 +23,7 @@ from posebench.run.speed import Timed, cheapest_first, measure_speeds, speed_cel
 from posebench.run.speed_cell import Findings, SpeedJob, record_of
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
+from posebench.types.record import Record
 from posebench.types.timing import Form, SpeedCell
 
 Progress = Callable[[str, int, int], None]
@@ -48,37 +48,6 @@ class Order:
     command: str = ""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where one cell at a time is timed.
-
-    Attributes:
-        node: Ray's id.
-        cpus: Processors that belong to it.
-        gpus: One device, or none.
-    """
-
-    node: str
-    cpus: int
-    gpus: int
-
-
-def places(nodes: Sequence[Node], device: str) -> list[Place]:
-    """Return every device of a cluster with its part of the processors, or every node as a whole.
-
-    Args:
-        nodes: That live.
-        device: ``cpu`` or ``cuda:N``.
-    """
-    if not on_accelerator(device):
-        return [Place(node.id, node.cpus, 0) for node in nodes if node.cpus]
-    return [
-        Place(node.id, max(1, node.cpus // node.gpus), 1)
-        for node in nodes
-        for _ in range(node.gpus)
-    ]
-
-
 def measure_on_ray(
     launcher: RayLauncher,
     models: Sequence[str],
@@ -99,145 +68,93 @@ def measure_on_ray(
     """
     known = load_registry(order.registry)
     entries = [known.find(model, dataset) for model in models] or cheapest_first(known, progress)
-    order = _everywhere(order, launcher.nodes())
-    running = _Running(launcher, order, deque((entry, RETRIES) for entry in entries))
-    try:
-        for ended, timed in enumerate(running.results()):
-            if progress:
-                progress(f"timed {timed.record.entry.key}", ended + 1, len(entries))
-            yield timed
-    finally:
-        running.stop()
-
-
-class _Running:
-    """Cells on their places."""
-
-    def __init__(
-        self, launcher: RayLauncher, order: Order, waiting: deque[tuple[Entry, int]]
-    ) -> None:
-        self._launcher, self._ray, self._order, self._waiting = (
-            launcher, launcher.ray, order, waiting,
-        )  # fmt: skip
-        self._running: dict[Any, tuple[Place, Entry, int]] = {}
-        self._left: set[str] = set()  # nodes that died; Ray takes a while to say so
-
-    def results(self) -> Iterator[Timed]:
-        """Yield each cell as it ends."""
-        while self._waiting or self._running:
-            self._fill()
-            finished, _ = self._ray.wait(list(self._running), num_returns=1)
-            for reference in finished:
-                timed = self._ended(reference, *self._running.pop(reference))
-                if timed is not None:
-                    yield timed
-
-    def stop(self) -> None:
-        """Give up what still runs."""
-        for reference in self._running:
-            self._ray.cancel(reference, force=True)
-
-    def _fill(self) -> None:
-        device = self._order.asked["device"]
-        found = places(self._launcher.nodes(), device)
-        living = [place for place in found if place.node not in self._left] or found
-        busy = Counter(place for place, _, _ in self._running.values())
-        free = list((Counter(living) - busy).elements())
-        if not free and not self._running:
-            raise UserError(
-                f"The cluster has no node to time {device} on.", "Start one, or wait for it."
-            )
-        for place in free[: len(self._waiting)]:
-            entry, left = self._waiting.popleft()
-            self._running[self._submit(place, entry)] = (place, entry, left)
-
-    def _submit(self, place: Place, entry: Entry) -> Any:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        # Hard affinity: a cell fills its place, so that nothing else is put beside it.
-        remote = self._ray.remote(max_retries=0)(time_here).options(
-            num_cpus=place.cpus,
-            num_gpus=place.gpus,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(place.node, soft=False),
-        )
-        return remote.remote(entry.key, self._order, place.cpus)
-
-    def _ended(self, reference: Any, place: Place, entry: Entry, left: int) -> Timed | None:
-        """Its result; None if it will be tried again elsewhere."""
-        ray = self._ray
-        try:
-            timed: Timed = ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, UserError):
-                raise error.cause from error
-            return self._failed(entry, f"it could not be run on the worker ({error.cause})")
-        except ray.exceptions.RayError as error:
-            if left:
-                self._left.add(place.node)
-                self._waiting.appendleft((entry, left - 1))
-                return None
-            return self._failed(entry, lost(error))
+    order = _everywhere(order, launcher)
+    waiting = deque(map(Task, entries))
+    ask = partial(cell_options, order.asked["device"])
+    results = launcher.run(waiting, partial(time_here, order=order), ask)
+    for done, (entry, found) in enumerate(results, 1):
+        timed = Timed(_lost(entry, order, found), None) if isinstance(found, str) else found
         if timed.file is None or not timed.file.is_file():  # the worker's own disk
-            return replace(timed, file=save(timed.record, self._order.output))
-        return timed
-
-    def _failed(self, entry: Entry, words: str) -> Timed:
-        order = self._order
-        job = SpeedJob(entry.key, _unseen(order.asked), order.registry, command=order.command)
-        record = record_of(job, entry, Findings(failure=words))
-        return Timed(record, save(record, order.output))
+            timed = replace(timed, file=save(timed.record, order.output))
+        if progress:
+            progress(f"timed {entry.key}", done, len(entries))
+        yield timed
 
 
-def _everywhere(order: Order, nodes: Sequence[Node]) -> Order:
-    """The order with paths and device that mean the same on every node."""
-    device = order.asked["device"] or ("cuda:0" if any(node.gpus for node in nodes) else "cpu")
-    if on_accelerator(device):
-        check_accelerators(list(nodes), device)
-        device = "cuda:0"  # the one that Ray gives
-    images = order.asked["images"]
-    asked = order.asked | {"device": device, "images": images.absolute() if images else None}
-    registry = tuple(Path(folder).absolute() for folder in order.registry)
-    return replace(order, asked=asked, output=order.output.absolute(), registry=registry)
-
-
-def _unseen(asked: dict[str, Any]) -> SpeedCell:
-    """The cell of a node that died before it said what it is."""
-    form = Form(
-        precision=asked["precision"],
-        folded=asked["fold"],
-        channels_last=asked["channels_last"],
-        compiled=asked["compiled"],
-        runtime=asked["runtime"],
-    )
-    return SpeedCell(
-        device=asked["device"],
-        hardware="a node that died",
-        batch_size=asked["batch_size"],
-        form=form,
-        threads=asked["threads"] or 1,
-        flip=asked["flip"],
-        method=asked["method"],
-        quick=asked["quick"],
-    )
-
-
-def time_here(model: str, order: Order, threads: int) -> Timed:
-    """Time one model on this node, as ``posebench speed`` does; runs on a worker.
+def cell_options(
+    device: str, task: Task[Entry], nodes: Sequence[Node], running: Sequence[Options]
+) -> Options | None:
+    """Pin a cell to a device with its part of the processors, or to all processors of a node.
 
     Args:
-        model: ``zoo/id``.
-        order: How.
-        threads: Processors of the place; the default of what the order leaves open.
+        device: ``cpu`` or ``cuda:N``.
+        task: A row to time; nodes on which it was lost are taken only if there are no others.
+        nodes: That live.
+        running: Options of the cells that are being timed.
+
+    Returns:
+        Options of a Ray task; None while every place is taken.
+
+    Raises:
+        UserError: No node can time it.
     """
-    torch.set_num_threads(threads)
-    images = order.asked["images"]
+    fit = nodes_with(device, nodes)
+    if not fit and not running:
+        raise UserError(
+            f"The cluster has no node to time {device} on.", "Start one, or wait for it."
+        )
+    busy = Counter(options["node"] for options in running)
+    for node in [node for node in fit if node.id not in task.lost] or fit:
+        places = node.gpus if on_accelerator(device) else 1
+        if busy[node.id] < places:
+            # a cell fills its place, so that nothing else is put beside it
+            cpus = max(1, node.cpus // places)
+            return {"node": node.id, "num_cpus": cpus, "num_gpus": int(on_accelerator(device))}
+    return None
+
+
+def time_here(entry: Entry, order: Order) -> Timed:
+    """Time one row on this node, as ``posebench speed`` does; runs on a worker.
+
+    Args:
+        entry: The row.
+        order: How; the threads it leaves open are as many as the task has processors.
+    """
+    import ray
+
+    processors = int(ray.get_runtime_context().get_assigned_resources()["CPU"])
+    threads = order.asked.get("threads") or processors
     (timed,) = measure_speeds(
-        [model],
-        speed_cell(**order.asked),
+        [entry.key],
+        speed_cell(**order.asked | {"threads": threads}),
         output=order.output,
         again=order.again,
-        images=images,
+        images=order.asked.get("images"),
         registry=order.registry,
         command=order.command,
     )
     return timed
+
+
+def _everywhere(order: Order, launcher: RayLauncher) -> Order:
+    """The order with paths and device that mean the same on every node."""
+    images = order.asked.get("images")
+    asked = order.asked | {
+        "device": launcher.device(order.asked.get("device")),
+        "images": images and images.absolute(),
+    }
+    registry = tuple(Path(folder).absolute() for folder in order.registry)
+    return replace(order, asked=asked, output=order.output.absolute(), registry=registry)
+
+
+def _lost(entry: Entry, order: Order, failure: str) -> Record:
+    """The record of a cell that no worker could time: what was asked for, and the failure."""
+    asked = order.asked | {"folded": order.asked.get("fold"), "images": None}
+
+    def given(names: Iterable[str]) -> dict[str, Any]:
+        return {name: asked[name] for name in names if asked.get(name) is not None}
+
+    form = Form(**given(Form.model_fields))
+    cell = SpeedCell(hardware="a node that died", form=form, **given(SpeedCell.model_fields))
+    job = SpeedJob(entry.key, cell, order.registry, command=order.command)
+    return record_of(job, entry, Findings(failure=failure))

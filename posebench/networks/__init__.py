@@ -7,11 +7,11 @@ Importing this package imports no torch: the table holds ``module:callable`` str
 from __future__ import annotations
 
 import difflib
-import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from posebench.types.errors import UserError
+from posebench.types.network_arguments import NETWORK_ARGUMENTS, check_arguments
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,16 +52,14 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
     """
     if name not in NETWORKS:
         raise UserError(f"There is no network named '{name}'.", _suggestion(name))
+    takes = NETWORK_ARGUMENTS[name].arguments
+    hint = f"It takes {', '.join(takes)}."
+    try:
+        check_arguments(name, arguments)
+    except ValueError as error:
+        raise UserError(f"The network '{name}' cannot be built: {error}.", hint) from None
     module, _, attribute = NETWORKS[name].partition(":")
     constructor = getattr(import_module(module), attribute)
-    signature = inspect.signature(constructor)
-    try:
-        signature.bind(**arguments)
-    except TypeError as error:
-        raise UserError(
-            f"The network '{name}' cannot be built: {error}.",
-            f"It takes {', '.join(signature.parameters)}.",
-        ) from error
     network: nn.Module = constructor(**arguments)
     return network
 

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from posebench.networks.demo import Bottleneck, Residual
-from posebench.networks.variants import check_joints
 
 CELL = 4  # input px of a cell of the coarse heatmaps and of the coordinate planes
 UNIT = 32.0  # px a coordinate plane counts as one
@@ -54,14 +53,10 @@ class DemoBottomUp(nn.Module):
     Args:
         width: Channels at stride 4; stride 8 has twice as many, stride 16 and 32 52.
         joints: Heatmaps to give, and as many tag maps.
-
-    Raises:
-        UserError: No joints.
     """
 
     def __init__(self, width: int = 24, joints: int = 17) -> None:
         super().__init__()
-        check_joints(joints)
         self.joints = joints
         middle, coarse = 2 * width, 52
         self.stem = nn.Sequential(_conv(3, 16, 3, 2), _conv(16, width, 3, 2))

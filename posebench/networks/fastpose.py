@@ -13,14 +13,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from posebench.networks.resnet import OUTPUTS, Extras, ResNet, batch_norm, conv3x3, count_layers
-from posebench.networks.variants import check_joints, size_at
-from posebench.types.errors import UserError
+from posebench.networks.variants import size_at
 
 UPSCALE = 2
 # Channels before the first and the second dense upsampling of FastPose; the second's result is
 # the width of the head (CONV_DIM in AlphaPose's configurations).
 FIRST_PLANES = 1024
-HEADS = (128, 256)
 # Convolutions and output planes of FastPose_DUC's three stages: 4, 2, 1 ("fast_421").
 DUC_STAGES = ((4, 1024), (2, 512), (1, 256))
 BACKBONES = {"shuffle": Extras(se=True, unshuffle=True), "se": Extras(se=True)}
@@ -50,21 +48,12 @@ class FastPose(nn.Module):
         deformable: Deformable convolutions in the last three stages.
         head: Channels before the last convolution, 128 or 256.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: No such number of layers, no such head, or no joints.
     """
 
     def __init__(
         self, layers: int = 50, deformable: bool = False, head: int = 128, joints: int = 17
     ) -> None:
         super().__init__()
-        check_joints(joints)
-        if head not in HEADS:
-            raise UserError(
-                f"FastPose has no head of {head} channels.",
-                f"It comes with {' and '.join(map(str, HEADS))}.",
-            )
         self.variant = {
             "network": "fastpose",
             "layers": layers,
@@ -98,19 +87,10 @@ class FastPoseDUC(nn.Module):
         layers: 50, 101 or 152.
         backbone: ``shuffle`` (halves by pixel unshuffle) or ``se``; both with channel attention.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: No such number of layers, no such backbone, or no joints.
     """
 
     def __init__(self, layers: int = 50, backbone: str = "shuffle", joints: int = 17) -> None:
         super().__init__()
-        check_joints(joints)
-        if backbone not in BACKBONES:
-            raise UserError(
-                f"FastPose_DUC has no backbone '{backbone}'.",
-                f"It comes with {' and '.join(BACKBONES)}.",
-            )
         self.variant = {
             "network": "fastpose_duc",
             "layers": layers,

@@ -23,8 +23,6 @@ from posebench.networks.mobilenets import (
     mobilenet_v3_layers,
 )
 from posebench.networks.resnet import conv1x1
-from posebench.networks.variants import check_joints
-from posebench.types.errors import UserError
 
 NECK = 256
 # Channels before each of the three pixel shuffles.
@@ -62,18 +60,10 @@ class MobilePose(nn.Module):
     Args:
         backbone: A key of ``BACKBONES``.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: There is no such backbone, or no joints.
     """
 
     def __init__(self, backbone: str, joints: int = 17) -> None:
         super().__init__()
-        check_joints(joints)
-        if backbone not in BACKBONES:
-            raise UserError(
-                f"mobile_pose has no backbone {backbone!r}.", f"Known: {', '.join(BACKBONES)}."
-            )
         self.variant = {"backbone": backbone, "joints": joints}
         parts, channels = BACKBONES[backbone]()
         self.features = nn.Sequential(*parts)

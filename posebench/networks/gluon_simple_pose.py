@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from posebench.networks.gluon_resnet import Stem, read_resnet, resnet_layers
 from posebench.networks.resnet_pose import DECONV_PLANES, deconvolutions
-from posebench.networks.variants import check_joints
 
 
 class GluonSimplePose(nn.Module):
@@ -26,12 +25,11 @@ class GluonSimplePose(nn.Module):
         joints: Heatmaps to give.
 
     Raises:
-        UserError: There is no such ResNet, or no joints.
+        UserError: There is no ResNet of so many layers with this stem.
     """
 
     def __init__(self, layers: int, stem: Stem, joints: int = 17) -> None:
         super().__init__()
-        check_joints(joints)
         self.variant = {"layers": layers, "stem": stem, "joints": joints}
         parts, channels = resnet_layers(layers, stem)
         self.resnet = nn.Sequential(*parts)

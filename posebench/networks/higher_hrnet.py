@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from posebench.networks.hrnet import HRNetBackbone
 from posebench.networks.resnet import BasicBlock, batch_norm
-from posebench.networks.variants import check_joints
 
 HEAD_BLOCKS = 4
 SCALE_KERNEL = 9
@@ -67,14 +66,10 @@ class HigherHRNet(HRNetBackbone):
     Attributes:
         training_only: Names of the parts that are loaded and compared like all others, but serve
             the training loss alone: no output depends on them.
-
-    Raises:
-        UserError: No channels, or no joints.
     """
 
     def __init__(self, width: int = 32, joints: int = 17, scale_layers: bool = False) -> None:
         super().__init__(width)
-        check_joints(joints)
         self.joints = joints
         self.hrhrnet_head = HigherHead(width, joints, scale_layers=scale_layers)
         scales = ("hrhrnet_head.scalelayer0", "hrhrnet_head.scalelayer1")

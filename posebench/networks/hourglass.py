@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from posebench.networks.resnet import batch_norm
-from posebench.networks.variants import check_joints, count_children, size_at
-from posebench.types.errors import UserError
+from posebench.networks.variants import count_children, size_at
 
 DEPTH = 4
 
@@ -90,21 +89,12 @@ class StackedHourglass(nn.Module):
         features: Channels at a quarter of the input's size: 256 or 128; a multiple of 4.
         blocks: Residual blocks in each path.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: A count is below one, or the channels cannot be quartered.
     """
 
     def __init__(
         self, stacks: int = 8, features: int = 256, blocks: int = 1, joints: int = 16
     ) -> None:
         super().__init__()
-        check_joints(joints)
-        if min(stacks, blocks, features) < 1 or features % 4:
-            raise UserError(
-                f"An hourglass cannot have {stacks} stacks, {blocks} blocks, {features} features.",
-                "Give positive counts, and features that 4 divides, e.g. 256.",
-            )
         self.variant = {
             "network": "hourglass",
             "stacks": stacks,

@@ -21,8 +21,7 @@ from posebench.networks.resnet import (
     conv1x1,
     conv3x3,
 )
-from posebench.networks.variants import check_joints, size_at
-from posebench.types.errors import UserError
+from posebench.networks.variants import size_at
 
 STEM_CHANNELS = 64
 STEM_BLOCKS = 4
@@ -89,15 +88,10 @@ class HRNetBackbone(nn.Module):
     Args:
         width: Channels of the finest branch (32 or 48 in the zoos); each further branch has
             twice as many.
-
-    Raises:
-        UserError: No channels.
     """
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        if width < 1:
-            raise UserError(f"HRNet cannot be {width} channels wide.", "The zoos have 32 and 48.")
         self.width = width
         self.conv1 = conv3x3(3, STEM_CHANNELS, stride=2)
         self.bn1 = batch_norm(STEM_CHANNELS)
@@ -153,14 +147,10 @@ class HRNet(HRNetBackbone):
     Args:
         width: Channels of the finest branch.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: No channels, or no joints.
     """
 
     def __init__(self, width: int = 32, joints: int = 17) -> None:
         super().__init__(width)
-        check_joints(joints)
         self.variant = {"network": "hrnet", "width": width, "joints": joints}
         self.final_layer = nn.Conv2d(width, joints, 1)
 

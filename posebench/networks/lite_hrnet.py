@@ -19,8 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from posebench.types.errors import UserError
-
 BATCH_NORM_EPS = 1e-5
 STEM_CHANNELS = 32
 BLOCKS_PER_MODULE = 2
@@ -330,22 +328,10 @@ class LiteHRNet(nn.Module):
         variant: ``lite_18``, ``lite_30`` or ``wider_naive`` (PP-TinyPose).
         width: Channels of the finest branch; each coarser one has twice as many.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: Unknown variant, or a width that the blocks cannot split.
     """
 
     def __init__(self, variant: str, width: int = 40, joints: int = 17) -> None:
         super().__init__()
-        if variant not in VARIANTS:
-            raise UserError(
-                f"Lite-HRNet has no variant '{variant}'.", f"Known: {', '.join(VARIANTS)}."
-            )
-        if width < 8 or width % 2 or joints < 1:
-            raise UserError(
-                f"Lite-HRNet cannot have width {width} and {joints} joints.",
-                "Give an even width of at least 8 (published: 40) and at least one joint.",
-            )
         self.backbone = Backbone(VARIANTS[variant], width)
         self.final_conv = nn.Conv2d(width, joints, 1)
 

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from posebench.types.errors import UserError
-
 BATCH_NORM_EPS = 1e-5
 STAGE_PLANES = (64, 128, 256, 512)
 # The last stage keeps its resolution: the input is reduced by 16, two deconvolutions give 4.
@@ -89,18 +87,10 @@ class LPN(nn.Module):
         layers: Blocks in the four stages: (3, 4, 6, 3) for LPN-50, (3, 4, 23, 3) for LPN-101,
             (3, 8, 36, 3) for LPN-152.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: Not four stages of at least one block, or no joints.
     """
 
     def __init__(self, layers: Sequence[int] = (3, 4, 6, 3), joints: int = 17) -> None:
         super().__init__()
-        if len(layers) != len(STAGE_PLANES) or min(layers) < 1 or joints < 1:
-            raise UserError(
-                f"LPN cannot have layers {list(layers)} and {joints} joints.",
-                "Give four positive block counts, e.g. [3, 4, 6, 3], and at least one joint.",
-            )
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = _norm(64)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from posebench.networks.deform import OFFSETS, DeformConv
 from posebench.networks.variants import count_children
-from posebench.types.errors import UserError
 
 BATCH_NORM_EPS = 1e-5
 EXPANSION = 4
@@ -148,18 +147,10 @@ class ResNet(nn.Module):
     Args:
         layers: 50, 101 or 152.
         extras: Departures from the plain network.
-
-    Raises:
-        UserError: No such number of layers.
     """
 
     def __init__(self, layers: int = 50, extras: Extras = PLAIN) -> None:
         super().__init__()
-        if layers not in LAYERS:
-            raise UserError(
-                f"There is no ResNet of {layers} layers here.",
-                f"It comes with {', '.join(map(str, LAYERS))}.",
-            )
         self.conv1 = nn.Conv2d(3, STEM_CHANNELS, 7, stride=2, padding=3, bias=False)
         self.bn1 = batch_norm(STEM_CHANNELS)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from posebench.networks.resnet import OUTPUTS, ResNet, batch_norm, count_layers
-from posebench.networks.variants import check_joints, size_at
+from posebench.networks.variants import size_at
 
 DECONV_PLANES = (256, 256, 256)
 
@@ -37,14 +37,10 @@ class ResNetPose(ResNet):
     Args:
         layers: 50, 101 or 152.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: No such number of layers, or no joints.
     """
 
     def __init__(self, layers: int = 50, joints: int = 17) -> None:
         super().__init__(layers)
-        check_joints(joints)
         self.variant = {"network": "resnet_pose", "layers": layers, "joints": joints}
         self.deconv_layers = deconvolutions(OUTPUTS)
         self.final_layer = nn.Conv2d(DECONV_PLANES[-1], joints, 1)
@@ -66,14 +62,10 @@ class SimplePose(nn.Module):
     Args:
         layers: 50, 101 or 152.
         joints: Heatmaps to give.
-
-    Raises:
-        UserError: No such number of layers, or no joints.
     """
 
     def __init__(self, layers: int = 50, joints: int = 17) -> None:
         super().__init__()
-        check_joints(joints)
         self.variant = {"network": "simple_pose", "layers": layers, "joints": joints}
         self.preact = ResNet(layers)
         self.deconv_layers = deconvolutions(OUTPUTS)

@@ -10,16 +10,6 @@ from torch import Tensor, nn
 from posebench.types.errors import UserError
 
 
-def check_joints(joints: int) -> None:
-    """Refuse a network without heatmaps.
-
-    Raises:
-        UserError: Fewer than one joint.
-    """
-    if joints < 1:
-        raise UserError(f"A network cannot have {joints} joints.", "Give at least one joint.")
-
-
 def size_at(state: Mapping[str, Tensor], name: str, axis: int) -> int | None:
     """Return the size of a tensor along an axis, None where it has no such tensor or axis."""
     shape = state[name].shape if name in state else ()

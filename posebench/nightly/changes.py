@@ -1,11 +1,11 @@
-"""This night's numbers beside earlier ones: what moved, and whether it counts."""
+"""This night's numbers compared with earlier ones: what moved, and whether it counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from posebench.nightly.observation import CEILING, Observation, Value
 from posebench.nightly.suite import SpeedRule, Suite
@@ -16,19 +16,20 @@ EXACT = 1e-6  # percent points: what is left of the same number after a round tr
 NORMAL = 1.4826  # MAD -> standard deviation of normal noise (Rousseeuw & Croux 1993)
 # What others did to the machine, and what cannot be; such a timing says nothing about the model.
 DISTURBANCES = ("other processes", "slowed down", "inconsistent")
+GONE = "no number any more"
 
 State = Literal["same", "new", "better", "changed", "worse", "failed", "not judged"]
-BAD = ("changed", "worse")
 
 
 class Check(Frozen):
-    """One number held against earlier nights: a test case.
+    """One number compared with earlier nights: a test case.
 
     Attributes:
         what: Name of the number; empty for a cell that gave none.
         state: ``changed`` and ``worse`` are regressions, ``failed`` could not be run.
         before: Of the last good night; the usual rate of a timing.
         since: When ``before`` was measured, its last time.
+        unit: Of a rate; empty for percent.
         words: What the state means here.
         reasons: What may have caused it, the likeliest first.
     """
@@ -45,45 +46,56 @@ class Check(Frozen):
     claimed: float | None = None
     verdict: str = ""
     protocol: str = ""
+    unit: str = ""
     words: str = ""
     reasons: tuple[str, ...] = ()
 
     @property
     def bad(self) -> bool:
         """Whether it is a regression."""
-        return self.state in BAD
+        return self.state in ("changed", "worse")
 
 
-def baseline(past: Sequence[Observation], key: str) -> list[Observation]:
-    """Return the good observations of a key, from the last one that was accepted on."""
-    same = [each for each in past if each.key == key and each.good]
+def baseline(now: Observation, past: Sequence[Observation]) -> list[Observation]:
+    """Return the good observations of the same key in other nights, from the last accepted on."""
+    same = [each for each in past if each.key == now.key and each.night != now.night and each.good]
     accepted = [index for index, each in enumerate(same) if each.accepted]
     return same[accepted[-1] :] if accepted else same
 
 
 def compare(now: Observation, past: Sequence[Observation], suite: Suite) -> list[Check]:
-    """Hold one night's observation of a cell against earlier ones.
+    """Compare one night's observation of a cell with earlier ones.
 
     Args:
         now: Of this night.
-        past: Of the same cell, from old to new, other hardware among them.
+        past: Of the same cell, from old to new; other hardware and this night may be among them.
         suite: Its thresholds.
 
     Returns:
         One check a number; a single one for a cell that failed.
     """
-    usual = baseline(past, now.key)
+    usual = baseline(now, past)
+    last = usual[-1] if usual else None
     if now.failure is not None:
-        last = usual[-1].created if usual else None
-        return [_check(now, "", Value(measured=None), "failed", since=last, words=now.failure)]
-    if now.kind == "speed":
-        checks = [
-            _rate(now, name, value, usual, suite.speed)
-            for name, value in now.values.items()
-            if name != CEILING
-        ]
-    else:
-        checks = [_score(now, name, value, usual, suite) for name, value in now.values.items()]
+        since = last.created if last else None
+        return [_check(now, "", Value(measured=None), "failed", since=since, words=now.failure)]
+    gone = {
+        name: value.model_copy(update={"measured": None, "verdict": ""})
+        for name, value in (last.values if last else {}).items()
+        if name not in now.values
+    }
+    checks = []
+    for name, value in (now.values | gone).items():
+        if name == CEILING:
+            continue
+        known = [each for each in usual if name in each.values]
+        before = [each.values[name] for each in known]
+        if now.kind == "speed":
+            state, words, usually = _rate(value, before, disturbed(now), suite.speed)
+        else:
+            state, words, usually = _score(value, before, suite)
+        since = known[-1].created if known else None
+        checks.append(_check(now, name, value, state, before=usually, since=since, words=words))
     return checks
 
 
@@ -92,83 +104,57 @@ def disturbed(now: Observation) -> str:
     return "; ".join(f for f in now.flags if any(word in f for word in DISTURBANCES))
 
 
-def _check(
-    now: Observation,
-    what: str,
-    value: Value,
-    state: State,
-    *,
-    before: float | None = None,
-    since: datetime | None = None,
-    words: str = "",
-) -> Check:
-    return Check(
-        key=now.key,
-        kind=now.kind,
-        entry=now.entry,
-        dataset=now.dataset,
-        what=what,
-        state=state,
-        now=value.measured,
-        before=before,
-        since=since,
-        claimed=value.claimed,
-        verdict=value.verdict,
-        protocol=value.protocol,
-        words=words,
-    )
+def _check(now: Observation, what: str, value: Value, state: State, **found: Any) -> Check:
+    cell = {name: getattr(now, name) for name in ("key", "kind", "entry", "dataset")}
+    published = value.model_dump(exclude={"measured"})
+    return Check(**cell, **published, what=what, state=state, now=value.measured, **found)
 
 
-def _score(
-    now: Observation, name: str, value: Value, usual: Sequence[Observation], suite: Suite
-) -> Check:
-    known = [each for each in usual if name in each.values]
-    differs = value.verdict.startswith(DIFFERS)
-    if not known:
+def _score(value: Value, past: Sequence[Value], suite: Suite) -> tuple[State, str, float | None]:
+    differs = value.verdict == DIFFERS  # what is said of a subset never counts
+    if not past:
         if suite.claims_must_hold and differs:
-            words = f"the claim is {value.claimed:.6g}, and has to hold"
-            return _check(now, name, value, "worse", words=words)
-        return _check(now, name, value, "new")
-    last = known[-1]
-    before = last.values[name]
-    state, words = _moved(value, before, known[0].values[name], suite)
-    if state in ("same", "better") and differs and not before.verdict.startswith(DIFFERS):
-        state, words = "worse", f"was {before.verdict}, now {value.verdict}"
-    return _check(now, name, value, state, before=before.measured, since=last.created, words=words)
+            return "worse", f"the claim is {value.claimed:.6g}, and has to hold", None
+        return "new", "", None
+    last = past[-1]
+    state, words = _moved(value.measured, last.measured, past[0].measured, suite)
+    if state in ("same", "better") and differs and last.verdict != DIFFERS:
+        state, words = "worse", f"was {last.verdict}, now {value.verdict}"
+    return state, words, last.measured
 
 
-def _moved(now: Value, before: Value, first: Value, suite: Suite) -> tuple[State, str]:
-    if now.measured is None or before.measured is None:
-        if now.measured is before.measured:
+def _moved(
+    now: float | None, before: float | None, first: float | None, suite: Suite
+) -> tuple[State, str]:
+    if now is None or before is None:
+        if now is before:
             return "same", ""
-        return ("worse", "no number any more") if now.measured is None else ("better", "")
-    step = now.measured - before.measured
+        return ("worse", GONE) if now is None else ("better", "")
+    step = now - before
     if suite.exact:
         if abs(step) <= EXACT:
             return "same", ""
         return "changed", f"moved by {step:+.4f} points; the same number was expected"
+    allowed = f"allowed are {suite.tolerance:g}"
     if step < -suite.tolerance:
-        return "worse", f"lost {-step:.2f} points, allowed are {suite.tolerance:g}"
-    if first.measured is not None and now.measured < first.measured - suite.tolerance:
-        lost = first.measured - now.measured
-        return "worse", f"lost {lost:.2f} points little by little, allowed are {suite.tolerance:g}"
-    if step > suite.tolerance:
-        return "better", f"gained {step:.2f} points"
-    return "same", ""
+        return "worse", f"lost {-step:.2f} points, {allowed}"
+    if first is not None and now < first - suite.tolerance:
+        return "worse", f"lost {first - now:.2f} points little by little, {allowed}"
+    return ("better", f"gained {step:.2f} points") if step > suite.tolerance else ("same", "")
 
 
 def _rate(
-    now: Observation, name: str, value: Value, usual: Sequence[Observation], rule: SpeedRule
-) -> Check:
-    known = [(o.created, o.values[name].measured) for o in usual if name in o.values]
-    rates = [rate for _, rate in known if rate]
-    others = disturbed(now)
-    if not rates or not value.measured:
-        return _check(now, name, value, "new", words=others)
-    state, words, level = judge_rate(value.measured, rates, rule)
+    value: Value, past: Sequence[Value], others: str, rule: SpeedRule
+) -> tuple[State, str, float | None]:
+    rates = [each.measured for each in past if each.measured]
+    if not rates:
+        return "new", others, None
+    state, words, level = judge_rate(value.measured or 0.0, rates, rule)
+    if value.measured is None:
+        state, words = "worse", GONE
     if state == "worse" and others:
         state, words = "not judged", f"{words}, but {others}"
-    return _check(now, name, value, state, before=level, since=known[-1][0], words=words)
+    return state, words, level
 
 
 def judge_rate(now: float, past: Sequence[float], rule: SpeedRule) -> tuple[State, str, float]:
@@ -176,7 +162,7 @@ def judge_rate(now: float, past: Sequence[float], rule: SpeedRule) -> tuple[Stat
 
     Two tests.  The last ``window`` nights: the loss has to exceed ``drop`` and ``spreads`` robust
     standard deviations.  The first ``window`` nights, once there are twice as many: the median of
-    the last ``nights`` is held against theirs, which sees what gets slower little by little.
+    the last ``nights`` is compared with theirs, which sees what gets slower little by little.
 
     Args:
         now: Persons a second.

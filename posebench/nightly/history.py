@@ -1,4 +1,4 @@
-"""Histories: one file a cell, one line a night, only ever appended to.
+"""Histories: one file for each thing measured, one line a night, only ever appended to.
 
 Whoever is killed while writing leaves at most one line without an end.  Readers ignore it, and
 the next writer cuts it off before it adds its own.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 from pydantic import ValidationError
 
+from posebench.datasets.files import strict_json
 from posebench.nightly.observation import VERSION, Observation
 from posebench.types.errors import UserError
 
@@ -28,16 +29,17 @@ def read_history(file: Path) -> list[Observation]:
     """Return the lines of one history, from old to new; none where there is no file.
 
     Raises:
-        UserError: A line in the middle is broken, or was written by a newer posebench.
+        UserError: A line is broken, or was written by a newer posebench.
     """
     try:
-        data = file.read_bytes()
+        return _parsed(file.read_bytes(), file)
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UserError(f"The history {file} cannot be read: {error.strerror}.") from error
-    whole = data[: data.rfind(b"\n") + 1]
-    return [_parse(line, f"{file}:{n}") for n, line in enumerate(whole.splitlines(), 1) if line]
+        raise UserError(
+            f"The history {file} cannot be read: {error.strerror}.",
+            "Give another folder with --history.",
+        ) from error
 
 
 def append(file: Path, observations: Iterable[Observation]) -> None:
@@ -51,15 +53,16 @@ def append(file: Path, observations: Iterable[Observation]) -> None:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.parent / ".lock"):
-            mend(file)
-            there = {(line.key, line.night) for line in read_history(file)}
-            new = [each for each in observations if (each.key, each.night) not in there]
-            with file.open("ab") as stream:
-                for each in new:
+        with FileLock(file.parent / ".lock"), file.open("ab+") as stream:
+            stream.seek(0)
+            data = stream.read()
+            stream.truncate(data.rfind(b"\n") + 1)
+            there = {(each.key, each.night) for each in _parsed(data, file)}
+            for each in observations:
+                if (each.key, each.night) not in there:
                     stream.write(_line(each))
-                stream.flush()
-                os.fsync(stream.fileno())
+            stream.flush()
+            os.fsync(stream.fileno())
     except OSError as error:
         raise UserError(
             f"The history {file} cannot be written: {error.strerror}.",
@@ -67,43 +70,37 @@ def append(file: Path, observations: Iterable[Observation]) -> None:
         ) from error
 
 
-def mend(file: Path) -> bool:
-    """Cut off a line that has no end; return whether there was one."""
-    if not file.is_file():
-        return False
-    with file.open("rb+") as stream:
-        data = stream.read()
-        whole = data.rfind(b"\n") + 1
-        if whole == len(data):
-            return False
-        stream.truncate(whole)
-    return True
-
-
-def last_good(past: Sequence[Observation]) -> Observation | None:
-    """Return the newest observation that later ones may be held against."""
-    return next((each for each in reversed(past) if each.good), None)
-
-
 def _line(each: Observation) -> bytes:
     content = {"version": VERSION} | each.model_dump(mode="json", exclude_defaults=True)
     return json.dumps(content, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
+def _parsed(data: bytes, file: Path) -> list[Observation]:
+    whole = data[: data.rfind(b"\n") + 1]
+    return [_parse(line, f"{file}:{n}") for n, line in enumerate(whole.splitlines(), 1) if line]
+
+
 def _parse(line: bytes, where: str) -> Observation:
     try:
-        content = json.loads(line)
+        content = strict_json(line, finite=True)
         version = content.get("version", 1)
-        while version < VERSION:
-            content = UPGRADES[version](content)
-            version += 1
+        if version < VERSION:
+            while version < VERSION:
+                content, version = UPGRADES[version](content), version + 1
+            line = json.dumps(content | {"version": VERSION}).encode()
         if version == VERSION:
-            return Observation.model_validate(content | {"version": VERSION})
-    except (ValueError, ValidationError, AttributeError, TypeError, KeyError) as error:
+            # as JSON: there text may be a date, and nothing else is converted
+            return Observation.model_validate_json(line, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        problem = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    else:
         raise UserError(
-            f"{where} is no line of a history ({type(error).__name__}).",
-            "Take that line out, or restore the file.",
-        ) from error
+            f"{where} has version {version}, this posebench reads {VERSION}.", "Update posebench."
+        )
     raise UserError(
-        f"{where} has version {version}, this posebench reads {VERSION}.", "Update posebench."
+        f"{where} is not a line of a history: {problem[:300]}.",
+        "Take that line out, or restore the file.",
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from posebench.nightly.suite import Cell
 from posebench.records.consistency import impossible_timings
@@ -15,7 +15,7 @@ from posebench.records.words import is_joint_metric
 from posebench.types.base import Frozen
 from posebench.types.record import Record
 
-VERSION = 1  # of a line of a history
+VERSION: Final = 1  # of a line of a history
 FORWARD = "the network alone"
 WHOLE = "image file to keypoints"
 CEILING = "matrix products"  # what the machine reached in the same run, GFLOP/s
@@ -31,12 +31,14 @@ class Value(Frozen):
         claimed: As published, where it is a claim.
         verdict: Of the claim.
         protocol: ``name@version`` of an accuracy.
+        unit: Of a rate; empty for percent.
     """
 
     measured: float | None
     claimed: float | None = None
     verdict: str = ""
     protocol: str = ""
+    unit: str = ""
 
 
 class Observation(Frozen):
@@ -53,14 +55,14 @@ class Observation(Frozen):
         flags: Why a timing should not be quoted.
     """
 
-    version: int = VERSION
+    version: Literal[1] = VERSION
     key: str
     kind: Literal["eval", "speed"]
     entry: str
     dataset: str
     device: str
     night: str
-    created: datetime
+    created: AwareDatetime
     good: bool = False
     accepted: bool = False
     failure: str | None = None
@@ -72,42 +74,26 @@ class Observation(Frozen):
 def observe(
     cell: Cell, found: Record | str, night: str, facts: Mapping[str, str], when: datetime
 ) -> Observation:
-    """Take down what was found.
+    """Return the line of a history that says what was found.
 
     Args:
         cell: That was measured.
         found: A record, or why there is none.
         night: Its id.
-        facts: Of the code, see ``facts.code_facts``.
+        facts: Of the code, see ``posebench.nightly.fingerprint``.
         when: For what left no record.
     """
-    if isinstance(found, str):
-        return _observation(cell, cell.key, night, when, _public(found), {}, dict(facts), ())
-    known = dict(facts) | {name: fact for name, fact in _facts(found).items() if fact}
-    if found.kind == "speed":
-        hardware = found.cell.hardware if found.cell else cell.device
-        key = f"{cell.key}, {hardware}"
-        values, flags, failure = _speeds(found), _flags(found), _public(found.failure or "")
+    key, values, known = cell.key, {}, dict(facts)
+    flags: tuple[str, ...] = ()
+    failure = found if isinstance(found, str) else found.failure
+    if isinstance(found, Record):
         when = found.created
-        return _observation(cell, key, night, when, failure or None, values, known, flags)
-    return _observation(cell, cell.key, night, found.created, None, _scores(found), known, ())
-
-
-def _public(words: str) -> str:
-    """Leave out folders of this machine: histories and pages are published."""
-    return _FOLDERS.sub("", words)
-
-
-def _observation(
-    cell: Cell,
-    key: str,
-    night: str,
-    created: datetime,
-    failure: str | None,
-    values: dict[str, Value],
-    facts: dict[str, str],
-    flags: tuple[str, ...],
-) -> Observation:
+        known |= {name: fact for name, fact in _facts(found).items() if fact}
+        if found.kind == "speed":
+            key += f", {found.cell.hardware if found.cell else cell.device}"
+            values, flags = _speeds(found), _flags(found)
+        else:
+            values = _scores(found)
     return Observation(
         key=key,
         kind=cell.kind,
@@ -115,10 +101,11 @@ def _observation(
         dataset=cell.dataset,
         device=cell.device,
         night=night,
-        created=created.astimezone(timezone.utc),
-        failure=failure,
+        created=when.astimezone(timezone.utc),
+        # without folders of this machine: histories and pages are published
+        failure=_FOLDERS.sub("", failure or "") or None,
         values=values,
-        facts=facts,
+        facts=known,
         flags=flags,
     )
 
@@ -146,9 +133,11 @@ def _scores(record: Record) -> dict[str, Value]:
 
 def _speeds(record: Record) -> dict[str, Value]:
     timed = ((FORWARD, record.timings), (WHOLE, record.end_to_end))
-    found = {name: Value(measured=t.persons_per_second) for name, t in timed if t}
+    found = {
+        name: Value(measured=t.persons_per_second, unit=f"{t.counted}/s") for name, t in timed if t
+    }
     if record.timings and record.timings.ceiling:
-        found[CEILING] = Value(measured=record.timings.ceiling / 1e9)
+        found[CEILING] = Value(measured=record.timings.ceiling / 1e9, unit="GFLOP/s")
     return found
 
 
@@ -177,20 +166,14 @@ def _facts(record: Record) -> dict[str, str]:
     if boxes is not None:
         found["boxes"] = f"{boxes.source}, {boxes.read} read, {_short(boxes.sha256)}".rstrip(", ")
     if record.kind == "eval":
+        key = record.protocol.key if record.protocol else ""
         found |= {
             "scorer": record.scorer or "",
-            "protocol": f"{record.protocol.key if record.protocol else ''}, "
-            f"{_short(record.protocol_hash)}",
+            "protocol": f"{key}, {_short(record.protocol_hash)}",
             "predictions": _short(record.predictions_sha256),
             "skipped": str(len(record.skipped.faults)) if record.skipped else "",
         }
-    return found | _machine_facts(record)
-
-
-def _machine_facts(record: Record) -> dict[str, str]:
-    found: dict[str, str] = {}
-    machine, timings = record.machine, record.timings
-    if machine is not None:
+    if (machine := record.machine) is not None:
         throttled = {reason for state in machine.states for reason in state.throttled}
         found |= {
             "processor": f"{machine.processor}, {machine.cores} cores",
@@ -198,11 +181,12 @@ def _machine_facts(record: Record) -> dict[str, str]:
             "governor": machine.governor or "",
             "throttling": ", ".join(sorted(throttled)),
         }
-    if timings is not None:
-        found["network's size"] = f"{timings.parameters:,} parameters" + (
-            "" if timings.gmacs is None else f", {timings.gmacs:.6g} GMAC"
-        )
-        found["threads"] = str(timings.threads)
+    if (timings := record.timings) is not None:
+        cost = "" if timings.gmacs is None else f", {timings.gmacs:.6g} GMAC"
+        found |= {
+            "network's size": f"{timings.parameters:,} parameters{cost}",
+            "threads": str(timings.threads),
+        }
     return found
 
 

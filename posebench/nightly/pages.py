@@ -1,18 +1,17 @@
-"""A night written down: summary, page with histories, JUnit XML, JSON, and the report's site."""
+"""A nightly run written down: summary, page with histories, JUnit XML, JSON, the report's site."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posebench.nightly.changes import Check
 from posebench.nightly.junit import junit
-from posebench.nightly.night import NOT_RUN, REGRESSION, Night
+from posebench.nightly.nightly_run import NightlyRun
 from posebench.nightly.observation import CEILING
 from posebench.records.files import write_whole
 from posebench.records.store import save_all
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 SITE, SUMMARY, JUNIT, JSON = "site", "summary.md", "junit.xml", "nightly.json"
 PAGE = "nightly.html"
 DRAWN = 400  # points of a history; more stand on top of each other
+LISTED = 50  # groups of a summary: a CI shows a megabyte at most
 TONES = {
     "same": "good",
     "better": "good",
@@ -34,163 +34,111 @@ TONES = {
     "worse": "bad",
     "failed": "bad",
 }
-LISTED = 50  # lines of a summary: a CI shows a megabyte at most
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table."""
-
-    entry: str
-    what: str
-    now: str
-    before: str
-    state: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """Numbers of one model that moved alike.
-
-    Attributes:
-        reasons: The likeliest first.
-        lines: A number each.
-    """
-
-    entry: str
-    state: str
-    reasons: tuple[str, ...]
-    lines: tuple[str, ...]
+# What a reader has to know of, the worst first.
+TOLD = ("worse", "changed", "failed", "not judged", "better")
 
 
 def publish(
-    night: Night, output: Path, *, site: Callable[[Sequence[Record], Path], Any] | None = None
+    run: NightlyRun, output: Path, *, site: Callable[[Sequence[Record], Path], Any] | None = None
 ) -> None:
     """Write everything into the output folder.
 
     Args:
-        night: To write down.
-        output: Folder; what an earlier night left is replaced.
+        run: To write down.
+        output: Folder; what an earlier run left is replaced.
         site: Writes the site of some records; by default ``posebench.report.write_site``.
     """
-    records = output / "records"
+    records, pages = output / "records", output / SITE
     shutil.rmtree(records, ignore_errors=True)
-    save_all(night.records, records)
-    if night.records:
+    save_all(run.records, records)
+    if run.records:
         if site is None:
             from posebench.report import write_site
 
             site = write_site
-        shutil.rmtree(output / SITE, ignore_errors=True)
-        site(night.records, output / SITE)
-    _link(output / SITE / "index.html")
-    write_whole(output / SITE / PAGE, page(night).encode())
-    write_whole(output / JUNIT, junit(night))
-    write_whole(output / JSON, json.dumps(to_json(night), indent=1).encode() + b"\n")
-    write_whole(output / SUMMARY, summary(night).encode())
-
-
-def _link(index: Path) -> None:
-    """Lead from the front page to the night, of which the report knows nothing."""
-    if index.is_file():
+        shutil.rmtree(pages, ignore_errors=True)
+        site(run.records, pages)
+    if (index := pages / "index.html").is_file():  # the report knows nothing of the night
         link = f'<a href="{PAGE}">Nightly</a>\n</nav>'
         write_whole(index, index.read_text().replace("</nav>", link, 1).encode())
+    write_whole(pages / PAGE, page(run).encode())
+    write_whole(output / JUNIT, junit(run))
+    write_whole(output / JSON, json.dumps(to_json(run), indent=1).encode() + b"\n")
+    write_whole(output / SUMMARY, summary(run).encode())
 
 
-def verdict(night: Night) -> str:
+def verdict(run: NightlyRun) -> str:
     """Say in one sentence how the night was."""
-    bad = [check for check in night.checks if check.bad]
-    failed = [check for check in night.checks if check.state == "failed"]
-    unjudged = sum(check.state == "not judged" for check in night.checks)
-    words = f"{len(night.checks)} numbers"
-    if night.status == REGRESSION:
-        words = f"{len(bad)} of {words} moved where they must not"
-    elif night.status == NOT_RUN:
-        words = f"{words}; none moved where it must not"
-    else:
-        words = f"{words}, and none moved where it must not"
-    if failed:
-        words += f"; {len(failed)} could not be run"
-    if unjudged:
+    states = [check.state for check in run.checks]
+    bad = sum(check.bad for check in run.checks)
+    words = f"{bad or 'None'} of {len(states)} numbers moved where they must not"
+    if failed := states.count("failed"):
+        words += f"; {failed} could not be run"
+    if unjudged := states.count("not judged"):
         words += f"; {unjudged} could not be judged"
     return f"{words}."
 
 
-def summary(night: Night) -> str:
+def summary(run: NightlyRun) -> str:
     """Return the summary as Markdown, for a terminal as well."""
-    lines = [f"# Nightly {night.suite.name}, {night.id}", "", verdict(night)]
-    moved = groups(night)
-    for group in moved[:LISTED]:
-        lines += ["", f"**{_cell(group.entry)}: {group.state}**", ""]
-        lines += [f"- {_cell(line)}" for line in group.lines]
-        if group.reasons:
+    lines = [f"# Nightly {run.suite.name}, {run.id}", "", verdict(run)]
+    moved = groups(run)
+    for entry, state, reasons, told in moved[:LISTED]:
+        lines += ["", f"**{_cell(entry)}: {state}**", "", *(f"- {_cell(line)}" for line in told)]
+        if reasons:
             lines += ["", "Likely reasons:", ""]
-            lines += [f"{n}. {_cell(reason)}" for n, reason in enumerate(group.reasons, 1)]
+            lines += [f"{n}. {_cell(reason)}" for n, reason in enumerate(reasons, 1)]
     if len(moved) > LISTED:
         lines += ["", f"... and {len(moved) - LISTED} more; {JUNIT} names all of them."]
-    if night.changed:
+    if run.changed:
         lines += ["", "New since the last good night:", ""]
-        lines += [f"- {fact}: {_cell(change)}" for fact, change in night.changed]
+        lines += [f"- {fact}: {_cell(change)}" for fact, change in run.changed]
     lines += ["", "| model | what | now | before | state |", "|---|---|---:|---:|---|"]
-    for row in rows(night)[: 4 * LISTED]:
-        cells = (row.entry, row.what, row.now, row.before, row.state)
-        lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows(run)[: 4 * LISTED]]
     return "\n".join(lines) + "\n"
 
 
-def to_json(night: Night) -> dict[str, Any]:
-    """Return the night as JSON values."""
+def to_json(run: NightlyRun) -> dict[str, Any]:
+    """Return the run as JSON values."""
     return {
-        "suite": night.suite.name,
-        "night": night.id,
-        "status": night.status,
-        "verdict": verdict(night),
-        "checks": [check.model_dump(mode="json") for check in night.checks],
-        "changed": dict(night.changed),
+        "suite": run.suite.name,
+        "night": run.id,
+        "status": run.status,
+        "verdict": verdict(run),
+        "checks": [check.model_dump(mode="json") for check in run.checks],
+        "changed": dict(run.changed),
     }
 
 
-def page(night: Night) -> str:
+def page(run: NightlyRun) -> str:
     """Return the page with what moved and every history."""
-    return (
-        _environment()
-        .get_template(f"{PAGE}.j2")
-        .render(
-            up="",
-            tones=TONES,
-            title=f"Nightly {night.suite.name}, {night.id}",
-            verdict=verdict(night),
-            moved=groups(night),
-            changed=night.changed,
-            rows=rows(night),
-            drawings=list(_drawings(night)),
-        )
+    return _template().render(
+        up="",
+        tones=TONES,
+        title=f"Nightly {run.suite.name}, {run.id}",
+        verdict=verdict(run),
+        moved=groups(run),
+        changed=run.changed,
+        rows=rows(run),
+        drawings=list(_drawings(run)),
     )
 
 
-def rows(night: Night) -> list[Row]:
-    """Return a line a number."""
+def rows(run: NightlyRun) -> list[tuple[str, str, str, str, str]]:
+    """Return (entry, what, now, before, state) of each number."""
     return [
-        Row(
-            check.entry,
-            check.what or check.kind,
-            _number(check, check.now),
-            _number(check, check.before),
-            check.state,
-        )
-        for check in night.checks
+        (c.entry, c.what or c.kind, _number(c, c.now), _number(c, c.before), c.state)
+        for c in run.checks
     ]
 
 
-def groups(night: Night) -> list[Group]:
-    """Return what a reader has to know of, the worst first; what has the same reasons is one."""
-    order = ("worse", "changed", "failed", "not judged", "better")
+def groups(run: NightlyRun) -> list[tuple[str, str, tuple[str, ...], list[str]]]:
+    """Return (entry, state, reasons, a line a number) of what moved alike, the worst first."""
     found: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    moved = [check for check in night.checks if check.state in order]
-    for check in sorted(moved, key=lambda check: order.index(check.state)):
-        key = (check.entry, check.state, check.reasons)
-        found.setdefault(key, []).append(_words(check))
-    return [Group(*key, tuple(lines)) for key, lines in found.items()]
+    moved = [check for check in run.checks if check.state in TOLD]
+    for check in sorted(moved, key=lambda check: TOLD.index(check.state)):
+        found.setdefault((check.entry, check.state, check.reasons), []).append(_words(check))
+    return [(*key, lines) for key, lines in found.items()]
 
 
 def _words(check: Check) -> str:
@@ -199,7 +147,7 @@ def _words(check: Check) -> str:
     if check.before is not None:
         before, now = _number(check, check.before), _number(check, check.now)
         if check.kind == "speed":
-            parts.insert(0, f"usually {before}, now {now} a second")
+            parts.insert(0, f"usually {before}, now {now}")
         else:
             since = f" on {check.since:%Y-%m-%d}" if check.since else ""
             parts.insert(0, f"{before}{since} -> {now}")
@@ -209,7 +157,9 @@ def _words(check: Check) -> str:
 def _number(check: Check, value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.4g}" if check.kind == "speed" else f"{value:.2f}"
+    if check.kind == "speed":  # what was stored before rates had units has none
+        return f"{value:,.4g} {check.unit}".rstrip()
+    return f"{value:.2f}"
 
 
 def _cell(text: str) -> str:
@@ -218,16 +168,14 @@ def _cell(text: str) -> str:
     return " ".join(safe.replace("[", "\\[").split())
 
 
-def _drawings(night: Night) -> Iterator[tuple[str, Markup]]:
+def _drawings(run: NightlyRun) -> Iterator[tuple[str, Markup]]:
     from posebench.report.drawings import history
 
-    for seen in night.observations:
-        line = [*night.past.get(seen.key, ()), seen]
+    for seen in run.observations:
+        line = [*run.past.get(seen.key, ()), seen]
         step = -(-len(line) // DRAWN)
         shown = line[::-step][::-1]  # the newest is always among them
-        for name in seen.values:
-            if name == CEILING:
-                continue
+        for name in [name for name in seen.values if name != CEILING]:
             found = [
                 (each.created, value.measured)
                 for each in shown
@@ -238,18 +186,15 @@ def _drawings(night: Night) -> Iterator[tuple[str, Markup]]:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _template() -> jinja2.Template:
     import jinja2
 
+    # beside this page, the frame of every page
+    folders = [jinja2.PackageLoader(f"posebench.{n}", "templates") for n in ("nightly", "report")]
     return jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("posebench.nightly", "templates"),
-                jinja2.PackageLoader("posebench.report", "templates"),  # the frame of every page
-            ]
-        ),
+        loader=jinja2.ChoiceLoader(folders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
+    ).get_template(f"{PAGE}.j2")

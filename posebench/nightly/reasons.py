@@ -24,23 +24,27 @@ SPEED = (
     ("platform", "processor", "Python"),
 )
 # What changes with every commit explains nothing by itself.
-CONTEXT = ("commit",)
+CONTEXT = "commit"
 # With the same predictions, only what comes after them can have moved a score.
 AFTER_PREDICTIONS = (
     *("dataset", "protocol", "scorer", "code of scoring", "code of inference"),
     *("code of datasets", "code of run", "code of keypoints", "code of types", "registry"),
     *("posebench", "numpy"),
 )
+KNOWN = {CONTEXT, "predictions"} | {fact for line in (*ACCURACY, *SPEED) for fact in line}
 AXES = ("boxes", "decode", "inverse", "rescoring", "nms", "scorer")
 CLOSE = 0.5  # share of a slowdown that the machine's own must reach to explain it
 
 
 def changed_facts(now: Observation, before: Observation) -> list[tuple[str, str]]:
-    """Return (fact, ``old -> new``) of everything that differs, what explains most first."""
+    """Return (fact, ``old -> new``) of everything that differs, what explains most first.
+
+    A fact that neither list of this module knows, such as a new folder of code, comes after them.
+    """
     order = [fact for line in (ACCURACY if now.kind == "eval" else SPEED) for fact in line]
-    names = [*order, *CONTEXT]
+    unknown = sorted((now.facts.keys() | before.facts.keys()) - KNOWN)
     found = []
-    for name in names:
+    for name in (*order, *unknown, CONTEXT):
         old, new = before.facts.get(name, ""), now.facts.get(name, "")
         if old != new:
             found.append((name, f"{old or 'none'} -> {new or 'none'}"))
@@ -64,31 +68,25 @@ def with_reasons(
     common = _common_choices(checks, protocols)
     found = []
     for check in checks:
-        if not (check.bad or check.state == "not judged") or check.key not in before:
-            found.append(check)
-            continue
-        new, old = now[check.key], before[check.key]
-        causes = _causes(check, new, old)
-        hints = [] if check.kind == "speed" else common
-        found.append(check.model_copy(update={"reasons": (*causes, *hints)}))
+        if (check.bad or check.state == "not judged") and check.key in before:
+            causes = _causes(check, now[check.key], before[check.key])
+            hints = [] if check.kind == "speed" else common
+            check = check.model_copy(update={"reasons": (*causes, *hints)})
+        found.append(check)
     return found
 
 
 def _causes(check: Check, now: Observation, before: Observation) -> list[str]:
     facts = dict(changed_facts(now, before))
-    words = []
+    context = [f"{CONTEXT} {facts.pop(CONTEXT)}"] if CONTEXT in facts else []
+    found = []
     if check.kind == "speed":
-        words += _where_it_is_slow(check, now, before)
+        found = _where_it_is_slow(check, now, before)
     elif _same_predictions(check, now, before):
-        words.append("the predictions are the same: what comes after them moved")
-        facts = {n: f for n, f in facts.items() if n in AFTER_PREDICTIONS or n in CONTEXT}
-    else:
-        facts.pop("predictions", None)
-    causes = [f"{name}: {change}" for name, change in facts.items() if name not in CONTEXT]
-    context = [f"{name} {change}" for name, change in facts.items() if name in CONTEXT]
-    if not causes:
-        causes = ["nothing that records know of has changed"]
-    return words + causes + (context if len(causes) > 0 else [])
+        found = ["the predictions are the same: what comes after them moved"]
+        facts = {name: change for name, change in facts.items() if name in AFTER_PREDICTIONS}
+    causes = [f"{name}: {change}" for name, change in facts.items()]
+    return found + (causes or ["nothing that records know of has changed"]) + context
 
 
 def _same_predictions(check: Check, now: Observation, before: Observation) -> bool:
@@ -120,16 +118,11 @@ def _common_choices(checks: Sequence[Check], protocols: Mapping[str, Protocol]) 
     moved = {check.protocol for check in scores if check.bad}
     # a protocol of which one metric moved has moved
     stayed = {check.protocol for check in scores if check.state == "same"} - moved
-    if not moved or not stayed:
-        return []
-    found = []
-    for axis in ("flip", *AXES):
+    for axis in ("flip", *AXES) if moved and stayed else ():
         with_it = {_choice(protocols[name], axis) for name in moved}
-        without = {_choice(protocols[name], axis) for name in stayed}
-        if not with_it & without:
-            words = " or ".join(sorted(with_it))
-            found.append(f"only protocols with {words} moved")
-    return found[:1]
+        if not with_it & {_choice(protocols[name], axis) for name in stayed}:
+            return [f"only protocols with {' or '.join(sorted(with_it))} moved"]
+    return []
 
 
 def _choice(protocol: Protocol, axis: str) -> str:

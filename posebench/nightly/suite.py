@@ -52,7 +52,7 @@ class Run(Frozen):
         devices: ``cpu``, ``cuda:N``.
         accuracy: Whether to evaluate.
         speed: Whether to time.
-        limit: Only the first images.
+        limit: Only so many images, see ``Sample``.
         batch_size: Persons a forward pass.
         threads: That read and crop; of the network too where it is timed on a CPU.
         quick: Fewer iterations of a timing.
@@ -70,8 +70,8 @@ class Run(Frozen):
     batch_size: int = Field(default=64, ge=1)
     threads: int | None = Field(default=None, ge=1)
     quick: bool = False
-    checkpoint: str | None = None
-    data_root: str | None = None
+    checkpoint: Path | None = None
+    data_root: Path | None = None
 
 
 class Suite(Frozen):
@@ -101,7 +101,6 @@ class Cell:
         kind: ``eval`` or ``speed``.
         dataset: To evaluate on.
         run: The block it comes from.
-        folder: That the block's paths are relative to.
     """
 
     kind: Literal["eval", "speed"]
@@ -109,7 +108,6 @@ class Cell:
     dataset: str
     device: str
     run: Run
-    folder: Path
 
     @property
     def key(self) -> str:
@@ -122,7 +120,7 @@ class Cell:
             return f"speed {self.entry.key}, {', '.join(words)}"
         words = [run.protocol, self.device]
         words += [f"batch {run.batch_size}"] if run.batch_size != 64 else []
-        words += [f"first {run.limit} images"] if run.limit else []
+        words += [f"{run.limit} images by SHA-256 of the id"] if run.limit else []
         return f"eval {self.entry.key} on {self.dataset}, {', '.join(words)}"
 
     @property
@@ -131,16 +129,12 @@ class Cell:
         digest = hashlib.sha256(self.key.encode()).hexdigest()[:8]
         return f"{self.kind}-{self.entry.zoo}-{self.entry.id}-{digest}"
 
-    def path(self, name: str | None) -> Path | None:
-        """Return a path of the block as seen from here."""
-        return None if name is None else (self.folder / name)
 
-
-def read_suite(name: str) -> tuple[Suite, Path]:
+def read_suite(name: str) -> Suite:
     """Read a suite: a file, or the name of one that posebench ships.
 
     Returns:
-        The suite, and the folder that its paths are relative to.
+        The suite; its paths are seen from the file's folder.
 
     Raises:
         UserError: There is no such suite, or something is wrong with it.
@@ -154,32 +148,43 @@ def read_suite(name: str) -> tuple[Suite, Path]:
         hint = suggestion(name, known) or f"Give a YAML file, or one of: {', '.join(known)}."
         raise UserError(f"There is no suite {name!r}.", hint)
     document = read(path)
-    return checked(document, Suite, (), mapping(document)), path.parent
+    suite = checked(document, Suite, (), mapping(document))
+    return suite.model_copy(update={"runs": tuple(_from(path.parent, run) for run in suite.runs)})
 
 
-def cells(suite: Suite, folder: Path, registry: Registry) -> tuple[Cell, ...]:
+def _from(folder: Path, run: Run) -> Run:
+    paths = {"checkpoint": run.checkpoint, "data_root": run.data_root}
+    return run.model_copy(update={n: folder / path for n, path in paths.items() if path})
+
+
+def cells(suite: Suite, registry: Registry) -> tuple[Cell, ...]:
     """Return everything that a suite measures, each once, evaluations first.
 
     Raises:
-        UserError: A pattern fits no entry, or a checkpoint is given for several.
+        UserError: It measures nothing, a pattern fits no entry, a checkpoint is given for
+            several, or one thing is measured in two ways.
     """
     found: dict[str, Cell] = {}
-    for run in suite.runs:
-        for cell in _of_run(run, folder, registry):
-            if cell.key in found and found[cell.key].run != run:
-                raise UserError(
-                    f"The suite {suite.name} measures twice, in two ways: {cell.key}.",
-                    "Take the entry out of one of its runs.",
-                )
-            found[cell.key] = cell
+    for cell in (cell for run in suite.runs for cell in _of_run(run, registry)):
+        if cell.key in found and found[cell.key].run != cell.run:
+            raise UserError(
+                f"The suite {suite.name} measures twice, in two ways: {cell.key}.",
+                "Take the entry out of one of its runs.",
+            )
+        found[cell.key] = cell
+    if not found:
+        raise UserError(
+            f"The suite {suite.name} measures nothing.",
+            "Set accuracy: true or speed: true in one of its runs, and name a device.",
+        )
     return tuple(sorted(found.values(), key=lambda cell: cell.kind))
 
 
-def _of_run(run: Run, folder: Path, registry: Registry) -> Iterator[Cell]:
-    entries = list(_matching(run.entries, registry))
+def _of_run(run: Run, registry: Registry) -> Iterator[Cell]:
+    entries = _matching(run.entries, registry)
     if run.checkpoint is not None and len(entries) > 1:
         raise UserError(
-            f"The checkpoint {run.checkpoint} is given for {len(entries)} entries.",
+            f"The checkpoint {run.checkpoint.name} is given for {len(entries)} entries.",
             "Give each of them a run of its own.",
         )
     for entry in entries:
@@ -187,17 +192,19 @@ def _of_run(run: Run, folder: Path, registry: Registry) -> Iterator[Cell]:
             if run.accuracy:
                 for dataset in run.datasets or (entry.dataset,):
                     registry.dataset(dataset)
-                    yield Cell("eval", entry, dataset, device, run, folder)
+                    yield Cell("eval", entry, dataset, device, run)
             if run.speed:
-                yield Cell("speed", entry, entry.dataset, device, run, folder)
+                yield Cell("speed", entry, entry.dataset, device, run)
 
 
-def _matching(patterns: Sequence[str], registry: Registry) -> Iterator[Entry]:
-    keys = {entry.key: entry for entry in registry.entries}
+def _matching(patterns: Sequence[str], registry: Registry) -> list[Entry]:
+    """Return the entries that fit, each once, in the order of the patterns."""
+    known = {entry.key: entry for entry in registry.entries}
+    found: dict[str, Entry] = {}
     for pattern in patterns:
-        fitting = [key for key in keys if fnmatchcase(key, pattern)]
+        fitting = {key: known[key] for key in known if fnmatchcase(key, pattern)}
         if not fitting:
-            hint = suggestion(pattern, keys) or "`posebench list` shows every entry."
+            hint = suggestion(pattern, known) or "`posebench list` shows every entry."
             raise UserError(f"The suite's {pattern!r} fits no entry of the registry.", hint)
-        for key in fitting:
-            yield keys.pop(key)
+        found |= fitting
+    return list(found.values())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from posebench.nightly.suite import Cell
 from posebench.types.errors import UserError
@@ -15,71 +16,49 @@ if TYPE_CHECKING:
     from posebench.run.request import Request
 
 
-class Work(Protocol):
-    """Measures cells; what goes wrong with one of them is its answer, in words."""
-
-    def evaluate(self, cells: Sequence[Cell], folder: Path) -> Iterator[tuple[Cell, Record | str]]:
-        """Evaluate cells; finished parts that lie in the folder are not estimated again."""
-        ...
-
-    def time(self, cell: Cell) -> Record | str:
-        """Time a cell."""
-        ...
-
-
+@dataclass(frozen=True)
 class Measuring:
-    """Measures for real.
+    """Measures cells; what goes wrong with one of them is its answer, as text.
 
-    Args:
-        launcher: Where evaluations run; see ``posebench.launch``.
+    Attributes:
+        launcher: Of the cluster to measure on; None measures in this process.
         registry: Folders of further rows.
         shares: Tasks an evaluation.
-        report: Called with a ``posebench.launch.board.Board`` whenever a task ended.
+        report: Of ``posebench.launch.many.evaluate_all``.
         command: For the records.
     """
 
-    def __init__(
-        self,
-        launcher: Any,
-        *,
-        registry: Sequence[Path] = (),
-        shares: int = 1,
-        report: Any = None,
-        command: str = "",
-    ) -> None:
-        self._launcher = launcher
-        self._registry = tuple(registry)
-        self._shares = shares
-        self._report = report
-        self._command = command
+    launcher: Any
+    registry: tuple[Path, ...] = ()
+    shares: int = 1
+    report: Any = None
+    command: str = ""
 
     def evaluate(self, cells: Sequence[Cell], folder: Path) -> Iterator[tuple[Cell, Record | str]]:
-        """Yield what each cell gave, in their order."""
-        from posebench.launch.many import Failure, evaluate_all
+        """Yield what each cell gave, in their order.
+
+        Args:
+            cells: To evaluate.
+            folder: For parts; those that are finished there are not estimated again.
+        """
+        from posebench.launch.many import evaluate_all
 
         found = evaluate_all(
             [self._request(cell) for cell in cells],
-            self._launcher,
+            self.launcher,
             folder,
-            shares=self._shares,
-            report=self._report,
-            command=self._command,
+            shares=self.shares,
+            report=self.report,
+            command=self.command,
         )
-        for cell, each in zip(cells, found, strict=True):
-            yield cell, each.error if isinstance(each, Failure) else each
+        yield from zip(cells, found, strict=True)
 
     def time(self, cell: Cell) -> Record | str:
-        """Return a record, a failure in it or not; words where this machine cannot do it."""
+        """Return a record, a failure in it or not; text where this machine cannot do it."""
         run = cell.run
-        asked = {
-            "device": cell.device,
-            "batch_size": run.batch_size,
-            "threads": run.threads,
-            "quick": run.quick,
-            "images": None,
-        }
+        asked = {name: getattr(run, name) for name in ("batch_size", "threads", "quick")}
         try:
-            return self._timed(cell.entry.key, asked)
+            return self._timed(cell.entry.key, asked | {"device": cell.device, "images": None})
         except UserError as error:
             return str(error)
         except Exception as error:  # one broken entry must not end a night's work
@@ -87,21 +66,17 @@ class Measuring:
 
     def _timed(self, model: str, asked: dict[str, Any]) -> Record:
         """Time here, or on a node of the cluster that evaluations run on."""
-        if not hasattr(self._launcher, "nodes"):
+        if not hasattr(self.launcher, "nodes"):
             from posebench.run.speed import measure_speed
 
-            return measure_speed(model, registry=self._registry, command=self._command, **asked)
+            return measure_speed(model, registry=self.registry, command=self.command, **asked)
         from posebench.launch.speed import Order, measure_on_ray
 
         with tempfile.TemporaryDirectory(prefix="posebench-") as folder:
             order = Order(
-                asked,
-                Path(folder),
-                again=True,
-                registry=self._registry,
-                command=self._command,
+                asked, Path(folder), again=True, registry=self.registry, command=self.command
             )
-            (timed,) = measure_on_ray(self._launcher, [model], order)
+            (timed,) = measure_on_ray(self.launcher, [model], order)
         return timed.record
 
     def _request(self, cell: Cell) -> Request:
@@ -112,11 +87,11 @@ class Measuring:
             cell.entry.key,
             dataset=cell.dataset,
             protocol=run.protocol,
-            checkpoint=cell.path(run.checkpoint),
-            data_root=cell.path(run.data_root),
+            checkpoint=run.checkpoint,
+            data_root=run.data_root,
             device=cell.device,
             batch_size=run.batch_size,
             threads=run.threads,
             limit=run.limit,
-            registry=self._registry,
+            registry=self.registry,
         )

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from posebench.records.verdict import TOLERANCE
+from posebench.records.verdict import (
+    CONSISTENT,
+    DIFFERS,
+    FEWEST_IMAGES,
+    NOT_COMPARABLE,
+    OUTSIDE,
+    REPRODUCED,
+    TOLERANCE,
+    is_neutral,
+)
 from posebench.types.entry import Claim
 from posebench.types.protocol import Protocol
-from posebench.types.record import ClaimResult, Record
+from posebench.types.record import ClaimResult, DatasetInfo, Record
 
 LEEWAY = f"half of its last digit plus {TOLERANCE:g}"
 
@@ -53,29 +62,57 @@ def claimed(claim: Claim) -> str:
 def verdict_words(result: ClaimResult, record: Record) -> str:
     """Say in one sentence what a verdict means for its claim."""
     verdict = result.verdict
-    if verdict == "reproduced":
+    if verdict == REPRODUCED:
         return f"Measured on the whole dataset, equal to the claim within {LEEWAY}."
-    if verdict.startswith(("consistent (", "not contradicted (")):
-        return f"{subset_words(record)}; the interval contains the claim, which proves little."
-    if verdict.startswith(("outside the interval (", "too few images (", "differs (")):
-        return f"{subset_words(record)}; the interval does not contain the claim."
-    if verdict == "differs":
+    if verdict == DIFFERS:
         return "Measured on the whole dataset under the claim's protocol, and not equal to it."
-    if verdict == "not comparable":
+    if is_neutral(verdict):
+        return f"{subset_words(record)}; {_subset_meaning(result, record)}"
+    if verdict == NOT_COMPARABLE:
         axes = "; ".join(result.axes)
         if axes:
-            return f"The claim's protocol could not be met ({axes})."
+            return f"The claim was made under other conditions ({axes})."
         return "The claim's protocol is a guess, or there is no interval to compare with."
     return "Nothing published speaks about what was measured."
 
 
+def _subset_meaning(result: ClaimResult, record: Record) -> str:
+    level = ""
+    if result.verdict_interval not in (None, result.interval):
+        low, high = result.verdict_interval or (0.0, 0.0)
+        together = sum(each.verdict_interval is not None for each in record.claims)
+        level = f" (widened to {low:.2f} to {high:.2f} for {together} claims judged together)"
+    if result.verdict.startswith(CONSISTENT):
+        return f"the interval{level} contains the claim, which proves little."
+    if result.verdict.startswith(OUTSIDE):
+        return f"the interval{level} does not contain the claim; the whole dataset decides."
+    if result.interval is not None and result.interval[0] == result.interval[1]:
+        return "the interval has no width, which says nothing."
+    return f"fewer than {FEWEST_IMAGES} of the images have such a person: the interval says little."
+
+
 def subset_words(record: Record) -> str:
     """Name the part of the dataset that was evaluated."""
-    data = record.dataset
-    if data is None:
+    if record.dataset is None:
         return "No dataset"
-    part = "All" if data.complete else "A subset:"
-    return f"{part} {data.images:,} images with {data.persons:,} persons that count"
+    if record.skipped is not None:
+        return f"Less than all, see what was skipped: {_counted(record.dataset)}"
+    return data_words(record.dataset)
+
+
+def data_words(data: DatasetInfo) -> str:
+    """Name the part of a dataset that was measured on, and what shows that it is the whole."""
+    if data.complete:
+        return f"All {_counted(data)}" + (", complete by counts" * (data.complete_by == "counts"))
+    if data.own_data:
+        return f"Own data: {_counted(data)}"
+    if data.sample is not None:
+        return f"A subset: {_counted(data)}"
+    return f"A subset, not proven: {_counted(data)}"
+
+
+def _counted(data: DatasetInfo) -> str:
+    return f"{data.images:,} images with {data.persons:,} persons that count"
 
 
 def is_subset(record: Record) -> bool:
@@ -102,6 +139,11 @@ def axis_words(protocol: Protocol, axis: str) -> str:
             ``scorer``; axes that belong to it are said with it.
     """
     return _AXIS_WORDS[axis](protocol)
+
+
+def selection_words(protocol: Protocol) -> str:
+    """Describe how persons were scored and suppressed, and by which scorer."""
+    return ", ".join(axis_words(protocol, axis) for axis in ("rescoring", "nms", "scorer"))
 
 
 def _box_words(protocol: Protocol) -> str:

@@ -7,6 +7,7 @@ YAML 1.2's core rules: ``no`` is a word, ``1:30`` is no number.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ _WORDS: dict[str, Any] = {
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 DEEPEST = 100  # levels; the registry has a dozen
 LONGEST_NUMBER = 300  # digits; Python refuses some thousands, floats end before
+LONGEST_TEXT = 20_000  # characters
+LARGEST = 8 << 20  # bytes; the largest zoo has a twentieth of that
+# What moves a terminal's cursor, turns the direction of writing or cannot be written as UTF-8.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _PLAIN = "plain"
 _QUOTED = "quoted"
 _STARTS_NUMBER = frozenset("+-.0123456789")
@@ -127,6 +134,12 @@ def read(path: Path, name: str | None = None) -> Document:
     """
     name = name or path.name
     try:
+        # a pipe would never end
+        if (path.exists() and not path.is_file()) or path.stat().st_size > LARGEST:
+            raise UserError(
+                f"{name} cannot be read: it is not an ordinary file of at most {LARGEST:,} bytes.",
+                "Check the file.",
+            )
         return parse(path.read_text(encoding="utf-8"), name)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{name} cannot be read: {error}.", "Check the file.") from None
@@ -158,20 +171,37 @@ class _Builder:
                 raise self.error(key, "a key must be a word", "Write key: value.")
             if key.value in found:
                 raise self.error(key, f"the key {key.value!r} stands twice", "Keep one of them.")
-            found[key.value] = self.build(value)
+            found[self.text(key)] = self.build(value)
         return found
 
     def scalar(self, node: yaml.Node) -> Any:
         text: str = node.value
         if node.tag == _QUOTED:
-            return text
+            return self.text(node)
         if node.tag != _PLAIN:
             raise self.error(node, f"the tag {node.tag} is not allowed", "Leave it out.")
         if text[:1] in _STARTS_NUMBER and _NUMBER.fullmatch(text):
             if len(text) > LONGEST_NUMBER:
                 raise self.error(node, f"a number of {len(text)} digits", "Write a shorter one.")
-            return float(text) if set(text) & set(".eE") else int(text)
-        return _WORDS.get(text, text)
+            return self.number(node)
+        return _WORDS[text] if text in _WORDS else self.text(node)
+
+    def number(self, node: yaml.Node) -> int | float:
+        text: str = node.value
+        if not set(text) & set(".eE"):
+            return int(text)
+        if not math.isfinite(float(text)):
+            raise self.error(node, f"{text} is too large a number", "Write a smaller one.")
+        return float(text)
+
+    def text(self, node: yaml.Node) -> str:
+        text: str = node.value
+        if len(text) > LONGEST_TEXT:
+            raise self.error(node, f"a text of {len(text)} characters", "Write a shorter one.")
+        found = _UNPRINTABLE.search(text)
+        if found:
+            raise self.error(node, f"the control character {found[0]!r} in a text", "Remove it.")
+        return text
 
     def error(self, node: yaml.Node, message: str, hint: str) -> UserError:
         return UserError(f"{self.name}:{node.start_mark.line + 1}: {message}.", hint)
@@ -181,4 +211,4 @@ def _yaml_error(error: yaml.YAMLError, name: str) -> UserError:
     mark = getattr(error, "problem_mark", None)
     where = f"{name}:{mark.line + 1}" if mark else name
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return UserError(f"{where}: not valid YAML ({problem}).", "Mend that line.")
+    return UserError(f"{where}: not valid YAML ({problem}).", "Correct that line.")

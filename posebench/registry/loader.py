@@ -9,6 +9,7 @@ A folder holds any of ``protocols.yaml``, ``datasets.yaml``, ``checkpoints.yaml`
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,11 +25,13 @@ from posebench.registry.validate import checked, mapping
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
+from posebench.types.network_arguments import shortened
 from posebench.types.protocol import Protocol
 
 VARIABLE = "POSEBENCH_REGISTRY"
 GROUP = "posebench.registry"
 At = tuple[str | int, ...]
+_PROTOCOL = re.compile(r"([a-z0-9_.-]{1,100})@([1-9][0-9]{0,5})")
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -142,10 +145,14 @@ class _Collection:
                     add(document, (name,), name, fields)
 
     def _add_protocol(self, document: Document, at: At, key: str, fields: Any) -> None:
-        name, _, version = key.partition("@")
-        if not version.isdigit():
-            raise document.error(f"the protocol {key!r} has no version.", at, f"Call it {name}@1.")
-        labels = {"name": name, "version": int(version)}
+        found = _PROTOCOL.fullmatch(key)
+        if found is None:
+            raise document.error(
+                f"the protocol {shortened(key)} is not called name@version.",
+                at,
+                "Small letters, digits and _ . - make the name, a whole number the version: a@1.",
+            )
+        labels = {"name": found[1], "version": int(found[2])}
         protocol = checked(document, Protocol, at, fields, labels)
         self._claim_name(document, at, "protocol", key)
         self.protocols[key] = protocol

@@ -10,6 +10,7 @@ from posebench.registry.schema import ClaimRow, ColumnSpec, Row, TableSpec, ZooF
 from posebench.registry.validate import checked, suggestion
 from posebench.types.entry import Checkpoint, Claim, Entry, Source
 from posebench.types.errors import UserError
+from posebench.types.network_arguments import check_arguments, check_input
 
 EMPTY = "-"
 At = tuple[str | int, ...]
@@ -61,7 +62,21 @@ def expand(
         }
         if row.status is not None:
             fields["status"] = row.status
-        yield checked(document, Entry, at, fields)
+        entry = checked(document, Entry, at, fields)
+        _check_network(document, entry, at)
+        yield entry
+
+
+def _check_network(document: Document, entry: Entry, at: At) -> None:
+    """Refuse what the row's network cannot be built with, or cannot compute."""
+    network, where = entry.network, "network"
+    try:
+        check_arguments(network.name, network.arguments)
+        where = "input"
+        check_input(network.name, entry.input.size)
+    except ValueError as error:
+        message = f"row {entry.id}: {error}."
+        raise document.error(message, (*at, where), "Correct the row.") from None
 
 
 def _claims(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> Iterator[Claim]:
@@ -133,7 +148,10 @@ def _single_claim(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> C
             )
     _named(document, zoo.pages, spec.page or "", "page", (*at, "page"))
     source = Source(page=spec.page or "", line=spec.line, column=spec.column, part=spec.part)
-    fields = ("metric", "raw", "unit", "protocol", "hardware", "scope", "published_as", "note")
+    fields = (
+        *("metric", "raw", "unit", "protocol", "misprint"),
+        *("hardware", "scope", "published_as", "note"),
+    )
     return _claim(
         document,
         at,
@@ -145,12 +163,6 @@ def _single_claim(document: Document, zoo: ZooFile, spec: ClaimRow, at: At) -> C
 
 def _claim(document: Document, at: At, **fields: object) -> Claim:
     claim = checked(document, Claim, at, fields)
-    try:
-        float(claim.raw)
-    except ValueError:
-        raise document.error(
-            f"{claim.raw!r} is no number.", at, "Give the published digits without their unit."
-        ) from None
     if claim.is_accuracy and claim.protocol is None:
         raise document.error(
             f"the claim {claim.metric} {claim.raw} names no protocol.",

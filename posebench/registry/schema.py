@@ -5,14 +5,30 @@ from __future__ import annotations
 from pydantic import Field
 
 from posebench.types.base import Frozen
-from posebench.types.entry import Container, Evidence, Id, InputSpec, NetworkSpec, Repair, Unit
+from posebench.types.entry import (
+    Bytes,
+    Container,
+    Count,
+    Evidence,
+    Id,
+    InputSpec,
+    Location,
+    NetworkSpec,
+    Repair,
+    Sha1Prefix,
+    Sha256,
+    Sha256Prefix,
+    Unit,
+    WebAddress,
+)
+from posebench.types.paths import RelativePath
 
 
 class PageSpec(Frozen):
     """A published page: where it stands, and at which commit it was read."""
 
     repository: str
-    path: str
+    path: RelativePath
     commit: str | None = None
     note: str = ""
 
@@ -27,7 +43,7 @@ class ColumnSpec(Frozen):
         protocol: Protocol of the column's accuracy numbers; the table's if not given.
     """
 
-    column: int
+    column: Count
     metric: str | None = None
     metrics: tuple[str, ...] = ()
     unit: Unit = "percent"
@@ -46,7 +62,8 @@ class TableSpec(Frozen):
         page: Name of the page, a key of the zoo's ``pages``; None where several pages have this
             table and every line names its own.
         protocol: Protocol of accuracy columns that name none.
-        evidence: Of the accuracy columns that say nothing else.
+        evidence: Of the accuracy columns that say nothing else; the rule for it stands at
+            ``posebench.types.entry.Claim``.
     """
 
     page: str | None = None
@@ -68,19 +85,21 @@ class ClaimRow(Frozen):
         protocol: Overrides the table's.
         page: Page of a table line, the table's if not given; or of a single number, which
             ``column``, ``part``, ``raw`` and ``metric`` describe.
+        misprint: Of a single number printed by mistake, the right one; see ``Claim``.
     """
 
     table: str | None = None
-    line: int | None = None
+    line: Count | None = None
     cells: str | None = None
     protocol: str | None = None
     evidence: Evidence | None = None
     page: str | None = None
-    column: int | None = None
-    part: int = 1
+    column: Count | None = None
+    part: Count = 1
     raw: str | None = None
     metric: str | None = None
     unit: Unit = "percent"
+    misprint: str | None = None
     hardware: str | None = None
     scope: str | None = None
     published_as: str | None = None
@@ -91,12 +110,12 @@ class CheckpointRow(Frozen):
     """A published file; see ``posebench.types.entry.Checkpoint``, whose id is the key here."""
 
     container: Container
-    location: str | None = None
-    file_name: str | None = None
-    sha256: str | None = None
-    sha256_prefix: str | None = None
-    sha1: str | None = None
-    size: int | None = None
+    location: Location | None = None
+    file_name: RelativePath | None = None
+    sha256: Sha256 | None = None
+    sha256_prefix: Sha256Prefix | None = None
+    sha1: Sha1Prefix | None = None
+    size: Bytes | None = None
     licence: str = ""
     repair: Repair | None = None
     note: str = ""
@@ -148,7 +167,7 @@ class ZooFile(Frozen):
 
     zoo: Id
     title: str
-    homepage: str = ""
+    homepage: WebAddress = ""
     licence: str
     adapter: str = "native"
     citations: dict[str, str] = Field(default_factory=dict)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from posebench.registry.documents import Document
 from posebench.types.errors import UserError
+from posebench.types.network_arguments import shortened
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -56,6 +57,11 @@ def suggestion(word: str, known: Iterable[str], count: int = 1) -> str:
     return f"Did you mean {' or '.join(close)}?" if close else ""
 
 
+def nearest(word: str, known: Iterable[str], count: int) -> list[str]:
+    """Return the ``count`` known words that are most like one, however unlike they are."""
+    return difflib.get_close_matches(word, list(known), n=count, cutoff=0.0)
+
+
 def _explain(
     document: Document, model: type[BaseModel], at: Sequence[str | int], error: ValidationError
 ) -> UserError:
@@ -74,8 +80,10 @@ def _explain(
         return document.error(f"{parent} has too few values.", where, "Add the missing ones.")
     if problem["type"] == "missing":
         return document.error(f"the key {str(path[-1])!r} is missing.", where, f"Add {name}.")
-    wrong = problem["msg"][:1].lower() + problem["msg"][1:]
-    return document.error(f"{name} is {problem['input']!r}: {wrong}.", where, "Mend that value.")
+    wrong = problem["msg"].removeprefix("Value error, ")
+    wrong = wrong[:1].lower() + wrong[1:]
+    value = shortened(problem["input"])
+    return document.error(f"{name} is {value}: {wrong}.", where, "Correct that value.")
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[Any]) -> list[str]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from posebench.records.store import file_name
+from posebench.records.verdict import Tone, tone
 from posebench.records.words import claimed, is_subset, protocol_words, subset_words, verdict_words
 from posebench.types.entry import Entry
 from posebench.types.protocol import Protocol
 from posebench.types.record import ClaimResult, Record
 from posebench.types.timing import PLAIN
 
-# Verdict -> the class of its badge; every other verdict neither accuses nor confirms.
-TONES = {"reproduced": "good", "differs": "bad"}
-ON_SUBSET = ("consistent (n=", "outside the interval (n=", "too few images (n=")
-BEST_FIRST = ("good", "bad", "neutral", "other")
+BEST_FIRST = get_args(Tone)
 PACKAGE = "package:"  # where weights lie that posebench itself ships
 
 
@@ -112,11 +111,6 @@ def known_protocols(records: Sequence[Record]) -> dict[str, Protocol]:
 def is_own(entry: Entry) -> bool:
     """Whether posebench ships the model: its claims are what posebench itself measured."""
     return (entry.checkpoint.location or "").startswith(PACKAGE)
-
-
-def tone(verdict: str) -> str:
-    """Return the class of a verdict: ``good``, ``bad``, ``neutral`` on a subset, or ``other``."""
-    return "neutral" if verdict.startswith(ON_SUBSET) else TONES.get(verdict, "other")
 
 
 def counts(rows: Sequence[ClaimRow]) -> tuple[tuple[str, str, int], ...]:

@@ -11,10 +11,10 @@ import numpy as np
 from posebench.datasets.coco import on_rows
 from posebench.run.assemble import finite
 from posebench.run.score import Opened, Where, described, on_images, open_predictions
-from posebench.scoring.bootstrap import RESAMPLES, multiplicities, percentiles
+from posebench.scoring.bootstrap import RESAMPLES, multiplicities
 from posebench.scoring.paired import differences
-from posebench.scoring.scorers import Measured, measure
-from posebench.types.arrays import Dataset, Scores
+from posebench.scoring.scorers import Measured, measure, with_intervals_of
+from posebench.types.arrays import Dataset
 from posebench.types.comparison import Comparison, Scored
 from posebench.types.errors import UserError
 
@@ -132,11 +132,10 @@ def _placed(side: Opened, dataset: Dataset) -> Opened:
 
 
 def _scored(side: Opened, found: Measured) -> Scored:
-    values = dict(found.values)
-    intervals = percentiles(found.draws, values)
+    scores = with_intervals_of(found)
     return Scored(
-        scores=finite(Scores(values, intervals, found.scorer, found.persons)),
-        intervals=intervals,
+        scores=finite(scores),
+        intervals=scores.intervals,
         scorer=found.scorer,
-        **described(side, found.persons),
+        **described(side, found.persons, found.images),
     )

@@ -60,7 +60,8 @@ def convert(
     Raises:
         UserError: The file does not fit, or the copy cannot be written.
     """
-    entry = load_registry(tuple(registry)).find(model, dataset)
+    known = load_registry(tuple(registry))
+    entry = known.find(model, dataset)
     if output.suffix != SUFFIX:
         raise UserError(
             f"The copy would be called '{output.name}'.", f"Give a name that ends in {SUFFIX}."
@@ -71,7 +72,7 @@ def convert(
         raise UserError(f"{checkpoint} is a copy already.", "Give the file that the zoo publishes.")
     if output.exists() and output.samefile(checkpoint):
         raise UserError(f"{output} is the file to convert.", "Give the copy another name.")
-    pose_model = load_model(entry, checkpoint)
+    pose_model = load_model(entry, checkpoint, rows=known.entries)
     origin = _origin(pose_model, checkpoint)
     state = {name: value.contiguous() for name, value in pose_model.network.state_dict().items()}
     partial = output.with_name(f".{output.name}.part")

@@ -14,7 +14,7 @@ from posebench.datasets.readers import READERS
 from posebench.datasets.unpacked import check_heads, check_places
 from posebench.run.faults import Progress, usable
 from posebench.types.arrays import Dataset
-from posebench.types.dataset import DatasetSpec, Sample
+from posebench.types.dataset import CompleteBy, DatasetSpec, Sample
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError
 
@@ -28,38 +28,28 @@ class Drawing:
     Attributes:
         folder: Its name in the cache.
         write: Draws it below a folder, unless it lies there whole, and returns where.
-        images: How many pictures the whole split has, None where only persons are listed.
-        persons: How many persons it lists, None where pictures are counted.
     """
 
     folder: str
     write: Callable[[Path], Path]
-    images: int | None = None
-    persons: int | None = None
 
 
 def _figures() -> Drawing:
-    from posebench.datasets.synthetic import VAL_IMAGES, write_synthetic
+    from posebench.datasets.synthetic import write_synthetic
 
-    return Drawing("synthetic", write_synthetic, images=VAL_IMAGES)
+    return Drawing("synthetic", write_synthetic)
 
 
 def _bodies() -> Drawing:
-    from posebench.datasets.synthetic_body import BODY_IMAGES, write_synthetic_body
+    from posebench.datasets.synthetic_body import write_synthetic_body
 
-    return Drawing("synthetic_body", write_synthetic_body, images=BODY_IMAGES)
-
-
-def _bodies_as_mpii() -> Drawing:
-    from posebench.datasets.synthetic_body import BODY_MPII_PERSONS, write_synthetic_body
-
-    return Drawing("synthetic_body", write_synthetic_body, persons=BODY_MPII_PERSONS)
+    return Drawing("synthetic_body", write_synthetic_body)
 
 
 # Datasets that the package draws itself; all tasks but COCO's 17 keypoints share one folder.
 DRAWN: dict[str, Callable[[], Drawing]] = {
     "synthetic": _figures,
-    "synthetic_mpii": _bodies_as_mpii,
+    "synthetic_mpii": _bodies,
     "synthetic_halpe_26": _bodies,
     "synthetic_halpe_136": _bodies,
     "synthetic_wholebody": _bodies,
@@ -159,7 +149,7 @@ def open_dataset(
     dataset = read(
         file, folder, dataset_id=spec.id, keypoint_set=spec.keypoints, tolerant=with_images
     )
-    dataset = replace(dataset, complete=_is_whole(spec, dataset))
+    dataset = _compared_with_published(spec, dataset, annotations)
     if sources.limit is not None:
         dataset = restrict(dataset, sample_of(sources.limit))
     if with_images:
@@ -170,23 +160,35 @@ def open_dataset(
 
 def _places(spec: DatasetSpec, sources: Sources, annotations: str) -> tuple[Path, Path]:
     """Annotation file and image folder: of the layout most of which is there, the usual first."""
-    layouts = ((spec.annotation_file, spec.image_folder), *spec.other_layouts)
     places = [
         (
-            sources.annotations or sources.under_root(spec, file.format(annotations=annotations)),
+            sources.annotations or sources.under_root(spec, file),
             sources.images or sources.under_root(spec, folder),
         )
-        for file, folder in layouts
+        for file, folder in spec.layouts(annotations)
     ]
     return max(places, key=lambda place: place[0].is_file() + place[1].is_dir())
 
 
-def _is_whole(spec: DatasetSpec, dataset: Dataset) -> bool:
-    """Whether a dataset has as many images and persons as the published split, where known."""
-    split = DRAWN[spec.id]() if spec.id in DRAWN else spec
-    pairs = ((split.images, len(dataset.images)), (split.persons, len(dataset.truth)))
-    known = [expected == found for expected, found in pairs if expected is not None]
-    return bool(known) and all(known)
+def _compared_with_published(spec: DatasetSpec, dataset: Dataset, annotations: str) -> Dataset:
+    """Say whether an annotation file is the published one, and what shows it.
+
+    A published digest decides; where none is known, a file of the usual name with as many images
+    and persons as were published.  A file of another name, or of a dataset that nobody published
+    anything about, is somebody's own data.
+    """
+    stem = Path(dataset.annotations_file).stem
+    usual = {Path(file).stem for file, _ in spec.layouts(annotations)}
+    known = [spec.annotation_sha256[name].lower() for name in usual & set(spec.annotation_sha256)]
+    pairs = ((spec.images, len(dataset.images)), (spec.persons, len(dataset.truth)))
+    counts = [expected == found for expected, found in pairs if expected is not None]
+    by: CompleteBy | None = None
+    if dataset.annotations_sha256 in known:
+        by = "sha256"
+    elif stem in usual - set(spec.annotation_sha256) and counts and all(counts):
+        by = "counts"
+    own = by is None and (stem not in usual or not spec.published)
+    return replace(dataset, complete=by is not None, complete_by=by, own_data=own)
 
 
 def open_boxes(
@@ -216,17 +218,14 @@ def open_boxes(
     return read_detections(file, dataset)
 
 
-def proven_name(
-    spec: DatasetSpec, sources: Sources, dataset: Dataset, found: Detections, area: float
-) -> str:
+def proven_name(spec: DatasetSpec, dataset: Dataset, found: Detections, area: float) -> str:
     """Return the name under which boxes may stand in a protocol: checked, not believed.
 
-    A published file is recognised by its number of boxes and, on the whole split, by its box AP
-    to one decimal.  Boxes that posebench draws are recognised by lying where it drew them.
+    A published file is recognised by its digest; where that is not known, by its number of boxes
+    and, on the whole split, by its box AP to one decimal.
 
     Args:
         spec: Of the registry.
-        sources: What the user gave.
         dataset: That the boxes were read for.
         found: The boxes.
         area: Their AP on ``dataset``, percent.
@@ -235,11 +234,11 @@ def proven_name(
         The published name, or the file's own.
     """
     for name, published in spec.box_files.items():
-        if published.boxes is None:
-            if sources.boxes is None and spec.id in DRAWN:
-                return name
-        elif found.read == published.boxes and (
-            not dataset.complete or published.box_ap == round(area, 1)
-        ):
+        if published.sha256 is not None:
+            same = found.sha256 == published.sha256.lower()
+        else:
+            whole = not dataset.complete or published.box_ap == round(area, 1)
+            same = found.read == published.boxes and whole
+        if same:
             return name
     return found.name

@@ -28,7 +28,7 @@ def demo(
 
     Args:
         all_tasks: Also MPII's, Halpe's and COCO-WholeBody's keypoints, not COCO's alone.
-        limit: Only the first images; claims are then judged as on a subset.
+        limit: Only so many images, see ``Sample``; claims are then not judged.
         threads: Threads that read and crop.
         registry: Folders of further rows.
         progress: Called with (what, done, all).

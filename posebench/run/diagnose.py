@@ -72,14 +72,16 @@ def _diagnosis(
     errors: Errors,
 ) -> Diagnosis:
     whole, most = evaluation.people, opened.protocol.max_detections
-    fields = described(opened, int((~whole.ignored).sum()))
+    counted = ~whole.ignored
+    images = len(np.unique(whole.truth_image[counted]))
+    fields = described(opened, int(counted.sum()), images)
     for field in ("boxes", "read", "kept"):
         del fields[field]
     return Diagnosis(
         scorer=f"{opened.protocol.scorer} {VERSION} (rules of {dialect.follows})",
-        persons=int((~whole.ignored).sum()),
+        persons=int(counted.sum()),
         detections=errors.looked_at,
-        found=int((~whole.ignored & ~errors.missing).sum()),
+        found=int((counted & ~errors.missing).sum()),
         background=int(errors.background.sum()),
         duplicates=int(errors.duplicate.sum()),
         false_negatives=int(errors.missing.sum()),

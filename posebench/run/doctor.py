@@ -7,17 +7,18 @@ import platform
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from posebench import __version__
+from posebench.install import install_command, requirements
 from posebench.registry import Registry, load_registry
 from posebench.types.errors import UserError
 
-DISTRIBUTION = "posebench-zoo"
 DATA_ROOT = "POSEBENCH_DATA"
 # Where a distribution's module is called otherwise.
 MODULES = {
@@ -30,7 +31,11 @@ EXTRAS = {
     "fetch": "files on Google Drive",
     "openmmlab": "the models of MMPose",
     "ray": "evaluations spread over machines",
+    "runtimes": "`posebench speed --runtime`",
+    "gpu": "clocks and energy of NVIDIA's accelerators",
 }
+# Not among the extra's packages: one that it asks for no longer builds.
+MMPOSE = "pip install --no-deps mmpose==1.3.2"
 # Of OpenCV 4.x wheels on x86-64, which crop as those did that made the published numbers.
 CROP_SELF_TEST = "1e352eb2959e4eb9"
 LITTLE_ROOM = 2_000_000_000
@@ -100,22 +105,10 @@ def _environment() -> Iterator[Finding]:
     old = sys.version_info < (3, 10)
     yield Finding(area, "python", "broken" if old else "ok", version,
                   "Use Python 3.10 or newer." if old else "")  # fmt: skip
-    for name, wanted, extra in _requirements():
+    for name, wanted, extra in requirements():
         if not extra:
             yield _package(area, name, wanted, "broken", f"pip install '{name}{wanted}'")
     yield from _crops(area)
-
-
-def _requirements() -> Iterator[tuple[str, str, str]]:
-    """Yield (distribution, versions, extra) of what this package declares."""
-    try:
-        declared = metadata.requires(DISTRIBUTION) or []
-    except metadata.PackageNotFoundError:
-        declared = []
-    for line in declared:
-        found = re.match(r"([\w.-]+)(?:\[[^]]*\])?\s*([^;]*)(?:;.*extra == ['\"](\w+)['\"])?", line)
-        if found:
-            yield found[1].lower(), found[2].strip(), found[3] or ""
 
 
 def _package(area: str, name: str, wanted: str, absent: Status, mend: str) -> Finding:
@@ -195,23 +188,33 @@ def _devices() -> Iterator[Finding]:
 
 
 def _optional() -> Iterator[Finding]:
+    """One finding an extra: what it lacks, and the one command that brings it."""
     area = "optional parts"
-    own = {name for name, _, extra in _requirements() if not extra}
-    parts: dict[str, list[Finding]] = {}
-    for name, wanted, extra in _requirements():
+    own = {name for name, _, extra in requirements() if not extra}
+    for extra, use in EXTRAS.items():
         # mmpose wants an older numpy and OpenCV: an environment of its own, no fault of this one
-        if extra in EXTRAS and name not in own:
-            mend = f"pip install '{DISTRIBUTION}[{extra}]'"
-            parts.setdefault(extra, []).append(_package(area, name, wanted, "missing", mend))
-    mend = "pip install --no-deps mmpose==1.3.2"
-    parts.setdefault("openmmlab", []).append(_package(area, "mmpose", "", "missing", mend))
-    for extra, found in parts.items():
-        whole = not any(finding.status == "missing" for finding in found)
-        for finding in found:
-            # nobody asked for it yet: what else uses a package may want another version of it
-            unused = finding.status == "broken" and not whole
-            status: Status = "missing" if unused else finding.status
-            yield replace(finding, status=status, detail=f"{finding.detail} (for {EXTRAS[extra]})")
+        wanted = [(name, v) for name, v, of in requirements() if of == extra and name not in own]
+        wanted += [("mmpose", "")] if extra == "openmmlab" else []
+        found = [_package(area, name, versions, "missing", "") for name, versions in wanted]
+        lacking = [one.name for one in found if one.status == "missing"]
+        if lacking:
+            # what is there may have other versions: nobody asked for this part yet
+            yield Finding(
+                area, extra, "missing", f"for {use}; not installed: {', '.join(lacking)}",
+                _command(extra),
+            )  # fmt: skip
+            continue
+        broken = [f"{one.name} {one.detail}" for one in found if one.status == "broken"]
+        there = ", ".join(f"{one.name} {one.detail}" for one in found)
+        if broken:
+            yield Finding(area, extra, "broken", f"for {use}; {'; '.join(broken)}", _command(extra))
+        else:
+            yield Finding(area, extra, "ok", f"for {use}; {there}")
+
+
+def _command(extra: str) -> str:
+    command = install_command(extra)
+    return f"{command} && {MMPOSE}" if extra == "openmmlab" else command
 
 
 def _datasets(known: Registry, root: Path | None) -> Iterator[Finding]:
@@ -224,9 +227,11 @@ def _datasets(known: Registry, root: Path | None) -> Iterator[Finding]:
             f"export {DATA_ROOT}=DIR",
         )  # fmt: skip
     elif not root.is_dir():
-        yield Finding(area, "data root", "missing", f"{root} is no folder", f"mkdir -p {root}")
+        yield Finding(area, "data root", "missing", f"{root} is not a folder", f"mkdir -p {root}")
     else:
-        yield Finding(area, "data root", "ok", f"{root}, {_room(root)}")
+        refused = _refuses(root)
+        room = f"read only ({refused})" if refused else _room(root)
+        yield Finding(area, "data root", "ok", f"{root}, {room}")
     for spec in known.datasets.values():
         if not spec.files:
             yield Finding(area, spec.id, "ok", "posebench draws it on first use")
@@ -273,14 +278,33 @@ def _checkpoints(known: Registry, folders: tuple[Path, ...]) -> Iterator[Finding
 
 
 def _cache_folder(area: str, folder: Path) -> Finding:
-    existing = next((path for path in (folder, *folder.parents) if path.exists()), folder)
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        said = f"{folder} cannot be written"
-        return Finding(area, "cache", "broken", said, "export POSEBENCH_CACHE=DIR")
+    mend = "export POSEBENCH_CACHE=DIR, a folder that you can write to"
+    if not folder.is_absolute():  # nobody knows a home folder
+        said = f"{folder} would lie in whatever folder a command runs in: there is no home folder"
+        return Finding(area, "cache", "broken", said, mend)
+    refused = _refuses(folder)
+    if refused:
+        return Finding(area, "cache", "broken", f"{folder} cannot be written: {refused}", mend)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     status: Status = "ok" if free > LITTLE_ROOM else "note"
     mend = "" if status == "ok" else "Free some space, or set POSEBENCH_CACHE to another disk."
     return Finding(area, "cache", status, f"{folder}, {_room(existing)}", mend)
+
+
+def _refuses(folder: Path) -> str:
+    """Why a folder, or the nearest one above it that exists, takes no file; empty if it does.
+
+    Permissions alone do not tell: a file is made there, and is gone again.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            return f"{existing} is not a folder"
+        with tempfile.TemporaryDirectory(prefix=".posebench-doctor-", dir=existing):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
 
 
 def _room(folder: Path) -> str:

@@ -98,7 +98,7 @@ def _start(entry: Entry, protocols: Sequence[Protocol]) -> Protocol:
 
 def _claim(entry: Entry, start: Protocol, metric: str | None) -> Claim | None:
     """The claim made under the start protocol, of the metric asked for."""
-    made = [c for c in entry.claims if c.is_accuracy and c.protocol == start.key]
+    made = [c for c in entry.claims if c.is_judged and c.protocol == start.key]
     return next((c for c in made if metric in (None, c.metric)), None)
 
 

@@ -150,7 +150,7 @@ def _cropped(job: Job, protocol: Protocol, *, prove: bool = True) -> Cropped:
         detections = open_boxes(job.spec, job.sources, dataset, protocol.box_file)
         if prove:
             area = _box_ap(dataset, detections)
-            box_file = proven_name(job.spec, job.sources, dataset, detections, area)
+            box_file = proven_name(job.spec, dataset, detections, area)
     persons = _persons(dataset, job.model.entry.input, protocol, detections)
     persons = _of_usable(dataset, persons, annotated=detections is None)
     if not len(persons):

@@ -33,7 +33,7 @@ def claim_protocols(entry: Entry, registry: Registry) -> tuple[Protocol, ...]:
 
     Without an accuracy claim, the protocol that the row names for its evaluation.
     """
-    keys = dict.fromkeys(c.protocol for c in entry.claims if c.is_accuracy and c.protocol)
+    keys = dict.fromkeys(c.protocol for c in entry.claims if c.is_judged and c.protocol)
     if not keys and entry.protocol:
         keys = {entry.protocol: None}
     return tuple(registry.protocol(key) for key in keys)
@@ -173,11 +173,11 @@ def matching_claims(
     Returns:
         (claim, protocol, axes): ``axes`` is empty when the protocols are equal, and names the
         detector file when only that could not be had.  Claims made under any other protocol are
-        left out.
+        left out, and misprints.
     """
     found = []
     for claim in entry.claims:
-        if not claim.is_accuracy or claim.protocol is None:
+        if not claim.is_judged or claim.protocol is None:
             continue
         claimed = registry.protocol(claim.protocol)
         for protocol in evaluated:

@@ -143,6 +143,33 @@ class Prepared:
         return self.job.model.entry
 
 
+@dataclass(frozen=True, eq=False)
+class _Named:
+    """What the names in a request mean."""
+
+    registry: Registry
+    entry: Entry
+    spec: DatasetSpec
+    protocols: tuple[Protocol, ...]
+
+
+def check_names(request: Request) -> None:
+    """Look up model, dataset and protocols of a request, and open nothing.
+
+    Raises:
+        UserError: A name is unknown, or they do not go together.
+    """
+    _named(request)
+
+
+def _named(request: Request) -> _Named:
+    known = load_registry(tuple(request.registry))
+    entry = known.find(request.model, request.dataset)
+    spec = _dataset(known, entry, request.dataset)
+    choices = request.choices | _box_axis(request.boxes)
+    return _Named(known, entry, spec, requested_protocols(entry, known, request.protocol, choices))
+
+
 def prepare(
     request: Request,
     *,
@@ -155,17 +182,14 @@ def prepare(
     Raises:
         UserError: Anything the user can mend.
     """
-    known = load_registry(tuple(request.registry))
-    entry = known.find(request.model, request.dataset)
+    named = _named(request)
+    spec, protocols = named.spec, named.protocols
     options = _options(request)
     boxes = None if request.boxes in (None, "gt", "detector") else Path(request.boxes)
     sources = Sources(request.data_root, request.annotations, request.images, boxes, request.limit)
-    choices = request.choices | _box_axis(request.boxes)
-    protocols = requested_protocols(entry, known, request.protocol, choices)
-    model = load_row(entry, known, request.checkpoint)
+    model = load_row(named.entry, named.registry, request.checkpoint)
     if request.form != PLAIN:
         model = _in_form(model, request.form, options)
-    spec = _dataset(known, entry, request.dataset)
     data = open_dataset(
         spec,
         sources,
@@ -175,7 +199,7 @@ def prepare(
         progress=partial(progress, "reading images") if progress else None,
     )
     job = Job(model, data, spec, sources, options, parts, progress, with_intervals, request.form)
-    return Prepared(job, protocols, known)
+    return Prepared(job, protocols, named.registry)
 
 
 def _in_form(model: PoseModel, form: Form, options: Options) -> PoseModel:
@@ -208,7 +232,7 @@ def load_row(entry: Entry, registry: Registry, checkpoint: Path | None) -> PoseM
             f"{entry.key} cannot be run yet: {', '.join(missing)} is not built.",
             "`posebench list --status runnable` shows what can.",
         )
-    return adapt(entry, checkpoint)
+    return adapt(entry, checkpoint, rows=registry.entries)
 
 
 def _dataset(registry: Registry, entry: Entry, name: str | None) -> DatasetSpec:

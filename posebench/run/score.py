@@ -14,10 +14,10 @@ from posebench.datasets.coco import restrict
 from posebench.datasets.files import read_bytes
 from posebench.inference.select import in_keypoint_set, select
 from posebench.records import store
-from posebench.records.fingerprint import image_ids_sha256
 from posebench.records.predictions import check_numbers, digest, load_predictions
+from posebench.records.words import selection_words
 from posebench.registry import Registry, load_registry
-from posebench.run.assemble import finite
+from posebench.run.assemble import dataset_info, finite
 from posebench.run.data import Sources, open_dataset, sample_of
 from posebench.run.results_file import read_results
 from posebench.scoring.engine_referees import OWN, referee_scores
@@ -27,11 +27,15 @@ from posebench.types.comparison import Scored
 from posebench.types.dataset import DatasetSpec
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
-from posebench.types.record import DatasetInfo, Record
+from posebench.types.record import Record
 
 # Axes of Protocol that work on saved predictions, and those that need more than final scores.
 SELECTION = ("rescoring", "visibility_threshold", "nms", "nms_threshold")
-CHOICES = (*SELECTION, "max_detections", "result_area", "scorer")
+SCORING = ("max_detections", "result_area", "scorer")
+CHOICES = (*SELECTION, *SCORING)
+# Name of the protocol of a results file, and what nobody can say of predictions without a record.
+AS_WRITTEN = "as_written"
+UNKNOWN = "flip test and decoding are unknown"
 
 
 @dataclass(frozen=True)
@@ -116,33 +120,55 @@ def scored(opened: Opened, engine: str = OWN) -> Scored:
         scorer=found.scorer,
         engine=name,
         notes=notes,
-        **described(opened, found.persons),
+        **described(opened, found.persons, found.images),
     )
 
 
-def described(opened: Opened, persons: int) -> dict[str, Any]:
-    """The fields of ``Scored`` that are known before scoring."""
-    dataset, record = opened.dataset, opened.record
+def described(opened: Opened, persons: int, images: int) -> dict[str, Any]:
+    """Return the fields of ``Scored`` that tell what was scored.
+
+    Args:
+        opened: The predictions.
+        persons: Annotated persons that count.
+        images: Images with such a person.
+    """
+    record = opened.record
     return {
         "name": opened.name,
         "sha256": opened.sha256,
         "entry": record.entry.key if record else None,
-        "protocol": opened.protocol,
+        "protocol": known_choices(opened),
         "boxes": opened.boxes,
         "read": len(opened.results.predictions),
         "kept": int(opened.results.kept.sum()),
-        "dataset": DatasetInfo(
-            id=dataset.id,
-            keypoint_set=dataset.keypoint_set,
-            images=len(dataset.images),
-            persons=persons,
-            annotations=dataset.annotations_file,
-            annotations_sha256=dataset.annotations_sha256,
-            complete=dataset.complete,
-            image_ids_sha256=image_ids_sha256(dataset.images.id.tolist()),
-            sample=dataset.sample,
-        ),
+        "dataset": dataset_info(opened.dataset, persons, images),
     }
+
+
+def known_choices(opened: Opened) -> dict[str, Any]:
+    """Return what is known of how predictions were made and scored.
+
+    A record knows how they were made; of a file alone nobody does, and only what was done to it
+    here is known: its selection (not of a results file, whose scores are final) and its scoring.
+
+    Returns:
+        Field of ``Protocol`` -> value, None where it is not known; ``summary`` in words.
+    """
+    used, final = opened.protocol, opened.protocol.name == AS_WRITTEN
+    made = opened.record.protocol if opened.record else None
+    known: dict[str, Any] = dict.fromkeys(("name", "version", "summary", *Protocol.axes()))
+    applied = {axis: getattr(used, axis) for axis in (SCORING if final else CHOICES)}
+    known |= (made.model_dump() if made else {}) | applied
+    known["annotations"] = Path(opened.dataset.annotations_file).stem
+    known["summary"] = used.summary if final else selection_words(used)
+    if final:
+        known |= {"name": used.name, "version": used.version}
+    if made is None:
+        known["boxes"] = opened.boxes
+        known["summary"] += f"; {'' if opened.boxes else 'boxes, '}{UNKNOWN}"
+    elif any(getattr(made, axis) != value for axis, value in applied.items()):
+        known |= {"name": "custom", "version": 1}
+    return known
 
 
 def _other_annotations(opened: Opened) -> tuple[str, ...]:
@@ -196,7 +222,12 @@ def open_predictions(path: Path, where: Where) -> Opened:
 
 def _record(path: Path) -> Record | None:
     """The record of an evaluation, if that is what the file is."""
-    if path.suffix != ".json" or not path.is_file():
+    if not path.is_file():
+        raise UserError(
+            f"There is no file {path}.",
+            "Give a record of `posebench eval --save-predictions`, a .npz or a results file.",
+        )
+    if path.suffix != ".json":
         return None
     with path.open("rb") as file:
         if not file.read(200).lstrip().startswith(b"{"):
@@ -261,7 +292,7 @@ def _as_written(protocol: Protocol, where: Where, boxed: bool) -> Protocol:
     area = where.given.get("result_area") or ("box" if boxed else "extent")
     return protocol.model_copy(
         update={
-            "name": "as_written",
+            "name": AS_WRITTEN,
             "version": 1,
             "summary": "persons and scores as the results file has them",
             "rescoring": "none",
@@ -291,12 +322,12 @@ def _check_images(image_id: Ints, dataset: Dataset, file: Path) -> None:
         )
 
 
+def _source(raw: Predictions) -> str | None:
+    """Boxes that a detector scored are a detector's; a score of 1 may mean anything."""
+    return "detector" if bool((raw.box_score != 1).any()) else None
+
+
 def on_images(results: Results, dataset: Dataset) -> Results:
     """Return the rows on a dataset's images."""
     rows = np.isin(results.predictions.image_id, dataset.images.id)
     return Results(take(results.predictions, rows), results.score[rows], results.kept[rows])
-
-
-def _source(raw: Predictions) -> str:
-    """Annotated boxes are those that no detector scored."""
-    return "gt" if bool((raw.box_score == 1).all()) else "detector"

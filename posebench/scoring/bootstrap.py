@@ -29,6 +29,15 @@ def multiplicities(images: int, resamples: int = RESAMPLES, seed: int = 0) -> Fl
     return np.ascontiguousarray(np.stack(draws, axis=1), np.float64)
 
 
+def family_level(count: int, level: float = LEVEL) -> float:
+    """Return the level at which ``count`` intervals hold all their truths at once (Bonferroni).
+
+    With 1,000 bootstrap samples the ends of the interval are the samples' extremes from about 25
+    intervals on.
+    """
+    return 1.0 - (1.0 - level) / max(1, count)
+
+
 def percentiles(
     draws: Mapping[str, Floats], values: Mapping[str, float], level: float = LEVEL
 ) -> dict[str, tuple[float, float]]:

@@ -17,7 +17,7 @@ from posebench.scoring.dialects import CROWD_DIALECT
 from posebench.scoring.keypoint_ap import mean_similarities, people_of_parts
 from posebench.scoring.matching import match
 from posebench.scoring.oks import Bools, People
-from posebench.types.arrays import Dataset, Floats, Results
+from posebench.types.arrays import Dataset, Floats, Ints, Results
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
 
@@ -33,7 +33,7 @@ DECIMALS = 4
 
 def measure(
     results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
-) -> tuple[dict[str, float], dict[str, Floats], int]:
+) -> tuple[dict[str, float], dict[str, Floats], Ints]:
     """Score selected persons.
 
     Args:
@@ -44,7 +44,8 @@ def measure(
 
     Returns:
         Metrics in percent (``AP``, ..., ``easy/AP``, ``similarity/<joint>``), their draws (none
-        for the types, whose images are other ones in every draw), and the persons that count.
+        for the types, whose images are other ones in every draw), and the image row of each
+        person that counts.
 
     Raises:
         UserError: Another keypoint set, or images without crowd index.
@@ -59,7 +60,7 @@ def measure(
         values[f"similarity/{joint}"] = float(value)
     draws = {} if weights is None else resampled(evaluation.matches, weights)
     draws = {metric: column for metric, column in draws.items() if metric in METRICS}
-    return values, draws, int((~people.ignored).sum())
+    return values, draws, people.truth_image[~people.ignored]
 
 
 def _people(results: Results, dataset: Dataset, protocol: Protocol) -> People:

@@ -31,12 +31,14 @@ class Measured:
         draws: Metric -> (B,) values of the draws; empty if none were asked for.
         scorer: Name and version of the rules.
         persons: Annotated persons that count.
+        images: Images with such a person.
     """
 
     values: Mapping[str, float]
     draws: Mapping[str, Floats]
     scorer: str
     persons: int
+    images: int
 
 
 def score(
@@ -61,11 +63,18 @@ def score(
     if with_intervals and len(dataset.images):
         weights = multiplicities(len(dataset.images))
     found = measure(results, dataset, protocol, weights)
+    return with_intervals_of(found)
+
+
+def with_intervals_of(found: Measured) -> Scores:
+    """Return the scores of a measurement with the 95 % interval of every metric that has draws."""
     return Scores(
         values=dict(found.values),
         intervals=percentiles(found.draws, found.values),
         scorer=found.scorer,
         persons=found.persons,
+        images=found.images,
+        samples=found.draws,
     )
 
 
@@ -156,6 +165,7 @@ def _by_oks(
         draws=draws,
         scorer=f"{name} {VERSION} (rules of {dialect.follows})",
         persons=int((~whole.people.ignored).sum()),
+        images=len(np.unique(whole.people.truth_image[~whole.people.ignored])),
     )
 
 
@@ -168,15 +178,17 @@ def _by_pckh(
         draws={} if weights is None else pckh.resampled(counts, weights),
         scorer=f"mpii_pckh {VERSION} (rules of HRNet)",
         persons=pckh.persons(dataset),
+        images=int((counts.labelled > 0).any(axis=1).sum()),
     )
 
 
 def _by_crowd(
     results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
 ) -> Measured:
-    values, draws, persons = crowd.measure(results, dataset, protocol, weights)
+    values, draws, counted = crowd.measure(results, dataset, protocol, weights)
     follows = CROWD_DIALECT.follows
-    return Measured(values, draws, f"crowdpose_oks {VERSION} (rules of {follows})", persons)
+    scorer = f"crowdpose_oks {VERSION} (rules of {follows})"
+    return Measured(values, draws, scorer, len(counted), len(np.unique(counted)))
 
 
 Scorer = Callable[[Results, Dataset, Protocol, "Floats | None"], Measured]

@@ -6,15 +6,15 @@ Pixel coordinates are continuous image coordinates in which the centre of the to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posebench.types.dataset import Sample
+from posebench.types.dataset import CompleteBy, Sample
 from posebench.types.faults import Fault
 
 Floats = NDArray[np.floating[Any]]
@@ -22,12 +22,12 @@ Ints = NDArray[np.int64]
 
 
 def _freeze(instance: object) -> None:
-    for field in fields(instance):  # type: ignore[arg-type]
-        value = getattr(instance, field.name)
+    for each in fields(instance):  # type: ignore[arg-type]
+        value = getattr(instance, each.name)
         if isinstance(value, np.ndarray):
             value = value.view()
             value.flags.writeable = False
-            object.__setattr__(instance, field.name, value)
+            object.__setattr__(instance, each.name, value)
 
 
 def _columns(instance: object) -> dict[str, Any]:
@@ -113,7 +113,10 @@ class Dataset:
         keypoint_set: Name of the annotated keypoint set.
         category_id: Category of the persons in the file.
         annotations_sha256: Digest of the annotation file's bytes.
-        complete: Whether this is the whole published split (by its image count).
+        complete: Whether this is the whole published split.
+        complete_by: What shows that the annotation file is the published one; None where it is
+            not, or nothing shows it.
+        own_data: Whether the annotations are somebody's own, see ``DatasetInfo``.
         sample: How its images were chosen; None for all of the annotation file.
         faults: Images and annotations that cannot be used. Their persons stay in ``truth``: a
             row that could not be read stands there as one that no prediction can match.
@@ -129,6 +132,8 @@ class Dataset:
     complete: bool
     faults: tuple[Fault, ...] = ()
     sample: Sample | None = None
+    complete_by: CompleteBy | None = None
+    own_data: bool = False
 
     def usable_images(self) -> Ints:
         """Return the rows of the images that can be used."""
@@ -245,9 +250,14 @@ class Scores:
         intervals: Metric name -> (low, high) 95 % percentile interval over images.
         scorer: Name and version of the evaluator, e.g. ``pycocotools 2.0.11``.
         persons: Annotated persons that count (with labelled keypoints, no crowds).
+        images: Images with such a person.
+        samples: Metric name -> (B,) values of the bootstrap samples that the intervals were made
+            of; empty where there are none.
     """
 
     values: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     scorer: str
     persons: int
+    images: int = 0
+    samples: Mapping[str, Floats] = field(default_factory=dict)

@@ -1,8 +1,16 @@
-"""The base of every frozen, validated type."""
+"""The base of every frozen, validated type, and the numbers that stand in registry rows."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Strict
+
+# Rows come from strangers: text, true and 1.0 are not taken for whole numbers, nor text or an
+# infinity for a number. Bounds are added where a field is declared.
+Whole = Annotated[int, Strict()]
+Real = Annotated[float, Strict(), AllowInfNan(False)]
+Flag = Annotated[bool, Strict()]
 
 
 class Frozen(BaseModel):

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from posebench.types.base import Frozen
-from posebench.types.protocol import Protocol
 from posebench.types.record import DatasetInfo
 
 
@@ -17,9 +16,9 @@ class Scored(Frozen):
         name: The file's name.
         sha256: Digest of the file.
         entry: ``zoo/id`` of the model, where a record says.
-        protocol: How the persons were selected and scored; of a results file only the scorer's
-            axes were of use.
-        boxes: Where the persons come from, as far as the file tells.
+        protocol: Field of ``Protocol`` -> how the persons were estimated, selected and scored;
+            None where nobody knows it.
+        boxes: Where the persons come from, as far as the file or its record tells.
         read: Persons in the file that lie on the dataset's images.
         kept: Of them, left after suppression.
         scores: Metric -> value, percent; None where nothing was annotated.
@@ -32,7 +31,7 @@ class Scored(Frozen):
     name: str
     sha256: str
     entry: str | None = None
-    protocol: Protocol
+    protocol: dict[str, Any]
     boxes: str | None = None
     read: int
     kept: int

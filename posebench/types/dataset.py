@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from posebench.types.base import Frozen
-from posebench.types.entry import Id
+from posebench.types.base import Frozen, Real, Whole
+from posebench.types.entry import Bytes, Id, Sha256, WebAddress
+from posebench.types.paths import (
+    FileName,
+    PathTemplate,
+    RelativePath,
+    RelativePlace,
+    fill_template,
+)
 from posebench.types.protocol import Scorer
+
+Number = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
+# What shows that a dataset is the whole published split.
+CompleteBy = Literal["sha256", "counts"]
 
 
 class Sample(Frozen):
@@ -30,20 +41,22 @@ class BoxFile(Frozen):
 
     Attributes:
         path: Usual place below the data root.
-        boxes: Boxes in the published file, of all images; None where posebench draws it.
+        sha256: Digest of the file, where somebody has seen it.
+        boxes: Boxes in the published file, of all images; None where the number is not known.
         box_ap: AP of the boxes on the whole split, percent, to one decimal.
     """
 
-    path: str
-    boxes: int | None = None
-    box_ap: float | None = None
+    path: RelativePath
+    sha256: Sha256 | None = None
+    boxes: Number | None = None
+    box_ap: Annotated[Real, Field(ge=0, le=100)] | None = None
 
 
 class DataFile(Frozen):
     """One file or folder that a user needs on disk, and where it comes from.
 
     Attributes:
-        path: Below the data root, as it lies when everything is unpacked.
+        path: Below the data root, as it lies when everything is unpacked; a folder ends in /.
         what: What it holds, in a few words.
         url: Where it, or the archive that holds it, is published.
         archive: Name of the download that holds it; None where it is downloaded as it is.
@@ -51,11 +64,11 @@ class DataFile(Frozen):
         licence: Its own terms.
     """
 
-    path: str
+    path: RelativePlace
     what: str
-    url: str | None = None
-    archive: str | None = None
-    bytes: int | None = None
+    url: WebAddress | None = None
+    archive: FileName | None = None
+    bytes: Bytes | None = None
     licence: str = ""
 
 
@@ -78,9 +91,12 @@ class DatasetSpec(Frozen):
         other_layouts: Further pairs of annotation file and image folder, looked for in this
             order where the usual files are not there.
         box_files: Detector files by the name that protocols use; the first is the usual one.
-        images: Images of the whole published split; None where posebench itself draws them, or
-            where the number is not known.
+        images: Images of the whole published split; None where the number is not known, or not
+            needed beside ``annotation_sha256``.
         persons: Annotated persons (rows, crowds included) of the whole split, likewise.
+        annotation_sha256: SHA-256 of the published annotation files, by stem, as the reader
+            takes it (of MPII's list and head sizes together); only files whose bytes somebody has
+            seen are here.
         files: What has to be there, and where each comes from.
         licence: Terms of annotations and images.
         citation: BibTeX.
@@ -89,17 +105,36 @@ class DatasetSpec(Frozen):
 
     id: Id
     title: str
-    keypoints: str
+    keypoints: Id
     reader: Literal["coco", "halpe", "wholebody", "hands", "mpii", "crowdpose"]
     official_scorer: Scorer
-    annotation_file: str
-    image_folder: str
-    other_layouts: tuple[tuple[str, str], ...] = ()
+    annotation_file: PathTemplate
+    image_folder: RelativePath
+    other_layouts: tuple[tuple[PathTemplate, RelativePath], ...] = ()
     box_files: dict[str, BoxFile] = Field(default_factory=dict)
-    images: int | None = None
-    persons: int | None = None
+    images: Number | None = None
+    persons: Number | None = None
+    annotation_sha256: dict[str, Sha256] = Field(default_factory=dict)
     files: tuple[DataFile, ...] = ()
     licence: str
-    homepage: str = ""
+    homepage: WebAddress = ""
     citation: str = ""
     how_to_get: str
+
+    def layouts(self, annotations: str) -> tuple[tuple[str, str], ...]:
+        """Return pairs of annotation file and image folder below the data root.
+
+        Args:
+            annotations: The protocol's choice, which takes the place of ``{annotations}``.
+
+        Returns:
+            The usual pair first, then the others in the order in which they are looked for.
+        """
+        pairs = ((self.annotation_file, self.image_folder), *self.other_layouts)
+        return tuple((fill_template(file, annotations), folder) for file, folder in pairs)
+
+    @property
+    def published(self) -> bool:
+        """Whether anything is known of files that somebody published."""
+        known = self.annotation_sha256, self.images, self.persons, self.files, self.homepage
+        return any(known)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from posebench.types.base import Frozen
-from posebench.types.protocol import Protocol
 from posebench.types.record import DatasetInfo
 
 
@@ -87,7 +86,7 @@ class Diagnosis(Frozen):
         name: The file's name.
         sha256: Digest of the file.
         entry: ``zoo/id``, where a record says.
-        protocol: How persons were selected.
+        protocol: As of ``Scored``; None where nobody knows a choice.
         scorer: Whose rules were followed.
         persons: Annotated persons that count.
         detections: That are looked at.
@@ -104,7 +103,7 @@ class Diagnosis(Frozen):
     name: str
     sha256: str
     entry: str | None
-    protocol: Protocol
+    protocol: dict[str, Any]
     scorer: str
     dataset: DatasetInfo
     persons: int
@@ -126,6 +125,43 @@ class Diagnosis(Frozen):
         costs = f"; mended alone: {', '.join(parts)} points" if parts else ""
         return f"AP {whole.ap:.2f}{costs}."
 
+    def notes(self) -> tuple[str, ...]:
+        """Explain what the counts alone leave open: points where no error was counted."""
+        moved = {mend.error: mend for part in self.parts for mend in _moved(part)}
+        return tuple(
+            f"{error}: {words}"
+            for error, words in _UNCOUNTED.items()
+            if error in moved and moved[error].count == 0
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values for ``json.dumps``."""
-        return self.model_dump(mode="json") | {"sentence": self.sentence()}
+        words = {"sentence": self.sentence(), "notes": self.notes()}
+        return self.model_dump(mode="json") | words
+
+
+_AGAIN = (
+    "none as it is; the points come from detections that are asked again after the errors above "
+    "are mended"
+)
+# How a kind of error without a count moves the score nevertheless.
+_UNCOUNTED = {
+    "score": "no person has a better detection than the highest-scored one; the points come from "
+    "the order of different persons, since AP sorts the detections of all images by score and "
+    "mending gives each the OKS it has",
+    "background": _AGAIN,
+    "duplicate": _AGAIN,
+}
+
+
+def _moved(part: PartDiagnosis) -> list[Mend]:
+    """Return the kinds of errors that move a printed figure of a part."""
+    before = (part.ap, part.ap50)
+    found = []
+    for mend in part.mends:
+        after = (mend.together, mend.together_50)
+        steps = (mend.alone, mend.alone_50, after[0] - before[0], after[1] - before[1])
+        if any(abs(step) >= 0.005 for step in steps):
+            found.append(mend)
+        before = after
+    return found

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from posebench.types.base import Frozen
+from posebench.types.base import Frozen, Real, Whole
+from posebench.types.network_arguments import check_plain
+from posebench.types.paths import RelativePath, check_relative
 
 Crop = Literal[
     "hrnet_affine",
@@ -29,6 +31,10 @@ STATUSES = ("runnable", "needs checkpoint", "needs openmmlab", "not built yet")
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_.]*[a-z0-9_][a-z0-9_.]*$", max_length=100)]
 # What a published number looks like; float() would also take nan, 1_0 and digits of any script.
 _PUBLISHED = re.compile(r"-?[0-9]{1,15}(\.[0-9]{0,15})?")
+_WEB = re.compile(r"https?://[\x21-\x7e]+")
+# Prefixes of ``Checkpoint.location`` that no URL has, before an identifier.
+_IDENTIFIED = re.compile(r"(gdrive|gdrive-folder|baidu):[\w?=&%.+-]+", re.ASCII)
+_PACKAGE = "package:"
 
 
 def _status(value: str) -> str:
@@ -43,15 +49,51 @@ def _published(raw: str) -> str:
     return raw
 
 
+def _web_address(address: str) -> str:
+    if address and _WEB.fullmatch(address) is None:
+        raise ValueError("a web address begins with http:// or https://")
+    return address
+
+
+def _location(location: str) -> str:
+    if location.startswith(_PACKAGE):
+        check_relative(location.removeprefix(_PACKAGE))
+    elif not (_WEB.fullmatch(location) or _IDENTIFIED.fullmatch(location)):
+        raise ValueError(
+            "a location is https://..., gdrive:<id>, gdrive-folder:<id>, baidu:<id> or "
+            "package:<path>"
+        )
+    return location
+
+
+def _no_switch(value: Any) -> Any:
+    # True equals 1, and a Literal looks no further
+    if isinstance(value, bool | float):
+        raise ValueError("a whole number is expected")
+    return value
+
+
 Status = Annotated[str, AfterValidator(_status)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Location = Annotated[str, AfterValidator(_location)]
 Published = Annotated[str, AfterValidator(_published)]
+Side = Annotated[Whole, Field(ge=8, le=4096)]
+Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
+Bytes = Annotated[Whole, Field(ge=1, le=1 << 44)]
+Mean = Annotated[Real, Field(ge=-1000, le=1000)]
+Deviation = Annotated[Real, Field(ge=0.001, le=1000)]
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
+Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,64}$")]
+Sha1Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,40}$")]
 
 
 class InputSpec(Frozen):
     """What the weights were trained on; no protocol may change it.
 
     Attributes:
-        size: Network input (height, width), pixels.
+        size: Network input (height, width), pixels, 8 to 4096.
         crop: Rule that maps a box to the input. ``hrnet_affine``: three-point affine whose
             destination centre is size/2; ``mmpose_affine``: the same, rounded in mmpose's way;
             ``udp_affine``: corner-aligned, size - 1;
@@ -82,21 +124,27 @@ class InputSpec(Frozen):
             input. Of whole images, ``heatmaps`` are followed by as many maps of tags.
     """
 
-    size: tuple[int, int]
+    size: tuple[Side, Side]
     crop: Crop = "hrnet_affine"
-    border: int = Field(default=0, ge=0, le=255)
-    grid: int = Field(default=64, ge=1)
-    padding: float = 1.25
-    pixel_std: float = 200.0
+    border: Whole = Field(default=0, ge=0, le=255)
+    grid: Whole = Field(default=64, ge=1, le=1024)
+    padding: Real = Field(default=1.25, ge=0.1, le=10)
+    pixel_std: Real = Field(default=200.0, ge=0.01, le=1_000_000)
     box_precision: Literal["double", "single"] = "double"
     colour: Literal["rgb", "bgr"] = "rgb"
-    levels: Literal[1, 255] = 1
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    levels: Annotated[Literal[1, 255], BeforeValidator(_no_switch)] = 1
+    mean: tuple[Mean, Mean, Mean] = (0.485, 0.456, 0.406)
+    std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225)
     exif: Literal["apply", "ignore"] = "ignore"
-    keypoints: str = "coco_17"
-    stride: int = 4
+    keypoints: Id = "coco_17"
+    stride: Whole = Field(default=4, ge=1, le=64)
     output: Output = "heatmaps"
+
+    @model_validator(mode="after")
+    def _has_cells(self) -> InputSpec:
+        if min(self.heatmap_size) < 1:
+            raise ValueError(f"a stride of {self.stride} leaves no cell of an input {self.size}")
+        return self
 
     @property
     def whole(self) -> bool:
@@ -110,10 +158,14 @@ class InputSpec(Frozen):
 
 
 class NetworkSpec(Frozen):
-    """Which network to build: a name of ``posebench.networks`` and its arguments."""
+    """Which network to build: a name of ``posebench.networks`` and its arguments.
 
-    name: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    The arguments are plain values of moderate size here; what a network of posebench takes is
+    held against ``posebench.types.network_arguments`` when a row is loaded and when it is built.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.:]+$", max_length=100)
+    arguments: Annotated[dict[str, Any], AfterValidator(check_plain)] = Field(default_factory=dict)
 
 
 class Checkpoint(Frozen):
@@ -136,24 +188,45 @@ class Checkpoint(Frozen):
 
     id: Id
     container: Container
-    location: str | None = None
-    file_name: str | None = None
-    sha256: str | None = None
-    sha256_prefix: str | None = None
-    sha1: str | None = None
-    size: int | None = None
+    location: Location | None = None
+    file_name: RelativePath | None = None
+    sha256: Sha256 | None = None
+    sha256_prefix: Sha256Prefix | None = None
+    sha1: Sha1Prefix | None = None
+    size: Bytes | None = None
     licence: str = ""
     repair: Repair | None = None
     note: str = ""
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether a digest was published that a file can be compared with."""
+        return bool(self.sha256 or self.sha256_prefix or self.sha1)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that the published file has: given, or the last part of its address."""
+        address = self.location if self.location and "://" in self.location else ""
+        return frozenset({self.file_name or "", address.rpartition("/")[2]}) - {""}
+
+    def is_file_of(self, other: Checkpoint) -> bool:
+        """Whether both are known to be one published file."""
+        if self.id == other.id:
+            return True
+        if self.sha256 is not None and other.sha256 is not None:
+            return self.sha256.lower() == other.sha256.lower()
+        if self.location is None or (self.location.startswith("gdrive-folder:") and not self.names):
+            return False  # nothing says which file it is
+        return (self.location, self.file_name) == (other.location, other.file_name)
 
 
 class Source(Frozen):
     """Where a number was published: a page, its line and the table column (both from 1)."""
 
     page: str
-    line: int | None = None
-    column: int | None = None
-    part: int = 1
+    line: Count | None = None
+    column: Count | None = None
+    part: Count = 1
 
 
 class Claim(Frozen):
@@ -164,7 +237,14 @@ class Claim(Frozen):
         raw: The published characters, decimals kept.
         unit: Unit of ``raw``; ``fraction`` means 0.691 for 69.1 percent.
         protocol: Key of the protocol the number was made with; None for sizes and speeds.
-        evidence: Whether the page states that protocol, or it was inferred or guessed.
+        evidence: How it is known that the number was made under that protocol, by one rule for
+            all zoos. ``stated``: the page that prints the number, or a file that it names for
+            this row, says every choice that moves it: boxes, flip, decoding, rescoring and
+            suppression. ``inferred``: at least one of them is taken from the zoo's code, and
+            nothing published contradicts it. ``guessed``: published sources contradict each
+            other, or none says it.
+        misprint: The right number, as the same zoo prints it elsewhere, where this one is
+            printed by mistake; such a claim is never judged.
         hardware: For speeds.
         scope: For speeds: what was inside the clock (``end to end``, ``forward``).
         published_as: The page's own name of the metric where it misleads.
@@ -175,6 +255,7 @@ class Claim(Frozen):
     unit: Unit = "percent"
     protocol: str | None = None
     evidence: Evidence = "stated"
+    misprint: str | None = None
     hardware: str | None = None
     scope: str | None = None
     published_as: str | None = None
@@ -196,8 +277,13 @@ class Claim(Frozen):
 
     @property
     def is_accuracy(self) -> bool:
-        """Whether an evaluation can confirm this number."""
+        """Whether an evaluation can confirm this number, or another one of its unit."""
         return self.unit in ("percent", "fraction")
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a measurement is compared with this number."""
+        return self.is_accuracy and self.misprint is None
 
 
 class Entry(Frozen):
@@ -232,7 +318,7 @@ class Entry(Frozen):
     protocol: str | None = None
     licence: str
     citation: str
-    homepage: str = ""
+    homepage: WebAddress = ""
     status: Status = "needs checkpoint"
     note: str = ""
     origin: str = ""
@@ -245,4 +331,16 @@ class Entry(Frozen):
     @property
     def primary(self) -> Claim | None:
         """The claim that speaks for the entry; None where the zoo published no accuracy."""
-        return next((claim for claim in self.claims if claim.is_accuracy), None)
+        return next((claim for claim in self.claims if claim.is_judged), None)
+
+    @model_validator(mode="after")
+    def _misprints_have_their_right_number(self) -> Entry:
+        right = {(c.metric, c.protocol, c.raw) for c in self.claims if c.misprint is None}
+        for claim in self.claims:
+            wanted = (claim.metric, claim.protocol, claim.misprint)
+            if claim.misprint is not None and wanted not in right:
+                raise ValueError(
+                    f"the claim {claim.metric} {claim.raw} is marked as a misprint of "
+                    f"{claim.misprint}, which no other claim of {self.id} prints"
+                )
+        return self

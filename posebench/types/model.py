@@ -39,6 +39,10 @@ class PoseModel:
         coverage: Share of the weights that came from the file; None for random weights.
         checkpoint_name: File name of the weights, without its folder.
         checkpoint_sha256: Digest of that file.
+        verified: Whether that file, or the one it is a copy of, is the published one by its
+            digest; False where no digest was published, None where there is no file.
+        named_as: Keys of other rows, with other weights, that the registry knows the file's name
+            for; empty where its digest proves whose it is.
         notes: What was done to the weights besides copying them; belongs into every record.
     """
 
@@ -47,4 +51,6 @@ class PoseModel:
     coverage: Coverage | None = None
     checkpoint_name: str | None = None
     checkpoint_sha256: str | None = None
+    verified: bool | None = None
+    named_as: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationError
 
-from posebench.types.base import Frozen
+from posebench.types.base import Flag, Frozen, Real, Whole
+from posebench.types.errors import UserError
+from posebench.types.paths import FileName
 
 BoxSource = Literal["gt", "detector", "annotation", "none"]
 Sanitise = Literal["clip_before_width", "clip_after_width", "clip_after_width_visible", "none"]
@@ -51,6 +53,12 @@ Scorer = Literal[
 
 # Fields of ``Protocol`` that do not move a number.
 NO_CHOICES = ("name", "version", "summary", "tolerance")
+
+
+def _odd(side: int) -> int:
+    if side % 2 == 0:
+        raise ValueError("a kernel has a middle, so its side is odd")
+    return side
 
 
 class Protocol(Frozen):
@@ -103,31 +111,31 @@ class Protocol(Frozen):
     """
 
     name: str
-    version: int = 1
+    version: Whole = Field(1, ge=1, le=1_000_000)
     summary: str = ""
     boxes: BoxSource
     box_file: str | None = None
     sanitise: Sanitise = "none"
-    dummy_boxes: bool = False
-    box_score_threshold: float = 0.0
-    flip: bool
-    shift: bool
+    dummy_boxes: Flag = False
+    box_score_threshold: Real = 0.0
+    flip: Flag
+    shift: Flag
     flip_merge: FlipMerge = "heatmaps"
     decode: Decode
     no_peak: NoPeak = "origin"
-    dark_kernel: int = Field(3, ge=3)
-    softargmax_beta: float = Field(160.0, gt=0)
+    dark_kernel: Annotated[Whole, AfterValidator(_odd)] = Field(3, ge=3, le=255)
+    softargmax_beta: Real = Field(160.0, gt=0, le=1_000_000)
     inverse: Inverse = "affine"
-    coordinate_bias: float = 0.0
+    coordinate_bias: Real = Field(0.0, ge=-1000, le=1000)
     rescoring: Rescoring
-    visibility_threshold: float = 0.2
+    visibility_threshold: Real = 0.2
     nms: Nms
-    nms_threshold: float = 0.9
-    max_detections: int = 20
+    nms_threshold: Real = 0.9
+    max_detections: Whole = Field(20, ge=1, le=100_000)
     result_area: Literal["extent", "box"] = "extent"
-    annotations: str = "person_keypoints_val2017"
+    annotations: FileName = "person_keypoints_val2017"
     scorer: Scorer = "coco_oks"
-    tolerance: float = Field(0.05, ge=0.05, exclude=True)
+    tolerance: Real = Field(0.05, ge=0.05, le=100, exclude=True)
 
     @classmethod
     def axes(cls) -> tuple[str, ...]:
@@ -159,15 +167,27 @@ class Protocol(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_choices(self, **changes: Any) -> Protocol:
-        """Return a copy with some axes changed, renamed ``custom`` unless nothing changed."""
+        """Return a copy with some axes changed, renamed ``custom`` unless nothing changed.
+
+        Raises:
+            UserError: A value is not one that its axis has.
+        """
         changed = {k: v for k, v in changes.items() if v is not None and v != getattr(self, k)}
         if not changed:
             return self
         fields = self.model_dump() | changed
         base = self.label
-        return Protocol.model_validate(
-            fields | {"name": "custom", "version": 1, "summary": f"{base} with {_words(changed)}"}
-        )
+        labels = {"name": "custom", "version": 1, "summary": f"{base} with {_words(changed)}"}
+        try:
+            return Protocol.model_validate(fields | labels)
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = first["msg"].removeprefix("Value error, ")
+            reason = reason[:1].lower() + reason[1:]
+            raise UserError(
+                f"{first['loc'][0]} cannot be {first['input']!r}: {reason}.",
+                "Give another value, or leave it out.",
+            ) from None
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """Return the axes on which two protocols differ: name -> (own, other)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AwareDatetime, Field
 
 from posebench.types.base import Frozen
-from posebench.types.dataset import Sample
+from posebench.types.dataset import CompleteBy, Sample
 from posebench.types.entry import Claim, Entry
 from posebench.types.protocol import Protocol
 from posebench.types.timing import Execution, Machine, SpeedCell, Timings
@@ -48,16 +48,20 @@ class ClaimResult(Frozen):
         measured: In the units of ``Claim.value``; None where it was not measured.
         difference: measured - claimed.
         interval: 95 % interval of ``measured``.
+        verdict_interval: On a subset, the wider interval that the verdict was reached with: at
+            1 - 0.05 / k for the k claims of the record that are judged together.
         verdict: ``reproduced``, ``differs``, ``not comparable`` or ``no claim``; on a subset
             ``consistent (n=...)``, ``outside the interval (n=...)`` or
             ``too few images (n=...)``, where n counts persons.
-        axes: Protocol axes that could not be met, as ``axis: claimed -> used``.
+        axes: What was not the claim's, as ``axis: claimed -> used``: axes of its protocol, the
+            ``annotations`` or the ``weights``.
     """
 
     claim: Claim
     measured: float | None
     difference: float | None
     interval: tuple[float, float] | None = None
+    verdict_interval: tuple[float, float] | None = None
     verdict: str
     axes: tuple[str, ...] = ()
     scores: dict[str, float | None] = Field(default_factory=dict)
@@ -83,6 +87,7 @@ class DatasetInfo(Frozen):
 
     Attributes:
         images: Number of images evaluated.
+        images_with_persons: Those of them with a person that counts; None where it is not known.
         persons: Annotated persons that count in the score.
         annotations_sha256: Digest of the annotation file.
         image_ids_sha256: Digest of the ids of all images that count in the score, see
@@ -92,19 +97,23 @@ class DatasetInfo(Frozen):
         complete: Whether it is the whole published split.
         complete_by: What shows that: the published ``sha256`` of the annotation file, or where
             none is known the ``counts`` of images and persons; None where it is not complete.
+        own_data: Whether the annotations are not the published ones, nor a part of them as far
+            as their name tells.
         sample: How the images were chosen; None for all of the annotation file.
     """
 
     id: str
     keypoint_set: str
     images: int
+    images_with_persons: int | None = None
     persons: int
     annotations: str
     annotations_sha256: str
     image_ids_sha256: Sha256 | None = None
     images_sha256: Sha256 | None = None
     complete: bool
-    complete_by: Literal["sha256", "counts"] | None = None
+    complete_by: CompleteBy | None = None
+    own_data: bool = False
     sample: Sample | None = None
 
 
@@ -171,6 +180,8 @@ class Record(Frozen):
         intervals: Metric -> 95 % interval.
         verdict: That of the primary claim.
         coverage: Share of the network's weights that came from the checkpoint.
+        checkpoint_verified: Whether the checkpoint is the published file by its digest; False
+            where no digest was published, None where there is no file or it is not known.
         claims: One result for each accuracy claim of the entry.
         skipped: Images and annotations that could not be used; their persons count as missed.
         official_scores: Those of the dataset's official scorer, where the primary protocol uses
@@ -209,6 +220,7 @@ class Record(Frozen):
     coverage: float | None = None
     checkpoint_name: str | None = None
     checkpoint_sha256: str | None = None
+    checkpoint_verified: bool | None = None
     predictions_sha256: str | None = None
     timings: Timings | None = None
     end_to_end: Timings | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from posebench.adapters import load_model
@@ -167,10 +168,16 @@ class TestShipped:
         model = load_model(entry({"location": "package:assets/tiny.pth"}), file)
         assert model.checkpoint_name == file.name
 
-    @pytest.mark.parametrize("path", ["assets/none.pth", "../outside.pth", "assets", "/etc/hosts"])
+    @pytest.mark.parametrize("path", ["assets/none.pth", "assets/link.pth", "assets"])
     def test_nothing_outside_the_package(self, package, path):
+        (package / "assets/link.pth").symlink_to(package.parent / "outside.pth")
         with pytest.raises(UserError, match="not inside the package"):
             load_model(entry({"location": f"package:{path}"}))
+
+    @pytest.mark.parametrize("path", ["../outside.pth", "/etc/hosts"])
+    def test_no_row_can_name_such_a_place(self, package, path):
+        with pytest.raises(ValidationError, match="a path"):
+            entry({"location": f"package:{path}"})
 
 
 def test_a_wrong_stride_is_an_error(file):

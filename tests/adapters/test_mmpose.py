@@ -11,6 +11,7 @@ import pytest
 from posebench.adapters import catalogue, load_model, openmmlab_standin
 from posebench.adapters.mmpose_index import digest_prefix, package_folder
 from posebench.adapters.openmmlab_standin import StandIn, stand_in
+from posebench.install import install_command
 from posebench.registry import load_registry
 from posebench.run.catalogue import find_entry, list_entries
 from posebench.run.protocols import requested_protocols
@@ -32,7 +33,7 @@ def lacking(monkeypatch):
 def test_a_row_says_how_to_get_what_builds_it(lacking):
     with pytest.raises(UserError, match="mmpose, mmengine, mmcv are not installed") as caught:
         load_model(find_entry(ROW), allow_random=True)
-    assert "posebench-zoo[openmmlab]" in caught.value.hint
+    assert install_command("openmmlab") in caught.value.hint
     assert "pip install --no-deps mmpose==1.3.2" in caught.value.hint
 
 
@@ -40,6 +41,18 @@ def test_rows_need_openmmlab_unless_they_are_broken(lacking):
     statuses = [entry.status for entry in list_entries("mmpose")]
     assert set(s.partition(":")[0] for s in statuses) == {"needs openmmlab", "broken"}
     assert statuses.count("needs openmmlab") >= 200
+
+
+@pytest.mark.parametrize("config", ["../../../tmp/evil.py", "/tmp/evil.py", None, 5])
+def test_a_row_cannot_name_a_program_elsewhere(config, tmp_path, monkeypatch):
+    """Configs are Python, and run when they are read."""
+    from posebench.adapters import mmpose
+
+    monkeypatch.setattr(mmpose, "package_folder", lambda: pytest.fail("looked for"))
+    row = find_entry(ROW)
+    network = row.network.model_copy(update={"arguments": {"config": config}})
+    with pytest.raises(UserError, match="a relative path"):
+        mmpose.build(row.model_copy(update={"network": network}))
 
 
 @without_mmpose

@@ -5,7 +5,6 @@ import hashlib
 import random
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -15,12 +14,13 @@ from server import Answer, Server, page, serving
 from posebench.checkpoints.cache_files import Cancelled
 from posebench.checkpoints.download_drive import drive_file, drive_folder, drive_page, member_of
 from posebench.checkpoints.download_http import Policy
+from posebench.install import install_command
 from posebench.types.errors import UserError
 
 BODY = random.Random(3).randbytes(200_000)
 OTHER = random.Random(4).randbytes(200_000)
 ID = "1" + "a" * 32
-QUICK = Policy(timeout=0.5, retries=2, window=0.3)
+QUICK = Policy(timeout=60, retries=2, window=60)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def drive(running, monkeypatch, tmp_path) -> Iterator[Server]:
 
     running.answers.clear()
     running.requests.clear()
+    running.sent = 0
     original = requests.Session.get
 
     def local(self, url, **options):
@@ -121,25 +122,23 @@ def test_a_break_is_resumed_and_change_is_noticed(drive, tmp_path):
 
 
 def test_silence_and_crawling_end(drive, tmp_path):
-    start = time.monotonic()
-    drive.put(f"/uc?id={ID}", attachment(BODY, silent=9))
+    drive.put(f"/uc?id={ID}", attachment(BODY, silent=60))
     policy = Policy(timeout=0.2, retries=0)
     assert "cannot be fetched" in refused(drive_file, ID, tmp_path / "d", policy=policy).message
+    assert not drive.sent
     drive.put(f"/uc?id={ID}", attachment(BODY, piece=1, delay=0.02))
     crawling = Policy(timeout=0.5, retries=0, slowest=1 << 20, window=0.1)
     error = refused(drive_file, ID, tmp_path / "d", policy=crawling)
     assert "it comes too slowly" in error.message
-    assert time.monotonic() - start < 8
 
 
 def test_stopping_stops(drive, tmp_path):
     cancel = threading.Event()
-    drive.put(f"/uc?id={ID}", attachment(BODY, silent=9))
+    drive.put(f"/uc?id={ID}", attachment(BODY, silent=120))
     threading.Timer(0.2, cancel.set).start()
-    start = time.monotonic()
     with pytest.raises(Cancelled):
-        drive_file(ID, tmp_path / "d", policy=Policy(), cancel=cancel)
-    assert time.monotonic() - start < 3
+        drive_file(ID, tmp_path / "d", policy=Policy(timeout=240), cancel=cancel)
+    assert drive.sent < len(BODY)  # it was not waited for
 
 
 def test_a_folder_is_listed_with_all_below_it(drive):
@@ -190,7 +189,7 @@ def test_without_gdown_or_with_an_old_one_the_way_out_is_told(tmp_path, monkeypa
     monkeypatch.setattr(builtins, "__import__", absent)
     error = refused(drive_file, ID, tmp_path / "d")
     assert "need the package gdown" in error.message
-    assert "pip install 'posebench-zoo[fetch]'" in error.hint
+    assert install_command("fetch") in error.hint
     assert "--from FILE" in error.hint
     monkeypatch.undo()
 

@@ -134,6 +134,21 @@ def test_bombs_are_refused_before_they_unfold(tmp_path, root, make, monkeypatch)
     assert "too many files" in refused(many, root).message
 
 
+@pytest.mark.parametrize("link", ["", "deeper"])
+def test_links_on_the_way_lead_nothing_out_of_the_root(tmp_path, root, link):
+    """The folder itself, or one in a folder that is completed."""
+    away = tmp_path / "away"
+    away.mkdir()
+    place = root / "val2017" / link
+    place.parent.mkdir(parents=True)
+    place.symlink_to(away)
+    archive = zipped(tmp_path / "a.zip", {"val2017/deeper/1.jpg": b"one"})
+    with pytest.raises(UserError, match=r"is not written: it leads to .*away") as caught:
+        unpack_archive(archive, root, "val2017")
+    assert "Remove the link" in caught.value.hint
+    assert not list(away.iterdir())
+
+
 def test_a_member_that_stands_twice_is_refused(tmp_path, root):
     archive = taped(tmp_path / "a.tar", {"val2017/x": b"1", "./val2017//x": b"2"}, "w")
     assert "stands in it twice" in refused(archive, root).message

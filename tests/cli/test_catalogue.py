@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from posebench.cli import common
 from posebench.cli import main as cli
 
 pytestmark = pytest.mark.light
@@ -51,6 +52,8 @@ def test_filters_narrow_the_list(ask):
     ("words", "hint"),
     [
         (["--zoo", "lpm"], "Did you mean lpn?"),
+        (["--zoo", "mmpos"], "Did you mean mmpose?"),
+        (["--dataset", "coc"], "Did you mean coco?"),
         (["--status", "runable"], "Did you mean runnable?"),
         (["--dataset", "imagenet"], "Known:"),
         (["--zoo", "lpn", "--dataset", "halpe_136"], "Drop one of the filters."),
@@ -93,9 +96,62 @@ def test_a_short_name_needs_the_dataset_where_it_is_shared(ask):
 
 @pytest.mark.parametrize("verb", ["show", "cite"])
 def test_a_misspelt_model_is_guessed(verb, ask):
-    content = ask(verb, "tinypos", status=2)
-    assert "'tinypos'" in content["error"]
+    content = ask(verb, "tinypsoe", status=2)
+    assert "'tinypsoe'" in content["error"]
     assert content["hint"].startswith("Did you mean tinypose")
+
+
+def test_a_text_narrows_the_list_as_filters_do(ask):
+    rows = ask("list", "rtmpose", "--dataset", "mpii")
+    assert rows
+    assert all("rtmpose" in row["id"] and row["dataset"] == "mpii" for row in rows)
+    content = ask("list", "zzzz", status=2)
+    assert "'zzzz'" in content["error"] and "The nearest are" in content["hint"]
+    content = ask("list", "tinypose", "--dataset", "mpii", status=2)
+    assert content["hint"] == "Drop one of the filters."
+
+
+def test_datasets_and_protocols_are_listed_too(ask, capsys):
+    by_id = {row["id"]: row for row in ask("list", "--datasets")}
+    assert by_id["coco"]["images"] == 5000
+    assert by_id["coco"]["models"] == len(ask("list", "--dataset", "coco"))
+    assert [row["id"] for row in ask("list", "crowdpose", "--datasets")] == ["crowdpose"]
+    by_key = {row["key"]: row for row in ask("list", "--protocols")}
+    assert by_key["tinypose_gt@1"]["decode"] == "dark"
+    assert len(by_key["tinypose_gt@1"]["hash"]) == 64
+    assert set(ask("list", "--protocols", "det56")[0]["key"].split("@")[1]) == {"1"}
+
+    for what, names in (("--datasets", by_id), ("--protocols", by_key)):
+        assert cli.main(["list", what]) == 0
+        text = capsys.readouterr().out
+        assert all(f"{name} " in text for name in names)
+        content = ask("list", what, "--zoo", "lpn", status=2)
+        assert content["error"] == "--zoo chooses between models."
+        assert "The nearest are" in ask("list", what, "zzzz", status=2)["hint"]
+    assert ask("list", "--datasets", "--protocols", status=2)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 140, 240])
+def test_the_table_fits_the_terminal_and_keeps_what_matters(columns, monkeypatch, capsys):
+    monkeypatch.setattr(common, "width", lambda: columns)
+    assert cli.main(["list", "hourglass"]) == 0
+    text = capsys.readouterr().out
+    head, *rows = text.partition("\n\n")[0].splitlines()
+    longest = max(len(row.split()[0]) for row in rows)
+    assert max(map(len, (head, *rows))) <= max(columns, longest)
+    assert "mmpose/td_hm_hourglass52_8xb32_210e_coco_384x384" in text
+    gone = [name for name in ("licence", "input", "dataset", "claim", "status") if name not in head]
+    said = " ".join(text.split())  # the line is wrapped
+    assert ("left out on this terminal: " + ", ".join(gone) in said) is bool(gone)
+    assert ("status" in head) is (columns >= 80)
+    assert ("licence" in head) is (columns >= 140)
+
+
+def test_piped_tables_are_complete(capsys):
+    assert cli.main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert "licence" in text.splitlines()[0]
+    assert "left out" not in text and "..." not in text
 
 
 def test_cite_gives_bibtex_of_the_paper_and_posebench(ask, capsys):

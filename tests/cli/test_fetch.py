@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +22,7 @@ from server import Answer, Server, page, serving
 
 from posebench.cli import main as cli
 from posebench.cli.fetch import size_words
+from posebench.install import install_command
 from posebench.registry import load_registry
 from posebench.run import doctor
 from posebench.run.fetch import Item, Settings, ensure_checkpoint
@@ -214,7 +214,7 @@ def test_a_file_from_elsewhere_is_taken(server, folder, capsys, tmp_path):
         (("lpn_50",), "names 2 rows"),
         (("--dataset", "synthetic"), "There is nothing to fetch for synthetic"),
         (("--dataset", "coco"), "Where shall COCO keypoints, val2017 go?"),
-        (("lpn_50", "--jobs", "0"), "is no whole number"),
+        (("lpn_50", "--jobs", "0"), "is not a whole number"),
     ],
 )
 def test_what_cannot_be_meant_is_one_sentence(server, capsys, words, message):
@@ -251,21 +251,24 @@ def test_an_evaluation_can_ask_for_its_file(server, folder):
 
 def test_ctrl_c_ends_with_its_status_and_the_next_run_goes_on(server, folder, capsys, monkeypatch):
     body = save({"weight": torch.randn(100_000)})
-    url = server.put("/one", Answer(body, piece=20_000, delay=0.05))
+    url = server.put("/one", Answer(body, piece=20_000))
     zoo(folder, one=f"location: '{url}'")
     settings: list[Settings] = []
     original = Settings.cache
     monkeypatch.setattr(Settings, "cache", lambda self: settings.append(self) or original(self))
 
-    def stop_midway():
-        while not (settings and server.sent):
-            time.sleep(0.01)
-        settings[0].cancel.set()
+    stopped = threading.Event()
 
-    threading.Thread(target=stop_midway, daemon=True).start()
+    def stop_midway():
+        settings[0].cancel.set()
+        stopped.wait(60)  # the rest is not sent before the client has stopped
+
+    server.when_sent = stop_midway
     status, out, err = run(capsys, "fetch", "one", "--registry", folder)
     assert (status, out) == (130, "")
     assert "interrupted" in err
+    server.when_sent = None
+    stopped.set()
     server.put("/one", body)
     assert run(capsys, "fetch", "one", "--registry", folder)[0] == 0
     assert "Range" in server.asked("/one")[-1]
@@ -324,6 +327,37 @@ def packed(files: dict[str, bytes]) -> bytes:
         for name, data in files.items():
             archive.writestr(name, data)
     return made.getvalue()
+
+
+@pytest.mark.parametrize(
+    "path", ["../../escape.json", "{absolute}", "a/../../escape.json", "a\\\\b"]
+)
+def test_no_row_can_name_a_place_outside_the_data_root(server, folder, capsys, tmp_path, path):
+    path = path.replace("{absolute}", str(tmp_path / "escape.json"))
+    tiny(server, folder)
+    place = folder / "datasets.yaml"
+    place.write_text(
+        place.read_text().replace("path: boxes/det.json, what", f'path: "{path}", what')
+    )
+    root = tmp_path / "a" / "b" / "data"
+    before = {p for p in tmp_path.rglob("*")}
+    words = ("fetch", "--dataset", "tiny", "--data-root", root, "--registry", folder)
+    status, _, told = run(capsys, *words)
+    assert status == 2
+    assert "datasets.yaml:" in told and "files.2.path" in told
+    assert {p for p in tmp_path.rglob("*")} == before
+
+
+def test_no_link_leads_a_download_out_of_the_data_root(server, folder, capsys, tmp_path):
+    tiny(server, folder)
+    root, away = tmp_path / "data", tmp_path / "away"
+    root.mkdir(), away.mkdir()
+    (root / "boxes").symlink_to(away)
+    words = ("fetch", "--dataset", "tiny", "--data-root", root, "--registry", folder)
+    status, out, told = run(capsys, *words)
+    assert status == 1
+    assert "is not written: it leads to" in out + told
+    assert not list(away.iterdir())
 
 
 def test_a_dataset_comes_into_its_usual_layout_and_is_complete(server, folder, capsys, tmp_path):
@@ -471,13 +505,66 @@ def test_the_doctor_survives_what_is_broken(server, capsys, monkeypatch, tmp_pat
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "checkpoints.lock").write_text("[")
     monkeypatch.setattr(doctor, "CROP_SELF_TEST", "other")
-    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
-    status, out, _ = run(capsys, "doctor", "--json")
-    found = findings(out)
-    assert status == 1
+    found = findings(run(capsys, "doctor", "--json")[1])
     assert found["environment", "crops"]["status"] == "note"
-    assert found["checkpoints", "cache"]["mend"] == "export POSEBENCH_CACHE=DIR"
+    assert found["checkpoints", "cache"]["status"] == "ok"
     assert "is no list of fetched files" in found["checkpoints", "checkpoints"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("file/cache", "is not a folder"),  # a file where a folder should be
+        ("~/.cache/posebench", "there is no home folder"),  # what is left of an unknown home
+    ],
+)
+def test_the_doctor_says_why_the_cache_cannot_be_written(
+    place, words, capsys, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    folder = place if place.startswith("~") else str(tmp_path / place)
+    monkeypatch.setenv("POSEBENCH_CACHE", folder)
+    status, out, _ = run(capsys, "doctor", "--json")
+    found = findings(out)["checkpoints", "cache"]
+    assert status == 1
+    assert found["status"] == "broken"
+    assert folder in found["detail"] and words in found["detail"]
+    assert "GB free" not in found["detail"]
+    assert found["mend"].startswith("export POSEBENCH_CACHE=DIR")
+
+
+def test_the_doctor_tries_to_write_where_permissions_say_yes(capsys, tmp_path, monkeypatch):
+    def refused(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "new" / "cache"))
+    assert findings(run(capsys, "doctor", "--json")[1])["checkpoints", "cache"]["status"] == "ok"
+    assert not list(tmp_path.glob("**/*posebench-doctor*")) and not (tmp_path / "new").exists()
+    monkeypatch.setattr(doctor.tempfile, "TemporaryDirectory", refused)
+    found = findings(run(capsys, "doctor", "--json", "--data-root", tmp_path)[1])
+    assert found["checkpoints", "cache"]["status"] == "broken"
+    assert "cannot be written: Permission denied" in found["checkpoints", "cache"]["detail"]
+    # data that is only read is as good as any
+    assert found["datasets", "data root"]["status"] == "ok"
+    assert "read only (Permission denied)" in found["datasets", "data root"]["detail"]
+
+
+def test_the_doctor_names_each_optional_part_once_with_one_command(capsys, monkeypatch):
+    declared = [("torch", ">=2.2", ""), ("numpy", "<2", "openmmlab"), ("nosuch-a", ">=1", "ray")]
+    declared += [("nosuch-b", "", "ray"), ("pytest", ">=900", "gpu"), ("pytest", "", "fetch")]
+    declared += [("numpy", "", "")]
+    monkeypatch.setattr(doctor, "requirements", lambda: declared)
+    found = findings(run(capsys, "doctor", "--json")[1])
+    parts = {name: one for (area, name), one in found.items() if area == "optional parts"}
+    assert list(parts) == ["fetch", "openmmlab", "ray", "runtimes", "gpu"]
+    assert parts["ray"]["status"] == "missing"
+    assert parts["ray"]["detail"].endswith("not installed: nosuch-a, nosuch-b")
+    assert parts["ray"]["mend"] == install_command("ray")
+    assert parts["gpu"]["status"] == "broken" and "but >=900 is needed" in parts["gpu"]["detail"]
+    assert parts["fetch"]["status"] == "ok"
+    # packages that everything needs are looked at among those
+    assert "numpy" not in parts["openmmlab"]["detail"]
+    assert parts["openmmlab"]["mend"].endswith("&& pip install --no-deps mmpose==1.3.2")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
-import time
 from importlib import import_module
 
 import pytest
@@ -42,17 +40,19 @@ def test_light_verbs_import_nothing_heavy(arguments):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"]])
-def test_light_verbs_answer_at_once(arguments):
-    best = min(_seconds(arguments) for _ in range(3))
-    # about 0.3 s on an idle machine; the bound leaves room for a busy one, not for torch (2 s)
-    assert best < 1.0
-
-
-def _seconds(arguments: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "posebench", *arguments], capture_output=True, check=True)
-    return time.perf_counter() - start
+@pytest.mark.parametrize(("arguments", "most"), [(["--help"], 300), (["list"], 450)])
+def test_light_verbs_answer_at_once(arguments, most):
+    """Modules are counted, not seconds: --help loads 203, list 268, torch alone a thousand."""
+    code = (
+        "import sys\n"
+        "before = len(sys.modules)\n"
+        "from posebench.cli.main import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print(len(sys.modules) - before, file=sys.stderr)\n"
+    )
+    done = python(code, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr) < most
 
 
 def test_help_names_every_verb_and_version_the_version(capsys):
@@ -94,10 +94,21 @@ def test_every_verb_has_help_and_examples_that_its_parser_accepts(verb, capsys):
         (["benchmark"], "There is no verb 'benchmark'.", "The verbs are list, show"),
         (["--registry", "x", "lst"], "There is no verb 'lst'.", "Did you mean list?"),
         (["--zoo"], "A verb is missing before --zoo.", "`posebench --help`"),
-        (["list", "--zooo", "lpn"], "Unrecognized arguments: --zooo lpn.", "Did you mean --zoo?"),
-        (["eval"], "The following arguments are required: --model.", "eval --help"),
+        (["list", "--zooo", "lpn"], "Unrecognized arguments: --zooo.", "Did you mean --zoo?"),
+        (["eval"], "MODEL is missing.", "eval --help"),
+        (["cite"], "MODEL is missing.", "--model MODEL"),
+        (["show", "a", "--model", "b"], "MODEL is given 2 times: a, b.", "takes one"),
+        (["diagnose"], "PREDICTIONS is missing.", "--predictions PREDICTIONS"),
         (["eval", "--model", "x", "--limit", "0"], "whole number from 1 up", "eval --help"),
-        (["eval", "--model", "x", "--decode", "quater"], "invalid choice: 'quater'", "--help"),
+        (["eval", "--model", "x", "--limit", "\u0663"], "whole number from 1 up", "eval --help"),
+        (["score", "x", "--limit", "-4"], "whole number from 1 up", "score --help"),
+        (["eval", "--model", "x", "--limit", "9" * 5000], "whole number from 1 up", "--help"),
+        (["eval", "x", "--nms-threshold", "nan"], "'nan' is not a finite number", "--help"),
+        (["eval", "x", "--nms-threshold", "1e999"], "'1e999' is not a finite number", "--help"),
+        (["eval", "x", "--decode", "darkk"], "--decode 'darkk' is not known.", "Did you mean dark"),
+        (["eval", "x", "--launcher", "rai"], "--launcher 'rai' is not known.", "mean ray?"),
+        (["score", "x", "--engine", "xtcoco"], "--engine 'xtcoco' is", "Did you mean xtcocotools?"),
+        (["cache", "lst"], "ACTION 'lst' is not known.", "Did you mean list?"),
     ],
 )
 def test_a_mistake_is_one_sentence_a_hint_and_status_2(words, message, hint, capsys):
@@ -130,17 +141,6 @@ def test_help_of_a_verb_by_the_word_help(capsys):
     assert "usage: posebench show" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX shells")
-def test_a_reader_that_stops_early_is_no_error():
-    command = f"{shlex.quote(sys.executable)} -m posebench list --json | head -n 1"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert done.stderr == ""
-    assert done.stdout == "[\n"
-
-
 def test_options_before_the_verb_count(capsys, tmp_path):
     assert cli.main(["--registry", str(tmp_path / "none"), "--json", "list"]) == 2
     assert "none" in json.loads(capsys.readouterr().out)["error"]
@@ -160,6 +160,26 @@ def test_the_command_of_a_record_holds_no_folders():
 def test_tables_align():
     text = table(("name", "n"), [("a", "1"), ("long", "100")], right=("n",))
     assert text == "name    n\na       1\nlong  100"
+
+
+@pytest.mark.parametrize("verb", ["cite", "convert", "eval", "explain", "show"])
+def test_a_model_is_named_by_its_place_or_by_the_option(verb):
+    module = import_module(f"posebench.cli.{verb}")
+    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    module.add_arguments(parser)
+    rest = ["--checkpoint", "a", "--output", "b"] if verb == "convert" else []
+    for words in (["x", *rest], ["--model", "x", *rest], [*rest, "--model=x"]):
+        assert parser.parse_args(words).model == "x"
+
+
+@pytest.mark.parametrize("verb", ["fetch", "speed", "verify"])
+def test_several_models_are_named_by_their_places_or_by_the_option(verb):
+    module = import_module(f"posebench.cli.{verb}")
+    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    module.add_arguments(parser)
+    assert parser.parse_args(["x", "--model", "y", "--model", "z"]).models == ["x", "y", "z"]
+    assert parser.parse_args(["--model", "y"]).models == ["y"]
+    assert parser.parse_args([]).models == []
 
 
 def test_errors_are_raised_not_printed():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
+from pathlib import Path
 
 import make_records as make
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import posebench.run
 from posebench.cli import main as cli
 from posebench.cli import options
+from posebench.cli.common import Parser
 from posebench.records import store
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -26,7 +29,7 @@ def evaluate(monkeypatch):
         calls.update(arguments, model=model)
         print("an evaluator that talks")
         return calls.get("record") or make.evaluation(
-            measured=67.22, verdict="not contradicted (n=68)", complete=False
+            measured=67.22, verdict="consistent (n=68)", complete=False
         )
 
     monkeypatch.setitem(posebench.run.__dict__, "evaluate", fake)
@@ -81,7 +84,7 @@ def test_eval_json_is_the_record_alone_on_stdout(evaluate, tmp_path, capsys):
     assert captured.err == "an evaluator that talks\n"
     assert content["scores"] == {"AP": 67.22, "AP50": 88.0, "AR": None}
     assert content["coverage"] == 1.0
-    assert content["verdict"] == "not contradicted (n=68)"
+    assert content["verdict"] == "consistent (n=68)"
     file = content.pop("file")
     assert store.from_json(content) == store.load(tmp_path / file)
 
@@ -91,7 +94,7 @@ def test_eval_prints_claim_measurement_and_meaning(evaluate, tmp_path, capsys):
     assert cli.main(["eval", "--model", "demo_s", "--output", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     line = next(line for line in text.splitlines() if line.startswith("demo_s "))
-    for words in ("61.23", "67.22", "64.72 to 69.47", "+5.99", "not contradicted (n=68)"):
+    for words in ("61.23", "67.22", "64.72 to 69.47", "+5.99", "consistent (n=68)"):
         assert words in line
     assert "ground-truth boxes, flip shifted by one cell" in text
     assert "A subset: 20 images with 68 persons that count" in text
@@ -103,6 +106,25 @@ def test_eval_prints_claim_measurement_and_meaning(evaluate, tmp_path, capsys):
     assert "nan" not in text.casefold()
     (path,) = tmp_path.rglob("eval-*.json")
     assert text.rstrip().endswith(f"record  {path}")
+
+
+def test_json_is_alone_on_stdout_however_late_a_cluster_speaks(monkeypatch, tmp_path, capsys):
+    """Ray's threads say that a node died whenever they notice it, also after the evaluation."""
+    from posebench.cli import eval as verb
+    from posebench.launch import many
+
+    def late(record, output):
+        print("(raylet) The node with node id 1 has been marked dead")
+        return tmp_path / "record.json"
+
+    monkeypatch.setattr(verb, "launcher", lambda arguments: None)
+    monkeypatch.setattr(many, "evaluate_all", lambda *_, **__: [make.evaluation()])
+    monkeypatch.setattr(store, "save", late)
+    words = ["eval", "--model", "demo_s", "--launcher", "ray", "--output", str(tmp_path)]
+    assert cli.main([*words, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["file"] == str(tmp_path / "record.json")
+    assert "marked dead" in captured.err
 
 
 @pytest.mark.light
@@ -123,6 +145,77 @@ def test_what_the_user_can_mend_is_one_sentence(monkeypatch, capsys):
         "error": "COCO is not complete: annotations not found.",
         "hint": "Get it.",
     }
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--dataset", "synthetik"], "Unknown dataset 'synthetik'"),
+        (["--dataset", "mpii"], "annotates mpii_16"),
+        (["--protocol", "foo"], "Unknown protocol 'foo'"),
+    ],
+)
+@pytest.mark.parametrize("fetch", [[], ["--fetch"]])
+def test_names_are_looked_up_before_weights(more, words, fetch, monkeypatch, capsys):
+    def opened(*_, **__):
+        raise AssertionError("weights were looked for")
+
+    monkeypatch.setattr("posebench.cli.fetch.bring_weights", opened)
+    monkeypatch.setattr("posebench.run.request.load_row", opened)
+    for verb in ("eval", "explain"):
+        if verb == "eval" or not fetch:
+            model = "paddledetection/tinypose_256x192"
+            assert cli.main([verb, "--model", model, *more, *fetch, "--json"]) == 2
+            assert words in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.light
+@pytest.mark.parametrize(
+    ("words", "before", "made", "said"),
+    [
+        ([], [], [], ""),
+        ([], ["other"], [], ""),  # parts of another evaluation
+        ([], ["other"], ["one"], "finished parts are kept; add --resume to go on."),
+        (["--shard", "1/2"], [], ["one"], "finished parts are kept; the same command goes on."),
+        (["--shard", "1/2"], [], [], ""),
+    ],
+)
+def test_parts_are_kept_only_where_there_are_some(
+    words, before, made, said, monkeypatch, tmp_path, capsys
+):
+    def part(name):
+        path = tmp_path / "parts" / name / "000-008-00.npz"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+
+    def interrupted(*_, **__):
+        for name in made:
+            part(name)
+        raise KeyboardInterrupt
+
+    for name in before:
+        part(name)
+    monkeypatch.setitem(posebench.run.__dict__, "evaluate", interrupted)
+    if words:
+        pytest.importorskip("torch")
+        monkeypatch.setattr("posebench.run.shards.evaluate_shard", interrupted)
+    assert cli.main(["eval", "demo_s", "--output", str(tmp_path), *words]) == 130
+    err = capsys.readouterr().err
+    assert err == (f"posebench: {said}\n" if said else "") + "posebench: interrupted.\n"
+
+
+@pytest.mark.light
+@pytest.mark.parametrize("verb", ["eval", "merge", "speed", "report", "nightly"])
+def test_runs_is_where_records_go_and_come_from(verb):
+    module = import_module(f"posebench.cli.{verb}")
+    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    module.add_arguments(parser)
+    words = {"eval": ["x"], "merge": ["x"], "nightly": ["--suite", "demo"]}.get(verb, [])
+    parsed = parser.parse_args(words)
+    place = {"report": "records", "nightly": "history"}.get(verb, "output")
+    expected = "runs/history" if verb == "nightly" else "runs"
+    assert getattr(parsed, place) == Path(expected)
+    assert f"(default: {expected})" in " ".join(parser.format_help().split())
 
 
 def _demo(monkeypatch, records):
@@ -151,7 +244,10 @@ def test_demo_stores_records_and_writes_the_page(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("verdict", "status"),
-    [("differs", 1), ("no claim", 1), ("reproduced", 0), ("not contradicted (n=9)", 0)],
+    [
+        *[("differs", 1), ("no claim", 1), ("reproduced", 0)],
+        *[("consistent (n=9)", 0), ("outside the interval (n=9)", 0), ("too few images (n=9)", 0)],
+    ],
 )
 def test_demo_fails_when_one_of_our_own_claims_does_not_hold(
     verdict, status, monkeypatch, tmp_path, capsys
@@ -161,6 +257,17 @@ def test_demo_fails_when_one_of_our_own_claims_does_not_hold(
     content = json.loads(capsys.readouterr().out)
     assert content["reproduced"] is (status == 0)
     assert len(content["records"]) == 7
+
+
+def test_demo_judges_no_claim_on_a_subset(monkeypatch, tmp_path, capsys):
+    words = ("outside the interval (n=9)", "too few images (n=9)")
+    _demo(monkeypatch, [make.evaluation(verdict=word, complete=False) for word in words])
+    assert cli.main(["demo", "--output", str(tmp_path)]) == 0
+    text = capsys.readouterr()
+    assert "No claim was judged" in text.out and "claims hold" not in text.out
+    assert "reproduced" not in text.err
+    assert cli.main(["demo", "--output", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reproduced"] is None
 
 
 def test_report_reads_a_folder_and_names_the_page(tmp_path, capsys):

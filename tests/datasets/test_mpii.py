@@ -215,11 +215,12 @@ def broken(rows):
         (files.heads(rows, jnt_missing=np.full((16, 4), 2)), "neither 0 nor 1"),
         (files.heads(rows, pos_gt_src=nowhere), "no finite position"),
         (files.heads(rows, dataset_joints=np.array([["nose"] * 16], object)), "nose"),
-        (files.heads(rows, pos_gt_src="far away"), "does not hold MPII"),
+        (files.heads(rows, pos_gt_src="far away"), "pos_gt_src does not hold numbers"),
+        (files.heads(rows, pos_gt_src=position + 1e300), "no finite position"),
     ]
 
 
-@pytest.mark.parametrize("case", range(14))
+@pytest.mark.parametrize("case", range(15))
 def test_a_wrong_file_of_head_boxes_is_one_clear_sentence(tmp_path, rows, case):
     data, words = broken(rows)[case]
     with pytest.raises(UserError, match=words) as caught:
@@ -229,7 +230,7 @@ def test_a_wrong_file_of_head_boxes_is_one_clear_sentence(tmp_path, rows, case):
 
 
 def test_every_case_above_is_run(rows):
-    assert len(broken(rows)) == 14
+    assert len(broken(rows)) == 15
 
 
 def test_a_file_too_large_for_head_boxes_is_not_parsed(tmp_path, rows, monkeypatch):

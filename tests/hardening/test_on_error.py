@@ -171,6 +171,27 @@ def test_the_option_of_the_command(data, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["skipped"]["images"] == 2
 
 
+def test_faults_are_those_of_the_whole_file_whatever_the_limit(data):
+    """Of an image that is not evaluated: the last one."""
+    far = change(data, lambda c: c["annotations"][-1].update(iscrowd="0"))["annotations"][-1]
+    options = RUN | {"limit": 4, "data_root": data}
+    with pytest.raises(UserError, match=f"annotation {far['id']} has '0' for its iscrowd"):
+        evaluate("demo_s", **options)
+    record = evaluate("demo_s", on_error="skip", **options)
+    assert (record.skipped.annotations, record.skipped.persons) == (1, 0)
+    assert record.skipped.faults == (f"annotation {far['id']} has '0' for its iscrowd, not 0 or 1",)
+
+
+@pytest.mark.parametrize("spoil", ["1", True, 1.5, None])
+def test_no_category_that_is_not_a_number_takes_a_person_away(data, whole, spoil):
+    change(data, lambda c: c["annotations"][0].update(category_id=spoil))
+    with pytest.raises(UserError, match=r"annotation 1 has .* for its category_id, not a whole"):
+        evaluate("demo_s", data_root=data, **RUN)
+    record = evaluate("demo_s", data_root=data, on_error="skip", **RUN)
+    assert record.dataset.persons == whole.dataset.persons
+    assert record.skipped.persons == 1
+
+
 def test_a_folder_without_most_images_is_not_skipped_but_explained(data):
     for file in sorted((data / "val2017").iterdir())[: LIMIT // 2]:
         file.unlink()

@@ -33,6 +33,22 @@ rows:
 """
 
 
+DATASET = """
+mini:
+  title: Seed
+  keypoints: coco_17
+  reader: coco
+  official_scorer: coco_oks
+  annotation_file: "a/{annotations}.json"
+  image_folder: b
+  other_layouts: [[a/b.json, c]]
+  box_files: {det: {path: d.json, boxes: 5, box_ap: 56.4}}
+  licence: none
+  how_to_get: Ask.
+  files: [{path: a/val.json, what: x, url: "https://example.org/a.zip", archive: a.zip, bytes: 9}]
+"""
+
+
 def torch_zip() -> bytes:
     import torch
 
@@ -144,6 +160,7 @@ SEEDS: dict[str, list[Callable[[], bytes]]] = {
     "mat": [lambda: files.heads(files.mpii())],
     "image": [image(".jpg"), image(".png"), image(".bmp")],
     "yaml": [ZOO.encode],
+    "dataset": [DATASET.encode],
     "record": [record],
     "predictions": [predictions],
     "archive": [archive, tarball],

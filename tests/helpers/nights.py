@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import make_records as make
 import numpy as np
 
-from posebench.nightly.night import Night, Places, run_night
+from posebench.nightly import history, nightly_run, pages, state
+from posebench.nightly.nightly_run import NightlyRun, run_nightly
 from posebench.nightly.pages import publish
 from posebench.nightly.suite import Cell, Run, Suite, cells
 from posebench.registry.loader import shipped_registry
@@ -28,8 +30,8 @@ def suite(**changes) -> Suite:
     return Suite(**({"name": "made_up", "exact": True, "runs": runs} | changes))
 
 
-def cells_of(what: Suite, folder: Path = Path()) -> tuple[Cell, ...]:
-    return cells(what, folder, shipped_registry())
+def cells_of(what: Suite) -> tuple[Cell, ...]:
+    return cells(what, shipped_registry())
 
 
 class Work:
@@ -107,14 +109,15 @@ def run(
     facts: Mapping[str, str] = FACTS,
     site: Callable | None = None,
     accept: bool = False,
-) -> Night:
+) -> NightlyRun:
     """A night in a folder; the site is left out unless it is given."""
     what = what or suite()
-    return run_night(
+    return run_nightly(
         what,
         cells_of(what),
         work,
-        Places(folder / "out", folder / "history"),
+        folder / "out",
+        folder / "history",
         facts=facts,
         protocols=shipped_registry().protocols,
         accept=accept,
@@ -123,6 +126,56 @@ def run(
     )
 
 
-def bad(night: Night) -> set[tuple[str, str]]:
+def bad(night: NightlyRun) -> set[tuple[str, str]]:
     """What is a regression."""
     return {(check.entry, check.what) for check in night.checks if check.bad}
+
+
+def lower(entry: str, protocol: str) -> float:
+    """One point less for one model: what ``Work.score`` may be."""
+    return -1.0 * (entry == "demo/demo_m")
+
+
+class Moment:
+    """Does something before the n-th thing that a night does to a file.
+
+    Args:
+        moment: n, from 0; an append counts twice, half-way through and after it.
+        then: What to do; a kill, say.
+    """
+
+    def __init__(self, moment: int, then: Callable[[], None]) -> None:
+        self.left, self.then = moment, then
+
+    def count(self) -> None:
+        self.left -= 1
+        if self.left == -1:
+            self.then()
+
+    def install(self, patch: Callable) -> None:
+        """Put itself in front of all that writes; ``patch`` is ``setattr`` or monkeypatch's."""
+
+        def before(function):
+            def counted(*given, **named):
+                self.count()
+                return function(*given, **named)
+
+            return counted
+
+        for module in (state, pages):
+            patch(module, "write_whole", before(module.write_whole))
+        patch(pages, "save_all", before(pages.save_all))
+        patch(state.State, "remove", before(state.State.remove))
+        patch(nightly_run, "append", self.half(history.append))
+
+    def half(self, append):
+        def counted(file, observations):
+            append(file, observations)
+            whole = file.read_bytes()
+            # in place: a kill in the middle of this must not cost earlier lines either
+            os.truncate(file, len(whole) - len(whole.splitlines()[-1]) // 2)
+            self.count()
+            append(file, observations)
+            self.count()
+
+        return counted

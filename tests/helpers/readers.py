@@ -97,6 +97,14 @@ def yaml(path: Path) -> Any:
         return registry_of(Path(folder))
 
 
+def dataset(path: Path) -> Any:
+    from posebench.registry.loader import registry_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "datasets.yaml").write_bytes(path.read_bytes())
+        return registry_of(Path(folder)).dataset("mini")
+
+
 def record(path: Path) -> Any:
     from posebench.records.store import load
 
@@ -123,10 +131,12 @@ READERS: dict[str, Reader] = {
     "safetensors": weights,
     "coco": annotations("coco", "coco_17"),
     "boxes": boxes,
+    "results": results,
     "mpii": annotations("mpii", "mpii_16"),
     "mat": matlab,
     "image": image,
     "yaml": yaml,
+    "dataset": dataset,
     "record": record,
     "predictions": predictions,
     "archive": archive,
@@ -139,5 +149,4 @@ FUZZED: dict[str, Reader] = READERS | {
     "hands": tolerant("hands", "hand_21"),
     "coco": tolerant("coco", "coco_17"),
     "mpii": tolerant("mpii", "mpii_16"),
-    "results": results,
 }

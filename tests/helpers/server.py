@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -70,6 +70,7 @@ class Server:
         self.answers: dict[str, list[Answer]] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.sent = 0
+        self.when_sent: Callable[[], None] | None = None  # called after each piece
         self._mutex = threading.Lock()
         server = self
 
@@ -148,6 +149,9 @@ class Server:
                     handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 else:
                     handler.wfile.write(piece)
+                if self.when_sent is not None:
+                    handler.wfile.flush()
+                    self.when_sent()
                 if answer.delay:
                     handler.wfile.flush()
                     time.sleep(answer.delay)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posebench.datasets.boxes import centre_and_scale
+from posebench.datasets.boxes import SANITISERS, centre_and_scale
 from posebench.inference import crop
 from posebench.types.arrays import Persons
 from posebench.types.entry import InputSpec
@@ -117,6 +117,28 @@ def test_padding_is_a_quarter_of_the_box():
     spec = InputSpec(size=(256, 192))
     _, scale = stored((0, 0, 96, 128), spec)
     np.testing.assert_allclose(scale * 200, [120, 160], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["hrnet_affine", "mmpose_affine", "udp_affine"])
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("sanitise", ["none", "clip_before_width", "clip_after_width"])
+def test_boxes_of_next_to_no_size_have_finite_maps(rule, precision, sanitise):
+    """Where a box is left at all: a pixel's width is taken off annotated ones."""
+    spec = InputSpec(size=(256, 192), crop=rule, box_precision=precision)
+    image = make.image(320, 240, 0)
+    sides = [1e-300, 5e-324, 1e-45, 1e-40, 1e-30, 1e-9, 1e-6, 1e-4, 0.5, 1.0, 20.0]
+    places = [(0.0, 0.0), (10.5, 12.0), (300.0, 200.0), (500.0, -400.0)]
+    boxes = np.array([(*p, w, h) for p in places for w in sides for h in sides])
+    wide = np.full(len(boxes), 320), np.full(len(boxes), 240)
+    boxes, usable = SANITISERS[sanitise].clip(boxes, *wide)
+    assert usable.any()
+    with np.errstate(all="raise", under="ignore"):
+        for box in boxes[usable]:
+            someone = person(box, spec)
+            assert np.isfinite(crop.crop_matrix(someone, 0, spec)).all()
+            crop.crop_person(image, someone, 0, spec)
+            for inverse in ("affine", "udp"):
+                assert np.isfinite(crop.inverse_matrix(someone, 0, spec, inverse)).all()
 
 
 def test_the_self_test_names_this_opencv():

@@ -12,6 +12,7 @@ import torch
 
 from posebench.inference import runtimes
 from posebench.inference.runtimes import RuntimeNetwork, as_runtime, check_installed
+from posebench.install import install_command
 from posebench.types.errors import UserError
 
 
@@ -24,7 +25,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None if name == "onnx" else name)
     with pytest.raises(UserError, match="--runtime openvino needs onnx, which") as error:
         check_installed("openvino")
-    assert "posebench-zoo[runtimes]" in error.value.hint
+    assert install_command("runtimes") in error.value.hint
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs onnxruntime and onnx"):
         check_installed("onnxruntime")
@@ -108,8 +109,8 @@ def test_a_network_that_cannot_be_exported_is_an_error_in_words(monkeypatch):
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_an_installed_runtime_agrees_with_torch(runtime):
-    pytest.importorskip("onnx", reason="needs posebench-zoo[runtimes]")
-    pytest.importorskip(runtime, reason="needs posebench-zoo[runtimes]")
+    pytest.importorskip("onnx", reason="needs the extra runtimes")
+    pytest.importorskip(runtime, reason="needs the extra runtimes")
     model = make.probe_model()
     network = as_runtime(model, runtime, 2, 1)
     x = torch.randn(2, 3, 64, 48)

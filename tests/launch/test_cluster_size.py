@@ -34,7 +34,7 @@ def cluster(gpus: int, **more):
 
 
 def test_free_places_take_the_next_piece():
-    pieces = [tool.Piece(seconds, 1.0) for seconds in (3, 1, 1, 5)]
+    pieces = [4, 2, 2, 6]
     assert tool.makespan(pieces, 1) == 14
     assert tool.makespan(pieces, 2) == 10  # 4, then 6 beside 2 + 2
     assert tool.makespan(pieces, 9) == 6
@@ -42,28 +42,28 @@ def test_free_places_take_the_next_piece():
 
 def test_a_perfect_cluster_divides_the_time():
     rows = [row(), row("b")]
-    assert tool.size(rows, cluster(1)).hours == pytest.approx(0.2)
+    assert tool.size(rows, cluster(1))["hours"] == pytest.approx(0.2)
     eight = tool.size(rows, cluster(4))
-    assert eight.hours == pytest.approx(0.05)
-    assert eight.gpu_hours == pytest.approx(0.2)
-    assert eight.busy == pytest.approx(1.0)
+    assert eight["hours"] == pytest.approx(0.05)
+    assert eight["gpu_hours"] == pytest.approx(0.2)
+    assert eight["busy"] == pytest.approx(1.0)
 
 
 def test_what_is_not_persons_makes_devices_idle():
     rows = [row()]  # six shares of a minute
     opened = tool.size(rows, cluster(1, fixed=60.0))
-    assert (opened.hours, opened.busy) == (pytest.approx(0.2), pytest.approx(0.5))
+    assert (opened["hours"], opened["busy"]) == (pytest.approx(0.2), pytest.approx(0.5))
     too_many = tool.size(rows, cluster(60, joining=60.0))
-    assert too_many.hours == pytest.approx(2 / 60)
-    assert too_many.busy == pytest.approx(6 / 120)
+    assert too_many["hours"] == pytest.approx(2 / 60)
+    assert too_many["busy"] == pytest.approx(6 / 120)
 
 
 def test_each_node_that_works_on_a_row_fetches_its_weights():
-    (one,) = (tool.size([row()], cluster(8)),)
-    assert one.from_outside == 100 + tool.DATASET_BYTES
-    assert one.shared == 2 * 16 * 17 * 3600
+    one = tool.size([row()], cluster(8))
+    assert one["from_outside"] == 100 + tool.DATASET_BYTES
+    assert one["shared"] == 2 * 16 * 17 * 3600
     many = tool.size([row()], cluster(64))
-    assert many.from_outside == 6 * 100 + 8 * tool.DATASET_BYTES  # six shares on eight nodes
+    assert many["from_outside"] == 6 * 100 + 8 * tool.DATASET_BYTES  # six shares on eight nodes
 
 
 def test_rates_are_measured_else_published_else_estimated(tmp_path):
@@ -86,7 +86,10 @@ def test_rates_are_measured_else_published_else_estimated(tmp_path):
     (small,) = (found for found in light if found.key == "lpn/lpn_101_coco_256x192")
     assert small.rate == max(found.rate for found in light if found.source == tool.PUBLISHED)
     assert "1 measured" in tool.summary(rows)
-    assert len(tool.table(rows, [cluster(1), cluster(8)], 0.5).splitlines()) == 4
+    sizes = [tool.size(rows, cluster(gpus)) for gpus in (1, 8)]
+    head, _, *lines = tool.table(sizes, 0.5).splitlines()
+    assert "at 0.50 an hour" in head
+    assert [line.count("|") for line in lines] == [head.count("|")] * 2
 
 
 def test_an_accelerator_that_nobody_knows_is_refused():

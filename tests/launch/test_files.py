@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ from far_row import fetched_row
 from server import Server, serving
 
 from posebench.launch import files
-from posebench.launch.files import Fetching, bring
-from posebench.launch.tasks import Task, carry_out
+from posebench.launch.files import bring
+from posebench.launch.many import Share, carry_out
 from posebench.run.evaluation import load_model
 from posebench.run.fetch import FAILED, THERE, TO_FETCH, Item
 from posebench.run.request import Request
@@ -33,7 +34,7 @@ def request(folder: Path, **more) -> Request:
 def test_workers_of_one_node_fetch_a_file_once(server, tmp_path, monkeypatch):
     monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "cache"))
     asked = request(fetched_row(tmp_path / "rows", server))
-    threads = [threading.Thread(target=bring, args=(asked, Fetching())) for _ in range(6)]
+    threads = [threading.Thread(target=bring, args=(asked, False)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -44,22 +45,23 @@ def test_workers_of_one_node_fetch_a_file_once(server, tmp_path, monkeypatch):
 def test_a_task_fetches_only_if_it_may(server, tmp_path, monkeypatch):
     monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "cache"))
     asked = request(fetched_row(tmp_path / "rows", server, "CC-BY-NC"))
-    task = Task(0, asked, (1, 1), tmp_path / "parts")
-    assert "needs its weights file" in carry_out(task).error
+    share = Share(0, asked, (1, 1), tmp_path / "parts")
+    assert "needs its weights file" in carry_out(share).error
+    assert "licence 'CC-BY-NC'" in carry_out(replace(share, accept_licence=False)).error
     with pytest.raises(UserError, match="licence 'CC-BY-NC'"):
-        bring(asked, Fetching())
+        bring(asked, False)
     assert server.asked("/weights") == []
-    bring(asked, Fetching(accept_licence=True))
-    bring(asked, Fetching(accept_licence=True))
+    bring(asked, True)
+    bring(asked, True)
     assert len(server.asked("/weights")) == 1
     assert load_model("far", registry=(tmp_path / "rows",)).checkpoint_name == "weights"
 
 
 def test_given_files_and_drawn_data_are_nobodys_to_fetch(tmp_path, monkeypatch):
     monkeypatch.delenv("POSEBENCH_DATA", raising=False)
-    bring(Request.of("demo_s"), Fetching())
+    bring(Request.of("demo_s"), False)
     given = {"checkpoint": tmp_path / "w", "annotations": tmp_path / "a.json"}
-    bring(Request.of("lpn_50", dataset="coco", **given), Fetching())
+    bring(Request.of("lpn_50", dataset="coco", **given), False)
 
 
 def item(state: str, licence: str = "CC-BY-4.0") -> Item:
@@ -77,13 +79,13 @@ def test_datasets_are_fetched_under_the_same_terms(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "plan_dataset", planned)
     monkeypatch.setattr(files, "fetch_items", lambda items, settings: fetched.append(items) or [])
     plan = [item(THERE, "non-commercial"), item(TO_FETCH)]
-    bring(asked, Fetching())
+    bring(asked, False)
     assert fetched == [plan[1:]]  # what is there is left alone
     plan = [item(TO_FETCH, "non-commercial")]
     with pytest.raises(UserError, match="is under the licence 'non-commercial'"):
-        bring(asked, Fetching())
-    bring(asked, Fetching(accept_licence=True))
+        bring(asked, False)
+    bring(asked, True)
     assert fetched[1:] == [plan]
     monkeypatch.setattr(files, "fetch_items", lambda *_: [item(FAILED)])
     with pytest.raises(UserError, match="It broke"):
-        bring(asked, Fetching(accept_licence=True))
+        bring(asked, True)

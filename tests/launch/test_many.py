@@ -7,8 +7,10 @@ import json
 import pytest
 
 from posebench.inference import predict as predicting
-from posebench.launch.many import Failure, evaluate_all
-from posebench.launch.tasks import LocalLauncher
+from posebench.launch import many
+from posebench.launch.many import evaluate_all
+from posebench.launch.memory import ROOM, UNKNOWN
+from posebench.launch.on_ray import Node
 from posebench.run.evaluation import evaluate
 from posebench.run.request import Request
 
@@ -24,10 +26,10 @@ def test_each_request_gives_the_record_of_a_single_run(tmp_path):
     boards = []
     found = evaluate_all(
         requests,
-        LocalLauncher(),
+        None,
         tmp_path,
         shares=3,
-        report=lambda board: boards.append([line.done for line in board.lines]),
+        report=lambda board: boards.append([line["done"] for line in board["requests"]]),
         board_file=tmp_path / "progress.json",
     )
     assert content(found[0]) == content(evaluate("demo_s", **ASKED))
@@ -43,22 +45,73 @@ def test_each_request_gives_the_record_of_a_single_run(tmp_path):
 
 def test_what_fails_is_named_and_stops_nobody(tmp_path):
     requests = [Request.of("demo_z"), Request.of("demo_s", **ASKED), Request.of("lpn_50")]
-    found = evaluate_all(requests, LocalLauncher(), tmp_path)
-    assert [type(each).__name__ for each in found] == ["Failure", "Record", "Failure"]
-    assert isinstance(found[0], Failure)
-    assert "demo_z" in found[0].error
-    assert found[0].model == "demo_z"
+    found = evaluate_all(requests, None, tmp_path)
+    assert [isinstance(each, str) for each in found] == [True, False, True]
+    assert "demo_z" in found[0]
 
 
 def test_a_second_run_estimates_nothing(tmp_path, monkeypatch):
     request = Request.of("demo_s", **ASKED)
-    (first,) = evaluate_all([request], LocalLauncher(), tmp_path, shares=2)
+    (first,) = evaluate_all([request], None, tmp_path, shares=2)
 
     def refuse(*_, **__):
         raise AssertionError("the network ran again")
 
     monkeypatch.setattr(predicting, "network_outputs", refuse)
-    (second,) = evaluate_all([request], LocalLauncher(), tmp_path, shares=2)
+    (second,) = evaluate_all([request], None, tmp_path, shares=2)
     assert content(second) == content(first)
     with pytest.raises(AssertionError, match="ran again"):
         evaluate("demo_s", **ASKED)
+
+
+class Cluster:
+    """A launcher of one node that runs tasks here and notes what each asks for."""
+
+    def __init__(self, outcome=many.carry_out):
+        self.outcome, self.asked = outcome, []
+
+    def device(self, asked):
+        return asked
+
+    def run(self, waiting, do, ask):
+        while waiting:
+            self.asked.append(ask(waiting[0], [Node("a", 1, 0, 2**40)], []))
+            work = waiting.popleft().work
+            yield work, self.outcome(work)
+
+
+def test_memory_is_asked_for_as_it_was_seen_and_joining_comes_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(many, "peak", lambda: 7 * 2**30)
+    requests = [Request.of("demo_s", **ASKED), Request.of("demo_m", **ASKED)]
+    cluster = Cluster()
+    order = []
+    cluster.outcome = lambda share: order.append(share) or many.carry_out(share)
+    evaluate_all(requests, cluster, tmp_path, shares=2)
+    assert [(share.number, share.shard) for share in order] == [
+        *((0, (1, 2)), (0, (2, 2)), (0, None)),
+        *((1, (1, 2)), (1, (2, 2)), (1, None)),
+    ]
+    seen = int(7 * 2**30 * ROOM)
+    assert [each["memory"] for each in cluster.asked] == [UNKNOWN, seen, seen] * 2
+    again = Cluster(cluster.outcome)
+    evaluate_all(requests, again, tmp_path, shares=2)
+    assert {each["memory"] for each in again.asked} == {seen}
+
+
+def test_other_shares_of_what_failed_are_left_out(tmp_path):
+    tried = []
+    cluster = Cluster(lambda share: tried.append(share) or "Its worker died 4 times.")
+    requests = [Request.of("demo_s"), Request.of("demo_m")]
+    found = evaluate_all(requests, cluster, tmp_path, shares=5, board_file=tmp_path / "p.json")
+    assert found == ["Its worker died 4 times."] * 2
+    assert [(share.number, share.shard) for share in tried] == [(0, (1, 5)), (1, (1, 5))]
+    lines = json.loads((tmp_path / "p.json").read_text())["requests"]
+    assert [(line["state"], line["error"]) for line in lines] == [
+        ("failed", "Its worker died 4 times.")
+    ] * 2
+
+
+def test_a_share_that_does_not_show_up_here_is_an_error_that_says_so(tmp_path):
+    cluster = Cluster(lambda share: many.Result())
+    (found,) = evaluate_all([Request.of("demo_s")], cluster, tmp_path, shares=2)
+    assert "does not show it here: --output must be on storage that every node sees" in found

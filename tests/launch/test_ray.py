@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from itertools import pairwise
@@ -14,10 +15,10 @@ import pytest
 from far_row import fetched_row
 from server import serving
 
-from posebench.launch import speed
-from posebench.launch.files import Fetching, bring
-from posebench.launch.many import Failure, evaluate_all
-from posebench.launch.tasks import LocalLauncher, Result, Task, carry_out
+from posebench.launch import many, speed
+from posebench.launch.files import bring
+from posebench.launch.many import Result, Share, carry_out, evaluate_all
+from posebench.launch.on_ray import RayLauncher, Task
 from posebench.run.evaluation import evaluate
 from posebench.run.request import Request
 
@@ -47,16 +48,10 @@ def cluster():
     found.shutdown()
 
 
-def launcher(cluster, **options):
-    from posebench.launch.on_ray import RayLauncher
-
-    return RayLauncher(cluster.address, **options)
-
-
 def test_the_cluster_gives_the_local_bytes_and_does_nothing_twice(cluster, tmp_path):
     requests = [Request.of("demo_s", **ASKED), Request.of("demo_m", **ASKED)]
-    local = evaluate_all(requests, LocalLauncher(), tmp_path / "local", shares=3)
-    one = launcher(cluster)
+    local = evaluate_all(requests, None, tmp_path / "local", shares=3)
+    one = RayLauncher(cluster.address)
     by_value = []
     result_of = one._result
 
@@ -79,7 +74,7 @@ def test_the_cluster_gives_the_local_bytes_and_does_nothing_twice(cluster, tmp_p
 
 def test_a_node_that_dies_loses_nothing(cluster, tmp_path):
     request = Request.of("demo_s", **(ASKED | {"limit": 120}))
-    (local,) = evaluate_all([request], LocalLauncher(), tmp_path / "local")
+    (local,) = evaluate_all([request], None, tmp_path / "local")
     killed = []
 
     def kill(board):
@@ -87,25 +82,39 @@ def test_a_node_that_dies_loses_nothing(cluster, tmp_path):
             killed.append(time.monotonic())
             cluster.remove_node(cluster.worker)
 
-    (found,) = evaluate_all([request], launcher(cluster), tmp_path / "ray", shares=6, report=kill)
+    (found,) = evaluate_all(
+        [request], RayLauncher(cluster.address), tmp_path / "ray", shares=6, report=kill
+    )
     assert killed
     assert content(found) == content(local)
 
 
+def test_json_has_stdout_for_itself_while_a_node_dies(cluster, tmp_path):
+    """Ray says so on standard output, from threads of its own."""
+    words = "eval --model demo_s --launcher ray --shares 8 --limit 120 --batch-size 8 --threads 1"
+    command = [sys.executable, "-m", "posebench", *words.split(), "--json"]
+    command += ["--address", cluster.address, "--output", str(tmp_path)]
+    board = tmp_path / "progress.json"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as driver:
+        while driver.poll() is None and not board.is_file():
+            time.sleep(0.05)
+        cluster.remove_node(cluster.worker)
+        out, said = driver.communicate()
+    assert driver.returncode == 0, said
+    assert json.loads(out)["file"].startswith(str(tmp_path))
+
+
 def test_a_poisoned_entry_is_recorded_and_blocks_nobody(cluster, tmp_path, monkeypatch):
-    from posebench.launch import on_ray
-
-    def die(task: Task) -> str:
-        if task.request.model == "demo_s":
+    def die(share: Share) -> Result:
+        if share.request.model == "demo_s":
             os._exit(1)
-        return carry_out(task)
+        return carry_out(share)
 
-    monkeypatch.setattr(on_ray, "carry_out", die)
+    monkeypatch.setattr(many, "carry_out", die)
     requests = [Request.of("demo_s", **ASKED), Request.of("demo_m", **ASKED)]
-    poisoned, fine = evaluate_all(requests, launcher(cluster), tmp_path)
-    assert isinstance(poisoned, Failure)
-    assert "worker died" in poisoned.error
-    assert not isinstance(fine, Failure)
+    poisoned, fine = evaluate_all(requests, RayLauncher(cluster.address), tmp_path)
+    assert "worker died 4 times" in poisoned
+    assert not isinstance(fine, str)
 
 
 def test_a_killed_driver_goes_on_where_it_was_and_json_has_stdout_for_itself(cluster, tmp_path):
@@ -134,14 +143,11 @@ def test_a_killed_driver_goes_on_where_it_was_and_json_has_stdout_for_itself(clu
 def test_each_node_fetches_a_file_once(tmp_path, monkeypatch):
     from ray.cluster_utils import Cluster
 
-    from posebench.launch import on_ray
-
-    def only_bring(task: Task) -> Result:
-        bring(task.request, task.fetching)
+    def only_bring(request: Request) -> str:
+        bring(request, False)
         time.sleep(1)  # so that no node does all of them
-        return Result(os.environ["POSEBENCH_CACHE"])
+        return os.environ["POSEBENCH_CACHE"]
 
-    monkeypatch.setattr(on_ray, "carry_out", only_bring)
     monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "one"))
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "two"))
@@ -151,9 +157,9 @@ def test_each_node_fetches_a_file_once(tmp_path, monkeypatch):
         with serving() as server:
             folder = fetched_row(tmp_path / "rows", server)
             asked = Request.of("far", registry=(folder,))
-            tasks = deque(Task(0, asked, (n, 8), tmp_path) for n in range(1, 9))
-            done = list(launcher(found, fetching=Fetching()).run(tasks))
-            caches = {each.result.error for each in done}
+            tasks = deque(Task(asked) for _ in range(8))
+            results = RayLauncher(found.address).run(tasks, only_bring, lambda *_: {"num_cpus": 1})
+            caches = {cache for _, cache in results}
             assert caches == {str(tmp_path / "one"), str(tmp_path / "two")}
             assert len(server.asked("/weights")) == 2
     finally:
@@ -162,17 +168,21 @@ def test_each_node_fetches_a_file_once(tmp_path, monkeypatch):
 
 
 def test_cells_are_timed_one_a_node_and_stored_here(cluster, tmp_path, monkeypatch):
-    def fake(model: str, order: speed.Order, threads: int) -> speed.Timed:
-        start = time.time()
-        time.sleep(2)
-        cell = speed.speed_cell(**order.asked)
-        job = speed.SpeedJob(model, cell, command=order.command)
-        node = ray.get_runtime_context().get_node_id()
-        entry = speed.load_registry().find(model)
-        found = speed.Findings(notes=[node, str(start), str(time.time()), str(threads)])
-        if model == "demo/demo_l":
+    time_here = speed.time_here
+
+    def fake(entry: speed.Entry, order: speed.Order) -> speed.Timed:
+        def measured(models, cell, **_):
+            start = time.time()
+            time.sleep(2)
+            node = ray.get_runtime_context().get_node_id()
+            found = speed.Findings(notes=[node, str(start), str(time.time()), str(cell.threads)])
+            job = speed.SpeedJob(entry.key, cell, command=order.command)
+            yield speed.Timed(speed.record_of(job, entry, found), None)
+
+        if entry.id == "demo_l":
             os._exit(1)
-        return speed.Timed(speed.record_of(job, entry, found), None)
+        speed.measure_speeds = measured  # in the worker
+        return time_here(entry, order)
 
     monkeypatch.setattr(speed, "time_here", fake)
     asked = {
@@ -182,7 +192,7 @@ def test_cells_are_timed_one_a_node_and_stored_here(cluster, tmp_path, monkeypat
     }  # fmt: skip
     order = speed.Order(asked, tmp_path, command="posebench speed")
     models = ["demo_s", "demo_m", "demo_mpii", "demo_bottom_up", "demo_l"]
-    timed = list(speed.measure_on_ray(launcher(cluster), models, order))
+    timed = list(speed.measure_on_ray(RayLauncher(cluster.address), models, order))
     assert len(timed) == 5
     assert all(each.file.is_file() for each in timed)
     records = {each.record.entry.id: each.record for each in timed}
@@ -196,3 +206,31 @@ def test_cells_are_timed_one_a_node_and_stored_here(cluster, tmp_path, monkeypat
     assert len(spans) == 2
     for times in map(sorted, spans.values()):
         assert all(one[1] <= two[0] for one, two in pairwise(times))
+
+
+def test_a_cell_whose_node_dies_is_timed_on_another_one(cluster, tmp_path, monkeypatch):
+    connected = RayLauncher(cluster.address)
+    head = "node:__internal_head__"
+    (dying,) = [node["NodeID"] for node in ray.nodes() if head not in node["Resources"]]
+    begun = tmp_path / "begun"
+
+    def fake(entry: speed.Entry, order: speed.Order) -> speed.Timed:
+        if ray.get_runtime_context().get_node_id() == dying:
+            begun.touch()
+            time.sleep(3600)
+        job = speed.SpeedJob(entry.key, speed.speed_cell(**order.asked))
+        return speed.Timed(speed.record_of(job, entry, speed.Findings()), None)
+
+    def kill() -> None:
+        while not begun.exists():
+            time.sleep(0.05)
+        cluster.remove_node(cluster.worker)
+
+    monkeypatch.setattr(speed, "time_here", fake)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    order = speed.Order({"device": "cpu"}, tmp_path)
+    timed = list(speed.measure_on_ray(connected, ["demo_s", "demo_m", "demo_l"], order))
+    killer.join()
+    assert sorted(each.record.entry.id for each in timed) == ["demo_l", "demo_m", "demo_s"]
+    assert [each.record.failure for each in timed] == [None] * 3

@@ -24,7 +24,7 @@ def seen(measured, verdict="reproduced", **changes) -> Observation:
 
 
 def state(now, past, **changes) -> str:
-    (check,) = compare(now, past, suite(**changes))
+    (check,) = compare(now.model_copy(update={"night": "now"}), past, suite(**changes))
     return check.state
 
 
@@ -61,10 +61,50 @@ def test_a_claim_that_holds_no_longer_is_worse_within_the_tolerance():
     assert state(seen(59.90, "differs"), [seen(59.94, "differs")], exact=False) == "same"
 
 
+@pytest.mark.parametrize(
+    "verdict", ["outside the interval (n=85)", "too few images (n=5)", "differs (n=85)"]
+)
+def test_a_subset_is_never_a_regression(verdict):
+    """Histories of earlier versions call it ``differs (n=...)``."""
+    now = seen(60.0, verdict)
+    assert state(now, [], claims_must_hold=True) == "new"
+    assert state(now, [seen(60.0, "reproduced")], exact=False) == "same"
+    assert state(seen(60.0, "differs"), [], claims_must_hold=True) == "worse"
+    assert state(seen(60.0, "differs"), [now], exact=False) == "worse"
+
+
 def test_only_good_nights_of_the_same_key_are_held_against():
     other, bad = seen(70.0, key="elsewhere"), seen(70.0, good=False)
     assert state(seen(60.0), [other, bad]) == "new"
     assert state(seen(60.0), [seen(60.0), other, bad]) == "same"
+
+
+def test_a_night_is_not_compared_with_itself():
+    (check,) = compare(seen(60.0), [seen(70.0)], suite())
+    assert check.state == "new"
+
+
+@pytest.mark.parametrize(
+    "words", ["consistent (n=31)", "outside the interval (n=31)", "too few images (n=4)"]
+)
+def test_what_is_said_of_a_subset_is_never_a_regression(words):
+    strict = {"claims_must_hold": True, "exact": False}
+    assert state(seen(60.0, words), [], **strict) == "new"
+    assert state(seen(60.0, words), [seen(60.0)], **strict) == "same"
+    assert state(seen(60.0, "differs"), [seen(60.0, words)], **strict) == "worse"
+
+
+@pytest.mark.parametrize("kind", ["eval", "speed"])
+def test_a_number_that_is_gone_is_worse(kind):
+    past = seen(60.0, kind=kind)
+    values = past.values | {"another": Value(measured=50.0)}
+    now = past.model_copy(update={"night": "now"})
+    checks = compare(now, [past.model_copy(update={"values": values})], suite(exact=False))
+    assert [(check.what, check.state, check.now) for check in checks] == [
+        (NAME, "same", 60.0),
+        ("another", "worse", None),
+    ]
+    assert checks[1].words == "no number any more"
 
 
 def test_few_nights_allow_more():

@@ -1,4 +1,4 @@
-"""Histories: appended to, never rewritten; half lines are mended, old versions are read."""
+"""Histories: appended to, never rewritten; half lines are cut off, old versions are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from nights import START
 
 from posebench.nightly import history
-from posebench.nightly.history import append, mend, read_history
+from posebench.nightly.history import append, read_history
 from posebench.nightly.observation import VERSION, Observation, Value
 from posebench.records.store import from_json
 from posebench.types.errors import UserError
@@ -42,7 +42,7 @@ def test_a_night_is_written_once(tmp_path):
     assert [each.night for each in read_history(file)] == ["night 0", "night 1", "night 2"]
 
 
-def test_a_line_cut_anywhere_is_ignored_and_mended(tmp_path):
+def test_a_line_cut_anywhere_is_ignored_and_cut_off(tmp_path):
     file = tmp_path / "k.jsonl"
     append(file, [line(0), line(1)])
     whole = file.read_bytes()
@@ -52,14 +52,35 @@ def test_a_line_cut_anywhere_is_ignored_and_mended(tmp_path):
         assert read_history(file) == [line(0)]
         append(file, [line(1)])
         assert file.read_bytes() == whole
-    assert not mend(file)
 
 
 def test_a_broken_line_in_the_middle_is_told(tmp_path):
     file = tmp_path / "k.jsonl"
     append(file, [line(0), line(1)])
     file.write_bytes(b"{not json\n" + file.read_bytes())
-    with pytest.raises(UserError, match=r"k\.jsonl:1 is no line of a history"):
+    with pytest.raises(UserError, match=r"k\.jsonl:1 is not a line of a history"):
+        read_history(file)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"measured":60.1', '"measured":"60.1"', "measured: Input should be a valid number"),
+        ('"measured":60.1', '"measured":NaN', "ValueError"),
+        ('"measured":60.1', '"measured":60.1,"measured":61.0', "stands twice"),
+        ("2025-01-01T03:00:00Z", "2025-01-01T03:00:00", "created: Input should have timezone"),
+        ('"good":true', '"good":"yes"', "good: Input should be a valid boolean"),
+        ('"version":1', '"version":"1"', "TypeError"),
+        ('"version":1', '"version":0', "KeyError"),
+        ("{", "[" * 100_000 + "{", "nested too deeply"),
+    ],
+)
+def test_nothing_of_a_line_is_converted(tmp_path, old, new, problem):
+    file = tmp_path / "k.jsonl"
+    append(file, [line(0)])
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(UserError, match=f"k.jsonl:1 is not a line of a history: .*{problem}"):
         read_history(file)
 
 

@@ -1,10 +1,10 @@
-"""A thousand nights are read, compared and drawn quickly."""
+"""A thousand nights are read, compared and drawn with little work."""
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
+import effort
 import nights
 import numpy as np
 
@@ -12,7 +12,6 @@ from posebench.nightly.history import append, read_history
 from posebench.nightly.observation import observe
 
 NIGHTS = 1000
-SECONDS = 5.0  # of the processor; a busy machine takes longer by the clock
 
 
 def long_history(folder):
@@ -35,14 +34,13 @@ def long_history(folder):
         append(folder / "history" / f"{cell.slug}.jsonl", lines)
 
 
-def test_a_thousand_nights_are_compared_and_drawn_in_five_seconds(tmp_path):
+def test_a_thousand_nights_are_compared_and_drawn(tmp_path):
     from posebench.report import write_site
 
     long_history(tmp_path)
-    start = time.process_time()
-    night = nights.run(tmp_path, nights.Work(0), site=write_site)
-    took = time.process_time() - start
-    print(f"{NIGHTS} nights of {len(night.observations)} cells: {took:.2f} s")
+    ended = []
+    work = effort.calls(lambda: ended.append(nights.run(tmp_path, nights.Work(0), site=write_site)))
+    (night,) = ended
     assert {check.state for check in night.checks} == {"same"}
     for cell in nights.cells_of(nights.suite()):
         assert len(read_history(tmp_path / "history" / f"{cell.slug}.jsonl")) == NIGHTS + 1
@@ -50,4 +48,4 @@ def test_a_thousand_nights_are_compared_and_drawn_in_five_seconds(tmp_path):
     assert html.count("<svg") == len(night.checks)
     index = (tmp_path / "out" / "site" / "index.html").read_text()
     assert index.count('<a href="nightly.html">Nightly</a>') == 1
-    assert took < SECONDS
+    assert work < 10_000_000, work  # 2.9 million; what grows with the square would be billions

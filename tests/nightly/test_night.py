@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import make_records as make
@@ -10,7 +11,9 @@ import nights
 import pytest
 
 from posebench.nightly.history import read_history
-from posebench.nightly.night import FINE, NOT_RUN, REGRESSION
+from posebench.nightly.nightly_run import FINE, NOT_RUN, REGRESSION
+from posebench.nightly.observation import FORWARD, Observation
+from posebench.nightly.pages import rows, summary
 from posebench.types.errors import UserError
 
 SHIFTED = ("demo_gt_flip@1", "demo_det_flip@1")
@@ -59,6 +62,38 @@ def test_a_slowed_network_is_named_and_nothing_else(tmp_path):
     assert check.before == pytest.approx(900, rel=0.02)
     # one run proves nothing: it was timed three times
     assert sum("demo_m" in key and key.startswith("speed") for key in work.measured) == 3
+
+
+def test_rates_have_units_and_scores_have_none(tmp_path):
+    good_nights(tmp_path)
+
+    class Whole(nights.Work):
+        """demo_m takes whole images."""
+
+        def timing(self, cell):
+            found = super().timing(cell)
+            if cell.entry.id != "demo_m":
+                return found
+            counted = found.timings.model_copy(update={"counted": "images"})
+            return found.model_copy(update={"timings": counted})
+
+    night = nights.run(tmp_path, Whole(6, rate=lambda entry: 0.8))
+    rates = [row for row in rows(night) if row[1] == "the network alone"]
+    for entry, _, now, before, _ in rates:
+        unit = "images/s" if entry == "demo/demo_m" else "persons/s"
+        assert now.split()[1] == unit
+        assert before.endswith("/s")
+    others = [row for row in rows(night) if " under " in row[1]]
+    assert others
+    assert not [row for row in others if "/s" in row[2] + row[3]]
+    text = summary(night)
+    assert " persons/s | " in text and " images/s | " in text
+    assert "/s, now " in text and "a second" not in text
+    # histories of before had no units
+    old = night.observations[-1].model_dump(mode="json")
+    for value in old["values"].values():
+        del value["unit"]
+    assert Observation.model_validate(old).values[FORWARD].unit == ""
 
 
 def test_one_slow_run_is_repeated_and_forgotten(tmp_path):
@@ -148,6 +183,8 @@ def test_a_busy_machine_is_held_against_nobody(tmp_path):
     assert {check.state for check in unjudged} == {"not judged"}
     assert "other processes" in unjudged[0].words
     # ... nor taken for usual
+    for file in (tmp_path / "history").glob("speed-*"):
+        assert [line.good for line in read_history(file)] == [True] * 6 + [False]
     again = nights.run(tmp_path, nights.Work(7))
     assert again.status == FINE
     rates = [c.before for c in again.checks if c.what == "the network alone"]
@@ -210,6 +247,31 @@ def test_an_interrupted_night_of_other_code_begins_anew(tmp_path):
         assert len(work.measured) == 3
 
 
+def test_an_interrupted_night_of_another_row_begins_anew(tmp_path, monkeypatch):
+    class Dies(nights.Work):
+        def time(self, cell):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nights.run(tmp_path, Dies(0))
+    first, *rest = nights.cells_of(nights.suite())
+    other = replace(first, entry=first.entry.model_copy(update={"note": "other"}))
+    monkeypatch.setattr(nights, "cells_of", lambda what: (other, *rest))
+    work = nights.Work(0)
+    nights.run(tmp_path, work)
+    assert len(work.measured) == 5
+
+
+def test_a_damaged_history_is_told_before_anything_is_measured(tmp_path):
+    good_nights(tmp_path, 1)
+    file = next((tmp_path / "history").glob("speed-*"))
+    file.write_text("{}\n" + file.read_text())
+    work = nights.Work(1)
+    with pytest.raises(UserError, match=f"{file.name}:1 is not a line of a history"):
+        nights.run(tmp_path, work)
+    assert work.measured == []
+
+
 def test_two_at_once_are_refused(tmp_path):
     class Nested(nights.Work):
         def time(self, cell):
@@ -222,7 +284,8 @@ def test_two_at_once_are_refused(tmp_path):
 def test_a_night_is_written_down(tmp_path):
     good_nights(tmp_path, 2)
     broken = {"demo/demo_bottom_up": "No <file> & no | luck."}
-    work = nights.Work(2, score=lambda entry, p: -1.0 * (entry == "demo/demo_m"), broken=broken)
+    slow = {"rate": lambda entry: 0.5 if entry == "demo/demo_s" else 1.0}
+    work = nights.Work(2, score=nights.lower, broken=broken, **slow)
     night = nights.run(tmp_path, work)
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
@@ -230,7 +293,7 @@ def test_a_night_is_written_down(tmp_path):
     ]
     suite = ElementTree.parse(out / "junit.xml").getroot()[0]
     assert int(suite.get("tests")) == len(suite) == len(night.checks)
-    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == 9
+    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == 11
     assert int(suite.get("errors")) == len(suite.findall("testcase/error")) == 1
     assert suite.find("testcase/error").text == "No <file> & no | luck."
     names = [(case.get("classname"), case.get("name")) for case in suite]
@@ -238,7 +301,7 @@ def test_a_night_is_written_down(tmp_path):
     content = json.loads((out / "nightly.json").read_text())
     assert content["status"] == REGRESSION
     summary = (out / "summary.md").read_text()
-    assert "9 of 23 numbers moved where they must not; 1 could not be run." in summary
+    assert "11 of 23 numbers moved where they must not; 1 could not be run." in summary
     assert "No &lt;file> &amp; no \\| luck." in summary
     html = (out / "site" / "nightly.html").read_text()
     assert "No &lt;file&gt; &amp; no | luck." in html

@@ -68,6 +68,14 @@ def test_what_explains_most_comes_first():
     ]
 
 
+def test_a_fact_that_no_list_knows_comes_last():
+    now = seen(torch="2.13.0", predictions="ffff", **{"code of a new room": "new"})
+    assert reasons(now, seen()) == (
+        "torch: 2.12.0 -> 2.13.0",
+        "code of a new room: none -> new",
+    )
+
+
 def test_the_same_predictions_leave_only_what_comes_after_them():
     now = seen(torch="2.13.0", scorer="coco_oks 2")
     assert reasons(now, seen()) == (

@@ -17,12 +17,11 @@ def write(folder, text):
 
 
 def keys(name):
-    suite, folder = read_suite(name)
-    return [cell.key for cell in cells(suite, folder, shipped_registry())]
+    return [cell.key for cell in cells(read_suite(name), shipped_registry())]
 
 
 def test_the_shipped_suite_evaluates_every_shipped_model():
-    suite, _ = read_suite("demo")
+    suite = read_suite("demo")
     assert suite.exact
     assert suite.claims_must_hold
     found = keys("demo")
@@ -41,10 +40,10 @@ def test_cells_are_entries_times_datasets_times_devices(tmp_path):
         "     devices: [cpu, 'cuda:0'], protocol: common, limit: 3, batch_size: 8}\n"
     )
     assert keys(write(tmp_path, text)) == [
-        "eval demo/demo_s on synthetic, common, cpu, batch 8, first 3 images",
-        "eval demo/demo_s on coco, common, cpu, batch 8, first 3 images",
-        "eval demo/demo_s on synthetic, common, cuda:0, batch 8, first 3 images",
-        "eval demo/demo_s on coco, common, cuda:0, batch 8, first 3 images",
+        "eval demo/demo_s on synthetic, common, cpu, batch 8, 3 images by SHA-256 of the id",
+        "eval demo/demo_s on coco, common, cpu, batch 8, 3 images by SHA-256 of the id",
+        "eval demo/demo_s on synthetic, common, cuda:0, batch 8, 3 images by SHA-256 of the id",
+        "eval demo/demo_s on coco, common, cuda:0, batch 8, 3 images by SHA-256 of the id",
         "speed demo/demo_s, cpu, batch 8",
         "speed demo/demo_s, cuda:0, batch 8",
     ]
@@ -52,11 +51,15 @@ def test_cells_are_entries_times_datasets_times_devices(tmp_path):
 
 def test_paths_are_relative_to_the_suite(tmp_path):
     text = "name: x\nruns:\n  - {entries: [demo/demo_s], checkpoint: w.pth, data_root: d}\n"
-    suite, folder = read_suite(write(tmp_path, text))
-    (cell,) = cells(suite, folder, shipped_registry())
-    assert cell.path(cell.run.checkpoint) == tmp_path / "w.pth"
-    assert cell.path(cell.run.data_root) == tmp_path / "d"
-    assert cell.path(None) is None
+    (run,) = read_suite(write(tmp_path, text)).runs
+    assert (run.checkpoint, run.data_root) == (tmp_path / "w.pth", tmp_path / "d")
+
+
+def test_patterns_may_overlap(tmp_path):
+    text = "name: x\nruns:\n  - {entries: ['demo/demo_[sm]', demo/demo_s, 'demo/demo_?']}\n"
+    assert keys(write(tmp_path, text)) == [
+        f"eval demo/demo_{size} on synthetic, claim, cpu" for size in "sml"
+    ]
 
 
 RUN = "name: x\nruns:\n  - {entries: [%s]}\n"
@@ -68,6 +71,8 @@ RUN = "name: x\nruns:\n  - {entries: [%s]}\n"
         (RUN % "demo/demo_z", "'demo/demo_z' fits no entry.*Did you mean demo/demo_s"),
         (RUN.replace("]}", "], datasets: [cocoo]}") % "demo/demo_s", "Unknown dataset 'cocoo'"),
         (RUN.replace("]}", "], checkpoint: w}") % "demo/*", "The checkpoint w is given for 8"),
+        (RUN.replace("]}", "], accuracy: false}") % "demo/*", "suite x measures nothing.*speed"),
+        (RUN.replace("]}", "], devices: []}") % "demo/*", "suite x measures nothing.*device"),
         ("name: x\nrun: []\n", "s.yaml:2: unknown key 'run'.*runs"),
         ("name: x\nruns: []\n", "s.yaml:2: runs"),
         ("name: a/b\nruns: []\n", "s.yaml:1: name"),

@@ -16,12 +16,12 @@ from posebench.run.speed import Timed
 from posebench.types.errors import UserError
 
 RUN = nights.Run(
-    entries=("demo/demo_s",), speed=True, limit=3, threads=2, data_root="d", quick=True
+    entries=("demo/demo_s",), speed=True, limit=3, threads=2, data_root=Path("d"), quick=True
 )
 
 
 def cells():
-    return nights.cells_of(nights.suite(runs=(RUN,)), Path("suites"))
+    return nights.cells_of(nights.suite(runs=(RUN,)))
 
 
 class Cluster:
@@ -35,7 +35,7 @@ def test_requests_are_what_the_suite_says(monkeypatch, tmp_path):
     def evaluate_all(requests, launcher, folder, **how):
         asked.extend(requests)
         assert (launcher, folder, how["shares"]) == ("here", tmp_path, 3)
-        return [make.evaluation(), many.Failure("x", "It is gone.")]
+        return [make.evaluation(), "It is gone."]
 
     monkeypatch.setattr(many, "evaluate_all", evaluate_all)
     cell = cells()[0]
@@ -43,7 +43,7 @@ def test_requests_are_what_the_suite_says(monkeypatch, tmp_path):
     assert found == [(cell, make.evaluation()), (cell, "It is gone.")]
     request = asked[0]
     assert (request.model, request.dataset, request.limit) == ("demo/demo_s", "synthetic", 3)
-    assert (request.threads, request.data_root, request.checkpoint) == (2, Path("suites/d"), None)
+    assert (request.threads, request.data_root, request.checkpoint) == (2, Path("d"), None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import make_records as make
 import pytest
 
 from posebench.records.words import claimed, protocol_words, subset_words, verdict_words
+from posebench.types.record import Skipped
 
 pytestmark = pytest.mark.light
 
@@ -47,8 +48,9 @@ def test_a_protocol_says_what_it_does(changes, words):
     [
         ("reproduced", True, "whole dataset, equal to the claim within half of its last digit"),
         ("differs", True, "under the claim's protocol, and not equal"),
-        ("not contradicted (n=68)", False, "20 images with 68 persons that count; the interval"),
-        ("differs (n=68)", False, "the interval does not contain the claim"),
+        ("consistent (n=68)", False, "20 images with 68 persons that count; the interval contains"),
+        ("outside the interval (n=68)", False, "interval does not contain the claim; the whole"),
+        ("too few images (n=68)", False, "fewer than 30 of the images have such a person"),
         ("no claim", True, "Nothing published"),
     ],
 )
@@ -65,5 +67,19 @@ def test_what_could_not_be_met_is_named():
 
 
 def test_the_part_of_the_dataset_is_named():
-    assert subset_words(make.evaluation()) == "All 420 images with 1,040 persons that count"
+    counted = "All 420 images with 1,040 persons that count"
+    assert subset_words(make.evaluation()) == f"{counted}, complete by counts"
+    info = make.dataset(complete_by="sha256")
+    assert subset_words(make.evaluation(dataset=info)) == counted
+    part = "20 images with 68 persons that count"
+    for changes, words in (
+        ({}, f"A subset: {part}"),
+        ({"sample": None}, f"A subset, not proven: {part}"),
+        ({"own_data": True}, f"Own data: {part}"),
+    ):
+        info = make.dataset(complete=False, **changes)
+        assert subset_words(make.evaluation(dataset=info)) == words
+    skipped = Skipped(images=1, annotations=0, persons=2, faults=("x",))
+    info = make.dataset(complete=False, sample=None)
+    assert "what was skipped" in subset_words(make.evaluation(dataset=info, skipped=skipped))
     assert subset_words(make.timing()) == "No dataset"

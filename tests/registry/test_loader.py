@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import effort
 import pytest
 
 from posebench.registry import load_registry, loader, registry_of, shipped_folder
@@ -157,7 +157,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("    protocol: hrnet_det56@1\n", "", r"the claim AP 70\.10 names no protocol"),
         ("75.0/92 120", "75.0/92", r":29: 2 cells, but table coco has 3"),
         ("75.0/92 120", "75.0 120", r":29: the cell '75\.0' has 1 parts for 2 metrics"),
-        ("70.10", "70,10", r":29: '70,10' is no number"),
+        ("70.10", "70,10", r":29: raw is '70,10': a published number"),
         ("    file: {", "    checkpoint: net\n    file: {", r"both checkpoint and file"),
         ("    file: {", "    checkpoint: nett\n    note: {", r"unknown key|note"),
         ("table: coco, line: 7, cells", "raw: 5, cells", r":29: .*raw"),
@@ -192,7 +192,7 @@ def test_a_claim_may_stand_alone_but_not_half(tmp_path: Path) -> None:
             "common@1: {boxes: gt}",
             r"extra/protocols\.yaml:1: the key 'flip' is missing",
         ),
-        ("protocols", "mine: {boxes: gt}", r"'mine' has no version. Call it mine@1"),
+        ("protocols", "mine: {boxes: gt}", r"'mine' is not called name@version"),
         (
             "datasets",
             "coco: {title: x}",
@@ -232,13 +232,11 @@ def test_the_same_folders_are_read_once() -> None:
 
 
 def test_reading_is_fast() -> None:
-    times = []
-    for _ in range(3):
-        loader._load.cache_clear()
-        start = time.process_time()  # what others do on the machine does not count
-        registry_of(shipped_folder())
-        times.append(time.process_time() - start)
-    assert min(times) < 0.5, "all 327 rows were read in 0.13 s when this was written"
+    loader._load.cache_clear()
+    work = effort.calls(lambda: registry_of(shipped_folder()))
+    rows = len(load_registry().entries)
+    # 680 calls a row; YAML read by Python alone would be ten times as many
+    assert work < 2_000 * rows, work
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -4,7 +4,7 @@ import make_records as make
 import pytest
 
 from posebench.report.background import Background, Reference
-from posebench.report.claims import claim_rows, counts, tone
+from posebench.report.claims import claim_rows, counts
 from posebench.report.evidence import LEVELS, zoos
 from posebench.report.points import AXES, first_view, frontier, points, usual_dataset
 from posebench.report.tables import latex_tables, markdown_tables
@@ -53,24 +53,6 @@ def test_a_subset_is_never_counted_with_the_whole():
         (True, "neutral"),
         (False, "good"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("verdict", "expected"),
-    [
-        ("reproduced", "good"),
-        ("differs", "bad"),
-        ("consistent (n=68)", "neutral"),
-        ("outside the interval (n=68)", "neutral"),
-        ("too few images (n=68)", "neutral"),
-        ("differs (n=68)", "other"),
-        ("not comparable", "other"),
-        ("no claim", "other"),
-        ("something new", "other"),
-    ],
-)
-def test_only_reproduced_is_green(verdict, expected):
-    assert tone(verdict) == expected
 
 
 def test_a_later_measurement_replaces_an_earlier_one():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import annotations as files
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from posebench.datasets.readers import READERS
 from posebench.datasets.synthetic_body import write_synthetic_body
 from posebench.registry import load_registry
 from posebench.run import data
-from posebench.run.data import Drawing, Sources, open_boxes, open_dataset
+from posebench.run.data import Drawing, Sources, open_boxes, open_dataset, proven_name
 from posebench.types.errors import UserError
 
 REGISTRY = load_registry(())
@@ -172,9 +174,59 @@ def test_mpii_without_head_boxes_is_not_complete(tmp_path):
 def test_a_split_is_whole_when_what_is_known_of_it_fits(tmp_path, counts, complete):
     spec, stem = unpack(tmp_path, "coco")
     spec = spec.model_copy(update=counts)
-    assert open_dataset(spec, Sources(tmp_path), stem).complete == complete
+    dataset = open_dataset(spec, Sources(tmp_path), stem)
+    assert (dataset.complete, dataset.complete_by) == (complete, "counts" if complete else None)
     assert open_dataset(spec, Sources(tmp_path, limit=2), stem).complete == complete
     assert not open_dataset(spec, Sources(tmp_path, limit=1), stem).complete
+
+
+def _of_coco(tmp_path, name, **known):
+    """COCO's images with an annotation file of another name; what the registry knows of it."""
+    spec, stem = unpack(tmp_path, "coco")
+    file = tmp_path / "annotations" / f"{stem}.json"
+    given = file.with_name(name)
+    given.write_bytes(file.read_bytes())
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    counts = {"images": 2, "persons": 3}
+    known = {key: {stem: digest} if value == "its own" else value for key, value in known.items()}
+    spec = spec.model_copy(update=counts | known)
+    dataset = open_dataset(spec, Sources(tmp_path, annotations=given), stem)
+    return dataset.complete, dataset.complete_by, dataset.own_data
+
+
+STEM = "person_keypoints_val2017"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "expected"),
+    [
+        (f"{STEM}.json", {}, (True, "counts", False)),
+        (f"{STEM}.json", {"annotation_sha256": "its own"}, (True, "sha256", False)),
+        # equal counts prove nothing where the digest of the published file is known
+        (f"{STEM}.json", {"annotation_sha256": {STEM: "0" * 64}}, (False, None, False)),
+        (f"{STEM}.json", {"images": 5000}, (False, None, False)),
+        # another file is no part of the published one, whatever it counts
+        ("person_keypoints_train2017.json", {}, (False, None, True)),
+        ("mine.json", {}, (False, None, True)),
+        ("mine.json", {"annotation_sha256": {STEM: "0" * 64}}, (False, None, True)),
+        # unless its bytes show that it is the published file
+        ("renamed.json", {"annotation_sha256": "its own"}, (True, "sha256", False)),
+    ],
+)
+def test_whole_is_what_is_proven_to_be(tmp_path, name, known, expected):
+    assert _of_coco(tmp_path, name, **known) == expected
+
+
+def test_a_dataset_that_nobody_published_is_ones_own(tmp_path):
+    nothing = {"images": None, "persons": None, "files": (), "homepage": ""}
+    assert _of_coco(tmp_path, f"{STEM}.json", **nothing) == (False, None, True)
+
+
+def test_boxes_beside_other_data_do_not_have_the_drawn_ones_name(tmp_path, bodies):
+    spec, stem = REGISTRY.dataset("synthetic_halpe_26"), "halpe_val_v1"
+    dataset = open_dataset(spec, Sources(bodies), stem)
+    found = open_boxes(spec, Sources(bodies), dataset, "synthetic_detections")
+    assert proven_name(spec, dataset, found, 50.0) == "detections.json"
 
 
 # --- what posebench draws ----------------------------------------------------------------------
@@ -222,17 +274,23 @@ def test_drawn_datasets_are_written_into_the_cache_and_are_whole(tmp_path, bodie
 
     monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path))
     spec = REGISTRY.dataset("synthetic_halpe_26")
-    for images, complete in ((4, True), (5, False)):
-        drawing = Drawing("drawn", write, images=images)
-        monkeypatch.setitem(data.DRAWN, spec.id, lambda drawing=drawing: drawing)
-        assert open_dataset(spec, Sources(), "halpe_val_v1").complete == complete
+    monkeypatch.setitem(data.DRAWN, spec.id, lambda: Drawing("drawn", write))
+    assert not open_dataset(spec, Sources(), "halpe_val_v1").complete, "four pictures of 120"
     assert set(asked) == {tmp_path / "drawn"}
 
 
-def test_each_drawn_dataset_says_how_many_it_has():
-    for name, drawing in data.DRAWN.items():
-        assert (drawing().images is None) != (drawing().persons is None), name
-        assert REGISTRY.dataset(name).images is None
+@pytest.mark.parametrize("name", sorted(data.DRAWN))
+def test_the_files_that_posebench_draws_are_those_that_the_registry_knows(name, monkeypatch):
+    monkeypatch.delenv("POSEBENCH_CACHE", raising=False)
+    spec = REGISTRY.dataset(name)
+    (stem,) = spec.annotation_sha256
+    dataset = open_dataset(spec, Sources(), stem)
+    assert (dataset.complete, dataset.complete_by, dataset.own_data) == (True, "sha256", False)
+    part = open_dataset(spec, Sources(limit=5), stem)
+    assert (part.complete, part.own_data) == (False, False)
+    if spec.box_files:
+        found = open_boxes(spec, Sources(), dataset, "synthetic_detections")
+        assert proven_name(spec, dataset, found, 0.0) == "synthetic_detections"
 
 
 @pytest.mark.parametrize("name", [name for name in BODIES if name != "synthetic_mpii"])

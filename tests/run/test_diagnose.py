@@ -75,6 +75,49 @@ def test_the_verb_prints_the_counts(files, found, capsys):
     assert f"{found.background:,} of nobody" in text
 
 
+def test_points_without_a_counted_error_are_explained(files, found, capsys):
+    """One detection an image: each is its person's best, and AP still gains by other scores."""
+    (before,) = [mend for mend in found.parts[0].mends if mend.error == "score"]
+    assert before.count and not [note for note in found.notes() if note.startswith("score")]
+    first = {}
+    for person in files.world["annotations"]:
+        if not person.get("iscrowd") and any(person["keypoints"][2::3]):
+            first.setdefault(person["image_id"], person["keypoints"])
+    rows = [
+        {
+            "image_id": image,
+            "category_id": 1,
+            # the further away, the higher the score
+            "keypoints": [v + (index % 5) * (at % 3 < 2) for at, v in enumerate(keypoints)],
+            "score": 0.1 + (index % 5) / 10,
+        }
+        for index, (image, keypoints) in enumerate(first.items())
+    ]
+    path = files.results_file(rows, "one_each.json")
+    found = diagnose(path, files.where)
+    mend = {mend.error: mend for mend in found.parts[0].mends}["score"]
+    assert mend.count == 0 and mend.alone > 1, (mend.count, mend.alone)
+    (note,) = [note for note in found.notes() if note.startswith("score: ")]
+    assert "the order of different persons" in note
+    command = ["diagnose", str(path), "--dataset", "coco"]
+    assert cli.main([*command, "--annotations", str(files.where.annotations)]) == 0
+    assert note in capsys.readouterr().out
+
+
+def test_nothing_is_explained_where_nothing_moves(found):
+    still = {"alone": 0.0, "alone_50": 0.0, "count": 0}
+    (whole,) = found.parts
+    same = {"together": whole.ap, "together_50": whole.ap50}
+    mends = tuple(mend.model_copy(update=still | same) for mend in whole.mends)
+    part = whole.model_copy(update={"mends": mends})
+    assert found.model_copy(update={"parts": (part,)}).notes() == ()
+    # what counts after others are mended is said, though it gains nothing alone
+    later = mends[-2].model_copy(update={"together": whole.ap + 1})
+    part = whole.model_copy(update={"mends": (*mends[:-2], later, mends[-1])})
+    (note,) = found.model_copy(update={"parts": (part,)}).notes()
+    assert note.startswith("duplicate: ") and "asked again" in note
+
+
 def test_pckh_knows_no_such_errors(files):
     with pytest.raises(UserError, match="mpii_pckh does not use"):
         diagnose(files.results_file(), files.choosing(scorer="mpii_pckh"))

@@ -16,6 +16,7 @@ from posebench.records.predictions import digest, load_predictions
 from posebench.registry import load_registry
 from posebench.run import evaluate, find_entry, list_entries, load_model, request
 from posebench.run.protocols import common_protocol, requested_protocols
+from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 from posebench.types.timing import Form
 
@@ -45,13 +46,13 @@ def test_all_claims_from_one_run(probes, coco):
     assert quarter.measured == record.scores["AP"]
     assert quarter50.measured == record.scores["AP50"]
     assert dark.measured != quarter.measured
-    assert record.verdict == quarter.verdict == "not contradicted (n=5)"
-    assert dark.verdict == "differs (n=5)"
+    assert record.verdict == quarter.verdict == dark.verdict == "too few images (n=5)"
     assert record.boxes is not None
     assert (record.boxes.source, record.boxes.read, record.boxes.used) == ("gt", 7, 5)
     assert record.boxes.box_ap is None
     assert record.dataset is not None
     assert (record.dataset.images, record.dataset.persons) == (4, 5)
+    assert record.dataset.images_with_persons == 3
 
 
 def test_one_forward_pass_serves_all_claims(probes, coco, monkeypatch):
@@ -70,7 +71,7 @@ def test_an_override_is_held_against_the_claim_it_matches(probes, coco):
     record = evaluate("probe_annotated", data_root=coco, registry=[probes], decode="dark")
     assert [claim.claim.protocol for claim in record.claims] == ["paddle_gt_dark3@1"]
     assert record.protocol is not None and record.protocol.name == "custom"
-    assert record.verdict == "differs (n=5)"
+    assert record.verdict == "too few images (n=5)"
     other = evaluate("probe_annotated", data_root=coco, registry=[probes], nms="none")
     assert other.claims == ()
     assert other.verdict == "no claim"
@@ -85,6 +86,19 @@ def test_unproven_boxes_are_not_comparable(probes, coco):
     assert record.boxes is not None and record.boxes.read == count == 14
     assert record.boxes.kept < record.boxes.used == 14
     assert record.boxes.box_ap is not None and record.boxes.box_ap > 30
+
+
+def test_own_annotations_are_not_a_part_of_the_claim_s(probes, coco):
+    usual = coco / "annotations" / "person_keypoints_val2017.json"
+    mine = usual.with_name("mine.json")
+    mine.write_bytes(usual.read_bytes())
+    record = evaluate("probe_annotated", data_root=coco, annotations=mine, registry=[probes])
+    assert {claim.verdict for claim in record.claims} == {"not comparable"}
+    assert record.claims[0].axes == ("annotations: person_keypoints_val2017 -> mine.json",)
+    assert record.dataset is not None and record.dataset.own_data
+    named = evaluate("probe_annotated", data_root=coco, annotations=usual, registry=[probes])
+    assert named.dataset is not None and not named.dataset.own_data
+    assert named.verdict == "too few images (n=5)"
 
 
 def test_a_box_score_threshold_drops_boxes(probes, coco):
@@ -126,9 +140,10 @@ def test_predictions_are_saved_and_round_trip(probes, coco, tmp_path):
 def test_a_limit_makes_a_subset(probes, coco):
     record = evaluate("probe_annotated", data_root=coco, registry=[probes], limit=1)
     assert record.dataset is not None
-    assert (record.dataset.images, record.dataset.limit) == (1, 1)
+    assert record.dataset.images == 1
+    assert record.dataset.sample == Sample(limit=1)
     assert not record.dataset.complete
-    assert record.boxes is not None and record.boxes.used == 2
+    assert record.boxes is not None and record.boxes.used == 1
 
 
 def test_batch_size_and_threads_move_nothing(probes, coco):

@@ -46,7 +46,7 @@ def test_tinypose_reproduces_the_reference_on_real_images(weights, mini, tmp_pat
     assert record.scores["AP50"] == pytest.approx(84.40, abs=0.05)
     assert record.scores["AR"] == pytest.approx(69.26, abs=0.05)
     assert record.coverage == 1.0
-    assert record.verdict == "not contradicted (n=68)"
+    assert record.verdict == "consistent (n=68)"
     assert record.dataset is not None and not record.dataset.complete
     assert record.boxes is not None
     assert (record.boxes.read, record.boxes.used) == (118, 68)

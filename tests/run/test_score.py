@@ -14,11 +14,12 @@ from posebench.cli import main as cli
 from posebench.datasets.coco import restrict
 from posebench.inference.select import select
 from posebench.registry import load_registry
-from posebench.run.score import Where, score
+from posebench.run.score import Where, open_predictions, score
 from posebench.scoring.scorers import score as score_results
 from posebench.types.arrays import take
 from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
+from posebench.types.protocol import Protocol
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_results_file_gives_its_own_scores(files):
     same(found, direct(files, rescoring="none", nms="none"))
     assert found.scorer.startswith("coco_oks 1 (rules of pycocotools")
     assert (found.read, found.kept) == (len(files.world["results"]),) * 2
-    assert (found.protocol.name, found.boxes, found.entry) == ("as_written", None, None)
+    assert (found.protocol["name"], found.boxes, found.entry) == ("as_written", None, None)
     assert (found.dataset.images, found.dataset.complete) == (12, False)
     low, high = found.intervals["AP"]
     assert low < found.scores["AP"] < high
@@ -80,6 +81,41 @@ def test_a_record_knows_its_protocol_and_its_images(files):
     assert score(files.record(), files.where).notes == ()
 
 
+HOW_MADE = ("box_file", "sanitise", "flip", "shift", "decode", "inverse", "dark_kernel")
+SELECTED = ("rescoring", "visibility_threshold", "nms", "nms_threshold")
+
+
+def test_what_a_file_does_not_tell_is_null(files):
+    """A results file has final scores; nobody knows how its persons were found."""
+    final = score(files.results_file(), files.choosing(protocol="hrnet_det56")).protocol
+    assert {axis: final[axis] for axis in (*HOW_MADE, *SELECTED, "boxes")} == dict.fromkeys(
+        (*HOW_MADE, *SELECTED, "boxes")
+    )
+    assert (final["scorer"], final["max_detections"]) == ("coco_oks", 20)
+    assert final["summary"].endswith("; boxes, flip test and decoding are unknown")
+    assert final["annotations"] == "annotations"
+    assert set(Protocol.axes()) < set(final)
+
+
+def test_of_saved_columns_only_what_is_done_to_them_is_known(files):
+    raw = files.results.predictions
+    ones = files.columns(replace(raw, box_score=np.ones(len(raw))), "ones.npz")
+    for path, boxes in ((files.columns(), "detector"), (ones, None)):
+        found = score(path, files.choosing(nms="none"))
+        assert {axis: found.protocol[axis] for axis in HOW_MADE} == dict.fromkeys(HOW_MADE)
+        assert found.boxes == found.protocol["boxes"] == boxes
+        assert (found.protocol["name"], found.protocol["nms"]) == (None, "none")
+        assert found.protocol["rescoring"] == "box_times_mean_visible"
+
+
+def test_a_record_tells_how_its_predictions_were_made_whatever_is_chosen(files):
+    known = score(files.record(), files.choosing()).protocol
+    assert (known["name"], known["flip"], known["boxes"]) == ("demo_gt_flip", True, "gt")
+    other = score(files.record(), files.choosing(protocol="hrnet_det56")).protocol
+    assert (other["name"], other["boxes"], other["box_file"]) == ("custom", "gt", None)
+    assert (other["sanitise"], other["nms"]) == ("clip_before_width", "oks")
+
+
 def replace_dataset(files, dataset):
     inside = np.isin(files.results.predictions.image_id, dataset.images.id)
     raw = take(files.results.predictions, inside)
@@ -91,7 +127,7 @@ def test_the_area_of_a_results_box_counts_as_evaluators_count_it(files):
     for row in rows:
         row["bbox"] = [0.0, 0.0, 40.0, 40.0]  # medium, whatever the joints say
     boxed = score(files.results_file(rows), files.where)
-    assert boxed.protocol.result_area == "box"
+    assert boxed.protocol["result_area"] == "box"
     referee = score(files.results_file(rows), files.where, engine="pycocotools")
     assert referee.engine.startswith("pycocotools 2.")
     assert "gives the numbers of pycocotools" in referee.notes[0]
@@ -110,6 +146,23 @@ def test_the_referee_computes_for_itself(files, monkeypatch):
     other = score(path, where, engine="pycocotools")
     assert other.scores["AP"] == 12.5
     assert "differs from pycocotools" in other.notes[0]
+
+
+def test_the_verb_says_which_engine_ran(files, capsys):
+    words = ["score", str(files.results_file()), "--dataset", "coco"]
+    words += ["--annotations", str(files.where.annotations)]
+    assert cli.main(words) == 0
+    assert "\nengine       posebench's own\n" in capsys.readouterr().out
+    pytest.importorskip("pycocotools")
+    assert cli.main([*words, "--engine", "pycocotools"]) == 0
+    assert "\nengine       pycocotools 2." in capsys.readouterr().out
+
+
+def test_a_missing_file_is_said_before_anything_else(tmp_path):
+    for verb in ("score", "diagnose"):
+        with pytest.raises(UserError, match=r"There is no file .*nix\.json"):
+            open_predictions(tmp_path / "nix.json", Where())
+        assert cli.main([verb, str(tmp_path / "nix.json")]) == 2
 
 
 @pytest.mark.parametrize(
@@ -216,6 +269,28 @@ def test_image_ids_may_be_any_number_of_64_bits(files, number):
     assert (found.kept, found.scores) == (whole.kept, whole.scores)
 
 
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        *(
+            (name, np.nan)
+            for name in ("keypoints", "joint_scores", "box", "box_score", "crop_area")
+        ),
+        *(("crop_area", n) for n in (np.inf, -1.0)),
+        *(("box", n) for n in (np.inf, -1.0)),
+        ("keypoints", 3e38),
+    ],
+)
+def test_saved_numbers_that_cannot_be_drop_nobody_in_silence(files, field, number):
+    """A suppression takes whom it compares with such a number for the same person, or nobody."""
+    raw = files.results.predictions
+    column = np.array(getattr(raw, field))
+    column[3, ...] = number
+    path = files.columns(replace(raw, **{field: column}))
+    with pytest.raises(UserError, match=f"Row 3 of .* has .* in its {field}, which must lie betw"):
+        score(path, files.where)
+
+
 def test_files_that_do_not_fit_are_refused(files, tmp_path):
     path = files.results_file()
     with pytest.raises(UserError, match="Which dataset"):
@@ -248,6 +323,6 @@ def test_the_verb_prints_scores_and_intervals(files, capsys):
     text = capsys.readouterr().out
     low, high = content["intervals"]["AP"]
     assert f"{content['scores']['AP']:.2f}  {low:.2f} to {high:.2f}" in text
-    assert "a subset: 12 images" in text and "coco_oks 1 (rules of pycocotools" in text
+    assert "Own data: 12 images" in text and "coco_oks 1 (rules of pycocotools" in text
     assert cli.main([*command, "--nms", "none"]) == 2
     assert "scored as it is" in capsys.readouterr().err

@@ -55,6 +55,18 @@ def test_shares_may_lie_in_folders_of_their_own(single, halves):
     assert content(merge(halves)) == content(single)
 
 
+def test_a_share_that_was_interrupted_leaves_no_manifest(tmp_path):
+    def stop(what, done, count):
+        if list(tmp_path.rglob("*.npz")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_shard(REQUEST, (1, 1), tmp_path, progress=stop)
+    assert not list(tmp_path.rglob("shard-*"))
+    with pytest.raises(UserError, match="No finished shard"):
+        merge([tmp_path])
+
+
 def test_every_person_is_in_exactly_one_share():
     for persons in (0, 1, 63, 64, 65, 1000, 104125):
         for count in (1, 2, 7, 64):
@@ -114,6 +126,19 @@ def test_shards_of_other_versions_are_refused(halves, tmp_path, name):
 def test_shards_of_other_settings_are_refused(halves, tmp_path):
     copies = edited(halves, tmp_path, lambda manifest: manifest["request"].update(batch_size=16))
     with pytest.raises(UserError, match="differ in batch_size"):
+        merge(copies)
+
+
+@pytest.mark.parametrize("what", ["checkpoint", "annotations"])
+def test_shards_of_other_files_are_refused(halves, tmp_path, what):
+    name = f"{what}_sha256"
+    copies = edited(halves, tmp_path, lambda manifest: manifest.update({name: "0" * 64}))
+    with pytest.raises(UserError, match=f"do not belong together: they differ in {name}"):
+        merge(copies)
+    first = copies[0] / "shard-1-of-2.json"
+    first.write_text(json.dumps(json.loads(first.read_text()) | {name: "0" * 64}))
+    words = {"checkpoint": "weights"}.get(what, what)
+    with pytest.raises(UserError, match=rf"another file of {words} \(SHA-256 000000000000, here"):
         merge(copies)
 
 
