@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from posebench.records.consistency import impossible_score
-from posebench.records.words import claimed, verdict_words
+from posebench.records.words import claimed, subset_words, verdict_words
 from posebench.report.claims import page_name, ran_words, record_name
 from posebench.types.entry import Claim, Entry
 from posebench.types.record import ClaimResult, Record
@@ -55,6 +55,7 @@ class Accuracy:
         verdict: Of that claim; ``meaning`` is the verdict as a sentence. Empty without a claim.
         images: That were evaluated; ``persons`` are the annotated ones that count.
         artifact: What was computed.
+        data: What was evaluated, and whether it is the whole dataset, in words.
         ran: Hardware, and the form of the network where it is not the one it was built in.
         doubt: Why the value cannot be right; empty if nothing speaks against it.
         page: Address of the model's page, from the front page; ``record`` of the record's copy.
@@ -74,6 +75,7 @@ class Accuracy:
     meaning: str = ""
     images: int = 0
     persons: int = 0
+    data: str = ""
     ran: str = ""
     doubt: str = ""
     page: str = ""
@@ -202,6 +204,7 @@ def _accuracy(
         interval=interval,
         claim=claimed(claim) if claim else None,
         artifact=artifact_of(record),
+        data=subset_words(record),
         verdict=judged.verdict if judged else "",
         meaning=verdict_words(judged, record) if judged else "",
         images=data.images if data else 0,

@@ -84,7 +84,7 @@ def _evaluations(found: Sequence[Accuracy]) -> Table:
         caption="Every evaluation, under whatever protocol; percent, 95 % intervals.",
         head=(
             *("Model", "Dataset", "Protocol", "Metric", "Measured", "Interval"),
-            *("Images", "Persons", "Part", "Computed on"),
+            *("Data", "Computed on"),
         ),
         rows=tuple(
             (
@@ -94,14 +94,12 @@ def _evaluations(found: Sequence[Accuracy]) -> Table:
                 accuracy.metric or NOTHING,
                 _number(accuracy.value) + (f" ({accuracy.doubt})" if accuracy.doubt else ""),
                 _interval(accuracy.interval),
-                f"{accuracy.images:,}",
-                f"{accuracy.persons:,}",
-                "whole dataset" if accuracy.kind == "whole" else "subset",
+                accuracy.data,
                 accuracy.ran,
             )
             for accuracy in sorted(found, key=lambda a: (a.dataset, a.entry.key))
         ),
-        right=(4, 5, 6, 7),
+        right=(4, 5),
     )
 
 

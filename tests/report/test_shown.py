@@ -64,6 +64,8 @@ def test_an_evaluation_that_nobody_published_about_is_shown_everywhere():
     assert "| demo/demo_s | synthetic | common@1 | AP | 63.20 | 60.7 to 65.5 |" in markdown_tables(
         [common()]
     )
+    own = make.evaluation(dataset=make.dataset(complete=False, own_data=True), verdict="no claim")
+    assert "Own data: 20 images with 68 persons that count" in front(own)
     (point,) = points([common(), make.timing()])
     assert (point.accuracy, point.protocol, point.own) == (63.2, "common@1", False)
     assert "63.2" in markdown_tables([common(), make.timing()]).partition("Accuracy and speed")[2]

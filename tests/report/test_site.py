@@ -78,9 +78,8 @@ EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
 def test_everything_a_record_says_is_escaped(tmp_path):
     timed = make.timing().timings.model_copy(update={"device": f"</script>{EVIL}", "form": EVIL})
-    row = make.entry("demo_s", (make.claim(),), title=EVIL, licence=EVIL, note=EVIL).model_copy(
-        update={"homepage": "javascript:x()"}
-    )
+    row = make.entry("demo_s", (make.claim(),), title=EVIL, licence=EVIL, note=EVIL)
+    row = row.model_copy(update={"homepage": "javascript:x()"})  # no record can hold it
     odd = make.evaluation(
         entry=row,
         command=f"posebench {EVIL}",
