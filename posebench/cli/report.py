@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from posebench.cli.common import RUNS, Parser
 from posebench.cli.terminal import emit, print_json
+from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
     from posebench.types.record import Record
@@ -59,9 +60,19 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the records and write the pages, or print the tables."""
+    """Read the records and write the pages, or print the tables.
+
+    Raises:
+        UserError: There are none, or one of them cannot be read.
+    """
     from posebench.records.store import load_records
 
+    if arguments.records == RUNS and not RUNS.is_dir():
+        raise UserError(
+            f"There is no folder {RUNS} here, where `posebench eval` and `posebench speed` write.",
+            "Name another one: `--records results` in a clone, `--records reports/demo/records` "
+            "after `posebench demo`.",
+        )
     records = load_records(arguments.records)
     if arguments.format != "html":
         from posebench.report.tables import latex_tables, markdown_tables
