@@ -66,7 +66,7 @@ def explain(
             metrics = [metric for metric in values if not is_joint_metric(metric)]
             raise UserError(
                 f"{each.scorer} does not measure {name}.",
-                f"{suggestion(name, metrics)} It measures {', '.join(metrics)}.".strip(),
+                f"{suggestion(name, metrics)} Give another --metric: {', '.join(metrics)}.".strip(),
             )
     shares = shapley(differing(start, end), lambda chosen: _value(measured[chain[chosen].hash]))
     met = outcomes[start.hash].protocol
