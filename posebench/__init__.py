@@ -11,10 +11,12 @@ The public functions are loaded on first use, so that ``import posebench`` stays
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# As typing has it, whose import would take most of the time in which Ctrl-C still is a traceback.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     list_entries: Any
     find_entry: Any
     load_model: Any
@@ -40,6 +42,8 @@ _PUBLIC = {name: "posebench.run" for name in __all__ if not name.startswith("_")
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
+        from importlib import import_module
+
         return getattr(import_module(_PUBLIC[name]), name)
     raise AttributeError(f"module 'posebench' has no attribute {name!r}")
 

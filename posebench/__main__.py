@@ -7,8 +7,14 @@ comes first and imports nothing of the package before it has said what an interr
 from __future__ import annotations
 
 import os
-import signal
-from types import FrameType
+
+# What the module signal wraps: that one imports enum first, which takes a while.
+from _signal import SIGINT, default_int_handler, getsignal, signal
+
+TYPE_CHECKING = False  # typing takes longer than everything here
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 INTERRUPTED = 130
 
@@ -21,8 +27,8 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 def entry_point() -> None:
     """Run the ``posebench`` command."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody ignores it
-        signal.signal(signal.SIGINT, _stop)
+    if getsignal(SIGINT) is default_int_handler:  # else somebody ignores it
+        signal(SIGINT, _stop)
     from posebench.cli.main import entry_point
 
     entry_point()

@@ -72,7 +72,8 @@ def _list_models(arguments: argparse.Namespace, registry: Registry) -> None:
     entries = list_entries(**filters, registry=arguments.registry)
     entries = tuple(entry for entry in entries if entry.key in named)
     if not entries:
-        _explain(list_entries(registry=arguments.registry), filters, arguments.text, named)
+        near = None if named else registry.near(arguments.text)
+        _explain(list_entries(registry=arguments.registry), filters, arguments.text, near)
     if arguments.json:
         print_json([_row(entry) for entry in entries])
         return
@@ -204,20 +205,21 @@ def _cells(entry: Entry) -> tuple[str, ...]:
 
 
 def _explain(
-    entries: tuple[Entry, ...], filters: dict[str, str | None], text: str, named: set[str]
+    entries: tuple[Entry, ...], filters: dict[str, str | None], text: str, near: str | None
 ) -> None:
     """Say which filter matches nothing at all, and what it could have been."""
-    from posebench.registry.validate import nearest, suggestion
+    from posebench.registry.validate import suggestion
 
     for name, asked in filters.items():
         known = sorted({getattr(entry, name) for entry in entries} | _always(name))
         if asked is None or any(FILTERS[name](word, asked) for word in known):
             continue
-        hint = f"{suggestion(asked, known)} Known: {', '.join(known)}.".strip()
+        short = dict.fromkeys(word.partition(":")[0] for word in known)  # without reasons
+        hint = f"{suggestion(asked, known)} Known: {', '.join(short)}.".strip()
         raise UserError(f"No model has {name} {asked!r}.", hint)
-    if not named:
-        near = ", ".join(nearest(text, [entry.id for entry in entries], 3))
-        raise UserError(f"No model has {text!r} in its names.", f"The nearest are {near}.")
+    if near is not None:
+        hint = f"{near} `posebench list` shows every model.".strip()
+        raise UserError(f"No model has {text!r} in its names.", hint)
     given = [f"{name} {value!r}" for name, value in filters.items() if value is not None]
     asked_for = ", ".join([f"{text!r} in its names"] * bool(text) + given)
     raise UserError(f"No model has {asked_for}.", "Drop one of the filters.")

@@ -210,6 +210,7 @@ def _dispatch(words: list[str]) -> int:
     if verb == "help":
         return _dispatch([*words[verb_at + 1 :][:1], "--help"])
     if verb not in VERBS:
+        _check_order(before)
         raise UserError(f"There is no verb {verb!r}.", _guess(verb))
     module = import_module(f"posebench.cli.{verb}")
     parser = Parser(verb, VERBS[verb], module.EXAMPLES)
@@ -242,12 +243,18 @@ def _without_verb(words: Sequence[str]) -> int:
         else:
             emit(f"posebench {__version__}")
         return OK
-    unknown = [w for w in words if w.startswith("-") and w not in ("--json", "--help", "-h")]
-    if unknown:
-        raise UserError(f"A verb is missing before {unknown[0]}.", "`posebench --help` lists them.")
+    _check_order(words)
     verbs = "\n".join(f"  {verb:7} {words}" for verb, words in VERBS.items())
     emit(USAGE.format(verbs=verbs).rstrip("\n"))
     return OK
+
+
+def _check_order(before: Sequence[str]) -> None:
+    """Refuse options of a verb where the verb is missing."""
+    known = ("--json", "--help", "-h", "--registry")
+    unknown = [word for word in before if word.startswith("-") and word not in known]
+    if unknown:
+        raise UserError(f"A verb is missing before {unknown[0]}.", "`posebench --help` lists them.")
 
 
 def _guess(verb: str) -> str:

@@ -62,9 +62,19 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the records and write the pages, or print the tables."""
+    """Read the records and write the pages, or print the tables.
+
+    Raises:
+        UserError: There are none, or none of them can be read.
+    """
     from posebench.records.store import read_records
 
+    if arguments.records == RUNS and not RUNS.is_dir():
+        raise UserError(
+            f"There is no folder {RUNS} here, where `posebench eval` and `posebench speed` write.",
+            "Name another one: `--records results` in a clone, `--records reports/demo/records` "
+            "after `posebench demo`.",
+        )
     records, left_out = read_records(arguments.records)
     _name(left_out)
     if not records:

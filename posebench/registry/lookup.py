@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from shlex import quote
@@ -13,6 +14,7 @@ from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
 
+_WORD = re.compile(r"[a-z0-9]+")
 FEWEST = 3  # letters of a part of a name; fewer are a part of too much
 MOST = 40  # candidates that a sentence names
 
@@ -84,6 +86,12 @@ class Registry:
             if all(any(word in name for name in _names(entry)) for word in words)
         )
 
+    def near(self, text: str) -> str:
+        """Return ``Did you mean ...?`` for the words of a text that no row has in its names."""
+        known = {word for e in self.entries for name in _names(e) for word in _WORD.findall(name)}
+        strange = [word for word in text.casefold().split() if not self.search(word)]
+        return " ".join(filter(None, (suggestion(word, sorted(known)) for word in strange)))
+
     def _partly(self, name: str) -> list[Entry]:
         """Rows with a name that begins with this, else those with a name that contains it."""
         part = name.casefold()
@@ -128,7 +136,7 @@ class Registry:
         known = [name for e in self.entries for name in (e.short, e.id)]
         if "/" in name:
             known = [e.key for e in self.entries]
-        hint = suggestion(name, dict.fromkeys(known), 3)
+        hint = suggestion(name, dict.fromkeys(known), 3) or self.near(name)
         return UserError(
             f"Unknown model {name!r}.", f"{hint} `posebench list TEXT` searches all models.".strip()
         )

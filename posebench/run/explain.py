@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from posebench.records.words import axis_words
+from posebench.records.words import axis_words, is_joint_metric
 from posebench.registry import load_registry
+from posebench.registry.validate import suggestion
 from posebench.run.outcome import ProgressOf, evaluate_protocols
 from posebench.run.protocols import claim_protocols, common_protocol
 from posebench.run.request import Request, prepare
@@ -61,7 +62,12 @@ def explain(
     measured = {key: outcome.scores.values.get(name) for key, outcome in outcomes.items()}
     for each in (start, end):
         if measured[each.hash] is None:
-            raise UserError(f"{each.scorer} does not measure {name}.", "Give another --metric.")
+            values = outcomes[each.hash].scores.values
+            metrics = [metric for metric in values if not is_joint_metric(metric)]
+            raise UserError(
+                f"{each.scorer} does not measure {name}.",
+                f"{suggestion(name, metrics)} Give another --metric: {', '.join(metrics)}.".strip(),
+            )
     shares = shapley(differing(start, end), lambda chosen: _value(measured[chain[chosen].hash]))
     met = outcomes[start.hash].protocol
     return Explanation(

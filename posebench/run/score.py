@@ -224,7 +224,7 @@ def _record(path: Path) -> Record | None:
     """The record of an evaluation, if that is what the file is."""
     if not path.is_file():
         raise UserError(
-            f"There is no file {path}.",
+            f"{path} is not a file." if path.exists() else f"There is no file {path}.",
             "Give a record of `posebench eval --save-predictions`, a .npz or a results file.",
         )
     if path.suffix != ".json":

@@ -106,7 +106,9 @@ def test_a_text_narrows_the_list_as_filters_do(ask):
     assert rows
     assert all("rtmpose" in row["id"] and row["dataset"] == "mpii" for row in rows)
     content = ask("list", "zzzz", status=2)
-    assert "'zzzz'" in content["error"] and "The nearest are" in content["hint"]
+    assert "'zzzz'" in content["error"] and "`posebench list`" in content["hint"]
+    assert ask("list", "rtmpoze", status=2)["hint"].startswith("Did you mean rtmpose?")
+    assert ask("list", "lpn wholebod3", status=2)["hint"].startswith("Did you mean wholebody?")
     content = ask("list", "tinypose", "--dataset", "mpii", status=2)
     assert content["hint"] == "Drop one of the filters."
 

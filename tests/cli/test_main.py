@@ -94,6 +94,7 @@ def test_every_verb_has_help_and_examples_that_its_parser_accepts(verb, capsys):
         (["benchmark"], "There is no verb 'benchmark'.", "The verbs are list, show"),
         (["--registry", "x", "lst"], "There is no verb 'lst'.", "Did you mean list?"),
         (["--zoo"], "A verb is missing before --zoo.", "`posebench --help`"),
+        (["--model", "demo_s"], "A verb is missing before --model.", "`posebench --help`"),
         (["list", "--zooo", "lpn"], "Unrecognized arguments: --zooo.", "Did you mean --zoo?"),
         (["eval"], "MODEL is missing.", "eval --help"),
         (["cite"], "MODEL is missing.", "--model MODEL"),

@@ -151,6 +151,22 @@ def test_a_folder_whose_name_is_not_utf_8_is_named_in_an_error(locale, tmp_path)
 
 # --- Ctrl-C ---------------------------------------------------------------------------------------
 
+
+def test_nothing_is_imported_before_an_interrupt_has_a_meaning():
+    """What stands before it is the time in which Ctrl-C still is a traceback."""
+    code = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import posebench.__main__\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert set(done.stdout.split()) <= {"__future__", "posebench", "posebench.__main__"}
+
+
 EARLY = ("posebench.cli", "posebench.cli.main", "posebench.cli.terminal", "argparse", "errno")
 LATER = ("posebench.cli.list", "posebench.registry", "pydantic", "yaml", "posebench.run.catalogue")
 

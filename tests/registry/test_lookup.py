@@ -66,6 +66,7 @@ def test_every_row_is_found_by_its_key(registry: Registry) -> None:
         ("rtmpose_m", "synthetic", ["No row called 'rtmpose_m'", "'synthetic'"]),
         ("lpn_50", "cocco", ["Unknown dataset 'cocco'", "Did you mean coco?"]),
         ("s", None, ["Unknown model 's'"]),
+        ("rtmpoze", None, ["Unknown model 'rtmpoze'", "Did you mean rtmpose?"]),
         ("qqqq", None, ["Unknown model 'qqqq'", "posebench list"]),
         ("", None, ["Unknown model ''"]),
     ],
