@@ -82,8 +82,6 @@ Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[Whole, Field(ge=1, le=1 << 44)]
 Mean = Annotated[Real, Field(ge=-1000, le=1000)]
 Deviation = Annotated[Real, Field(ge=0.001, le=1000)]
-
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,64}$")]
 Sha1Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,40}$")]
@@ -160,8 +158,8 @@ class InputSpec(Frozen):
 class NetworkSpec(Frozen):
     """Which network to build: a name of ``posebench.networks`` and its arguments.
 
-    The arguments are plain values of moderate size here; what a network of posebench takes is
-    held against ``posebench.types.network_arguments`` when a row is loaded and when it is built.
+    The arguments are plain values of moderate size here. They are compared with what the network
+    takes (``posebench.types.network_arguments``) when a row is loaded and when it is built.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.:]+$", max_length=100)
