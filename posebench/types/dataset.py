@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from posebench.types.base import Frozen, Real, Whole
+from posebench.types.base import Frozen, Real, Whole, within
 from posebench.types.entry import Bytes, Id, WebAddress
 from posebench.types.paths import (
     FileName,
@@ -17,7 +17,7 @@ from posebench.types.paths import (
 )
 from posebench.types.protocol import Scorer
 
-Number = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
+Number = Annotated[Whole, within(0, 1_000_000_000)]
 
 
 class BoxFile(Frozen):
@@ -31,7 +31,7 @@ class BoxFile(Frozen):
 
     path: RelativePath
     boxes: Number | None = None
-    box_ap: Annotated[Real, Field(ge=0, le=100)] | None = None
+    box_ap: Annotated[Real, within(0, 100)] | None = None
 
 
 class DataFile(Frozen):
