@@ -110,7 +110,7 @@ class Cache:
         Raises:
             UserError: A link on the way to it leads out of the cache.
         """
-        return inside(self.base, self.partial.relative_to(self.base) / key)
+        return self._inside(self.partial / key)
 
     def add(self, checkpoint: Checkpoint, received: Path, name: str) -> Held:
         """Take a complete, verified file into the cache; it leaves its place.
@@ -124,8 +124,7 @@ class Cache:
             UserError: The cache cannot be written.
         """
         key, sha256, size = key_of(checkpoint), sha256_of(received), received.stat().st_size
-        folder = inside(self.base, self._folder(sha256).relative_to(self.base))
-        index = inside(self.base, self.index.relative_to(self.base) / f"{key}.json")
+        folder, index = self._inside(self._folder(sha256)), self._inside(self.index / f"{key}.json")
         try:
             with locked(self.locks / "objects.lock"):
                 path = next(self._whole(folder, size), None)
@@ -190,6 +189,9 @@ class Cache:
         except OSError as error:
             raise unwritable(self.root, error) from error
         return gone
+
+    def _inside(self, path: Path) -> Path:
+        return inside(self.base, path.relative_to(self.base))
 
     def _index_files(self) -> list[Path]:
         return sorted(self.index.glob("*.json"))

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AllowInfNan, BaseModel, ConfigDict, Strict
+from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Strict
 
 # Rows come from strangers: text, true and 1.0 are not taken for whole numbers, nor text or an
-# infinity for a number. Bounds are added where a field is declared.
+# infinity for a number. ``within`` adds their bounds.
 Whole = Annotated[int, Strict()]
 Real = Annotated[float, Strict(), AllowInfNan(False)]
 Flag = Annotated[bool, Strict()]
+
+
+def within(low: float, high: float) -> Any:
+    """Return the bounds of a number, for its annotation; the refusal names both of them."""
+
+    def check(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"it must be from {low:,} to {high:,}")
+        return value
+
+    return AfterValidator(check)
 
 
 class Frozen(BaseModel):

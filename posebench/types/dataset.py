@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from posebench.types.base import Frozen, Real, Whole
+from posebench.types.base import Frozen, Real, Whole, within
 from posebench.types.entry import Bytes, Id, Sha256, WebAddress
 from posebench.types.paths import (
     FileName,
@@ -17,7 +17,7 @@ from posebench.types.paths import (
 )
 from posebench.types.protocol import Scorer
 
-Number = Annotated[Whole, Field(ge=0, le=1_000_000_000)]
+Number = Annotated[Whole, within(0, 1_000_000_000)]
 # What shows that a dataset is the whole published split.
 CompleteBy = Literal["sha256", "counts"]
 
@@ -49,7 +49,7 @@ class BoxFile(Frozen):
     path: RelativePath
     sha256: Sha256 | None = None
     boxes: Number | None = None
-    box_ap: Annotated[Real, Field(ge=0, le=100)] | None = None
+    box_ap: Annotated[Real, within(0, 100)] | None = None
 
 
 class DataFile(Frozen):

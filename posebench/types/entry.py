@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from posebench.types.base import Frozen, Real, Whole
+from posebench.types.base import Frozen, Real, Whole, within
 from posebench.types.network_arguments import check_plain
 from posebench.types.paths import RelativePath, check_relative
 
@@ -77,11 +77,11 @@ Status = Annotated[str, AfterValidator(_status)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Location = Annotated[str, AfterValidator(_location)]
 Published = Annotated[str, AfterValidator(_published)]
-Side = Annotated[Whole, Field(ge=8, le=4096)]
-Count = Annotated[Whole, Field(ge=1, le=1_000_000)]
-Bytes = Annotated[Whole, Field(ge=1, le=1 << 44)]
-Mean = Annotated[Real, Field(ge=-1000, le=1000)]
-Deviation = Annotated[Real, Field(ge=0.001, le=1000)]
+Side = Annotated[Whole, within(8, 4096)]
+Count = Annotated[Whole, within(1, 1_000_000)]
+Bytes = Annotated[Whole, within(1, 1 << 44)]
+Mean = Annotated[Real, within(-1000, 1000)]
+Deviation = Annotated[Real, within(0.001, 1000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,64}$")]
 Sha1Prefix = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8,40}$")]
@@ -124,10 +124,10 @@ class InputSpec(Frozen):
 
     size: tuple[Side, Side]
     crop: Crop = "hrnet_affine"
-    border: Whole = Field(default=0, ge=0, le=255)
-    grid: Whole = Field(default=64, ge=1, le=1024)
-    padding: Real = Field(default=1.25, ge=0.1, le=10)
-    pixel_std: Real = Field(default=200.0, ge=0.01, le=1_000_000)
+    border: Annotated[Whole, within(0, 255)] = 0
+    grid: Annotated[Whole, within(1, 1024)] = 64
+    padding: Annotated[Real, within(0.1, 10)] = 1.25
+    pixel_std: Annotated[Real, within(0.01, 1_000_000)] = 200.0
     box_precision: Literal["double", "single"] = "double"
     colour: Literal["rgb", "bgr"] = "rgb"
     levels: Annotated[Literal[1, 255], BeforeValidator(_no_switch)] = 1
@@ -135,7 +135,7 @@ class InputSpec(Frozen):
     std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225)
     exif: Literal["apply", "ignore"] = "ignore"
     keypoints: Id = "coco_17"
-    stride: Whole = Field(default=4, ge=1, le=64)
+    stride: Annotated[Whole, within(1, 64)] = 4
     output: Output = "heatmaps"
 
     @model_validator(mode="after")
@@ -158,8 +158,8 @@ class InputSpec(Frozen):
 class NetworkSpec(Frozen):
     """Which network to build: a name of ``posebench.networks`` and its arguments.
 
-    The arguments are plain values of moderate size here; what a network of posebench takes is
-    held against ``posebench.types.network_arguments`` when a row is loaded and when it is built.
+    The arguments are plain values of moderate size here. They are compared with what the network
+    takes (``posebench.types.network_arguments``) when a row is loaded and when it is built.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.:]+$", max_length=100)

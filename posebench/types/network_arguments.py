@@ -166,7 +166,7 @@ NETWORK_ARGUMENTS: Mapping[str, Signature] = {
 
 
 def check_arguments(network: str, arguments: Mapping[str, Any]) -> None:
-    """Hold the arguments of a network against what it takes; other networks pass.
+    """Compare the arguments of a network with what it takes; other networks pass.
 
     Raises:
         ValueError: An argument is missing, unknown, of another type or out of its bounds.
@@ -190,7 +190,7 @@ def check_arguments(network: str, arguments: Mapping[str, Any]) -> None:
 
 
 def check_input(network: str, size: tuple[int, int]) -> None:
-    """Hold the size of the input against what a network can halve; other networks pass.
+    """Compare the size of the input with what a network can halve; other networks pass.
 
     Args:
         network: Its name.

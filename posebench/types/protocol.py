@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from posebench.types.base import Flag, Frozen, Real, Whole
+from posebench.types.base import Flag, Frozen, Real, Whole, within
 from posebench.types.errors import UserError
 from posebench.types.paths import FileName
 
@@ -111,7 +111,7 @@ class Protocol(Frozen):
     """
 
     name: str
-    version: Whole = Field(1, ge=1, le=1_000_000)
+    version: Annotated[Whole, within(1, 1_000_000)] = 1
     summary: str = ""
     boxes: BoxSource
     box_file: str | None = None
@@ -123,19 +123,19 @@ class Protocol(Frozen):
     flip_merge: FlipMerge = "heatmaps"
     decode: Decode
     no_peak: NoPeak = "origin"
-    dark_kernel: Annotated[Whole, AfterValidator(_odd)] = Field(3, ge=3, le=255)
-    softargmax_beta: Real = Field(160.0, gt=0, le=1_000_000)
+    dark_kernel: Annotated[Whole, within(3, 255), AfterValidator(_odd)] = 3
+    softargmax_beta: Annotated[Real, within(0.001, 1_000_000)] = 160.0
     inverse: Inverse = "affine"
-    coordinate_bias: Real = Field(0.0, ge=-1000, le=1000)
+    coordinate_bias: Annotated[Real, within(-1000, 1000)] = 0.0
     rescoring: Rescoring
     visibility_threshold: Real = 0.2
     nms: Nms
     nms_threshold: Real = 0.9
-    max_detections: Whole = Field(20, ge=1, le=100_000)
+    max_detections: Annotated[Whole, within(1, 100_000)] = 20
     result_area: Literal["extent", "box"] = "extent"
     annotations: FileName = "person_keypoints_val2017"
     scorer: Scorer = "coco_oks"
-    tolerance: Real = Field(0.05, ge=0.05, le=100, exclude=True)
+    tolerance: Annotated[Real, within(0.05, 100)] = Field(0.05, exclude=True)
 
     @classmethod
     def axes(cls) -> tuple[str, ...]:

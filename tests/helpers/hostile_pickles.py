@@ -148,10 +148,11 @@ def soup(chance: random.Random) -> bytes:
                                for _ in range(chance.randint(5, 60)))  # fmt: skip
 
 
-VALUES: list[Callable[[random.Random], bytes]] = [
-    tuples, tuples, threes, lists, late_lists, cycle, deep, encoded, copies, memory, named, steps,
-    soup,
-]  # fmt: skip
+# How often each; counting to a million takes two seconds.
+VALUES: dict[Callable[[random.Random], bytes], int] = {
+    tuples: 20, threes: 10, lists: 10, late_lists: 10, cycle: 10, deep: 10, encoded: 10, copies: 5,
+    memory: 10, named: 5, soup: 10, steps: 1,
+}  # fmt: skip
 
 # --- where something would follow them ------------------------------------------------------------
 
@@ -204,7 +205,7 @@ def program(seed: int) -> bytes:
     chance = random.Random(seed)
     if chance.random() < 0.05:
         return b"\x80\x02" + colliding(chance) + b"."
-    value = chance.choice(VALUES)(chance)
+    value = chance.choices(list(VALUES), list(VALUES.values()))[0](chance)
     body = placed(value, chance)
     if chance.random() < 0.2:
         body = placed(body, chance)

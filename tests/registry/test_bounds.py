@@ -259,6 +259,14 @@ def test_arguments_of_every_kind(name, arguments, said, tmp_path):
     assert said in told(tmp_path, name=name, arguments=arguments)
 
 
+def test_the_refusal_of_an_input_names_both_bounds(tmp_path):
+    documents = json.loads(json.dumps(hostile_rows.DOCUMENTS))
+    documents["zoos/mine"]["inputs"]["coco"]["size"] = [64, 0]
+    with pytest.raises(UserError) as caught:
+        registry_of(hostile_rows.write(documents, tmp_path))
+    assert "inputs.coco.size.1 is 0: it must be from 8 to 4,096." in caught.value.message
+
+
 def test_an_input_that_the_network_cannot_halve(tmp_path):
     documents = json.loads(json.dumps(hostile_rows.DOCUMENTS))
     documents["zoos/mine"]["inputs"]["coco"]["size"] = [72, 64]
