@@ -21,7 +21,7 @@ from posebench.checkpoints.download_drive import (
 )
 from posebench.checkpoints.download_http import SCHEMES, Policy
 from posebench.checkpoints.fetch_lock import Locks, check_locked
-from posebench.checkpoints.files import PREFIX_DIGITS, sha1_of, sha256_of, size_of
+from posebench.checkpoints.files import mismatch, sha1_of, sha256_of, size_of
 from posebench.types.entry import Checkpoint
 from posebench.types.errors import UserError
 
@@ -231,19 +231,21 @@ class Fetcher:
         Raises:
             UserError: It is another file, or no whole weights file.
         """
-        size, sha256 = size_of(path), sha256_of(path)
-        pairs = [("bytes", checkpoint.size, size), ("sha256", checkpoint.sha256, sha256)]
-        pairs.append(("sha256", checkpoint.sha256_prefix, sha256))
-        if checkpoint.sha1 is not None:
-            pairs.append(("sha1", checkpoint.sha1, sha1_of(path)))
-        for name, expected, found in pairs:
-            text = str(expected).lower()
-            enough = name != "sha1" or len(text) >= PREFIX_DIGITS
-            if expected is not None and not (str(found).startswith(text) and enough):
-                raise UserError(
-                    f"The file from {source} has {name} {found}, the published file has {text}.",
-                    "Fetch it again; if it stays so, its publisher has replaced it.",
-                )
+        sha256 = sha256_of(path)
+        wrong = mismatch(
+            size_of(path),
+            lambda name: sha256 if name == "sha256" else sha1_of(path),
+            size=checkpoint.size,
+            sha256=checkpoint.sha256,
+            sha256_prefix=checkpoint.sha256_prefix,
+            sha1=checkpoint.sha1,
+        )
+        if wrong is not None:
+            found, expected = wrong
+            raise UserError(
+                f"The file from {source} has {found}, the published file has {expected}.",
+                "Fetch it again; if it stays so, its publisher has replaced it.",
+            )
         line = self.locks.find(checkpoint)
         if checkpoint.sha256 is None and line is not None:
             check_locked(checkpoint, line, sha256)

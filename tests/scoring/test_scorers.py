@@ -97,18 +97,24 @@ def test_persons_that_count_are_those_of_the_whole_body():
     world = random_people.world("wholebody_133", 1)
     rows = world["annotations"]
     labelled = [any(row["keypoints"][2::3]) for row in rows]
+    pairs = list(zip(labelled, rows, strict=True))
     expected = {
-        "coco_oks": sum(r["num_keypoints"] > 0 and not r["iscrowd"] for r in rows),
-        "wholebody_oks": sum(
-            seen and not row["iscrowd"] for seen, row in zip(labelled, rows, strict=True)
-        ),
-        "halpe_oks": sum(
-            seen and not row["ignore"] for seen, row in zip(labelled, rows, strict=True)
-        ),
+        "coco_oks": [r for r in rows if r["num_keypoints"] > 0 and not r["iscrowd"]],
+        "wholebody_oks": [row for seen, row in pairs if seen and not row["iscrowd"]],
+        "halpe_oks": [row for seen, row in pairs if seen and not row["ignore"]],
     }
-    assert len(set(expected.values())) == 3
-    for scorer, count in expected.items():
-        assert scored(world, scorer, with_intervals=False).persons == count
+    assert len({len(counted) for counted in expected.values()}) == 3
+    for scorer, counted in expected.items():
+        found = scored(world, scorer, with_intervals=False)
+        assert found.persons == len(counted)
+        assert found.images == len({row["image_id"] for row in counted}) < found.persons
+
+
+def test_images_with_persons_are_counted_by_pckh():
+    dataset, results = mpii()
+    found = score(results, dataset, protocol("mpii_pckh"), with_intervals=False)
+    seen = (dataset.truth.keypoints[:, :, 2] > 0).any(axis=1)
+    assert found.images == len(set(dataset.truth.image_id[seen].tolist())) > 0
 
 
 def test_the_protocol_says_how_many_detections_and_which_area():
