@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from posebench.datasets.rows import (
 )
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset, GroundTruth, Images, Ints, join, take
-from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 from posebench.types.faults import LISTED, Fault, refuse
 
@@ -209,44 +207,6 @@ def box_of(row: Row, key: str) -> list[Any]:
     if key not in row:
         raise ValueError(f"has no {key}")
     return list_of_numbers(row[key], key, 4, FARTHEST)
-
-
-def restrict(dataset: Dataset, sample: Sample) -> Dataset:
-    """Return some images of a dataset, in the order of its file, with their annotations.
-
-    Faults stay, also those of other images: what is wrong with a file does not depend on how much
-    of it is evaluated.
-
-    Args:
-        dataset: All of it.
-        sample: Which images; as many as there are, or more, leave the dataset as it is.
-    """
-    if sample.limit >= len(dataset.images):
-        return dataset
-    return replace(on_rows(dataset, _sampled(dataset.images.id, sample)), sample=sample)
-
-
-def on_rows(dataset: Dataset, rows: Ints) -> Dataset:
-    """Return the images in some rows of a dataset, ascending, with their annotations."""
-    table = dataset.images
-    kept = Images(
-        table.id[rows],
-        tuple(table.file_name[row] for row in rows),
-        table.width[rows],
-        table.height[rows],
-        table.root,
-        None if table.crowd_index is None else table.crowd_index[rows],
-    )
-    truth = take(dataset.truth, np.isin(dataset.truth.image_id, kept.id))
-    return replace(dataset, images=kept, truth=truth, complete=False)
-
-
-def _sampled(ids: Ints, sample: Sample) -> Ints:
-    """Rows of the images of a sample, ascending."""
-    if sample.order == "file":
-        return np.arange(sample.limit)
-    digests = [hashlib.sha256(str(image_id).encode()).digest() for image_id in ids.tolist()]
-    return np.sort(np.array(sorted(range(len(ids)), key=digests.__getitem__)[: sample.limit]))
 
 
 def _namer(rows: Sequence[Any], noun: str) -> Callable[[int], str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posebench.datasets.coco import on_rows
+from posebench.datasets.sample import on_rows
 from posebench.run.assemble import finite
 from posebench.run.score import Opened, Where, described, on_images, open_predictions
 from posebench.scoring.bootstrap import RESAMPLES, multiplicities

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from posebench.checkpoints.cache import cache_folder
-from posebench.datasets.coco import restrict
 from posebench.datasets.detections import Detections, read_detections
 from posebench.datasets.readers import READERS
+from posebench.datasets.sample import restrict
 from posebench.datasets.unpacked import check_heads, check_places
 from posebench.run.faults import Progress, usable
 from posebench.types.arrays import Dataset

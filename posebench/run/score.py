@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from posebench.datasets.coco import restrict
 from posebench.datasets.files import read_bytes
+from posebench.datasets.sample import restrict
 from posebench.inference.select import in_keypoint_set, select
 from posebench.records import store
 from posebench.records.predictions import check_numbers, digest, load_predictions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import annotations as files
 import pytest
 
-from posebench.datasets.coco import restrict
 from posebench.datasets.crowdpose import load_crowdpose
+from posebench.datasets.sample import restrict
 from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 

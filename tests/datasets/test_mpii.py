@@ -8,8 +8,8 @@ import annotations as files
 import numpy as np
 import pytest
 
-from posebench.datasets.coco import restrict
 from posebench.datasets.mpii import head_file, load_mpii
+from posebench.datasets.sample import restrict
 from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 

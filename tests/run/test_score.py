@@ -11,7 +11,7 @@ import pytest
 import saved
 
 from posebench.cli import main as cli
-from posebench.datasets.coco import restrict
+from posebench.datasets.sample import restrict
 from posebench.inference.select import select
 from posebench.registry import load_registry
 from posebench.run.score import Where, open_predictions, score
