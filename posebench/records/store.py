@@ -310,7 +310,8 @@ def _identity(record: Record) -> str:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.@]+", "_", text)[:LONGEST_NAME]
+    # dots alone would be another folder
+    return re.sub(r"[^A-Za-z0-9_.@]+|^\.+", "_", text)[:LONGEST_NAME]
 
 
 def _check_sizes(value: Any) -> None:

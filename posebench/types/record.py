@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from posebench.types.base import Frozen
 from posebench.types.dataset import CompleteBy, Sample
-from posebench.types.entry import Claim, Entry
+from posebench.types.entry import Claim, Entry, Id
 from posebench.types.protocol import Protocol
 from posebench.types.timing import Execution, Machine, SpeedCell, Timings
 
@@ -102,7 +102,7 @@ class DatasetInfo(Frozen):
         sample: How the images were chosen; None for all of the annotation file.
     """
 
-    id: str
+    id: Id
     keypoint_set: str
     images: int
     images_with_persons: int | None = None

@@ -118,6 +118,22 @@ def test_eight_measurements_are_eight_records(tmp_path):
     assert store.save(first.model_copy(update=again), tmp_path) == store.save(first, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["..", "../x", "/x", "", "a/../../b", "."])
+def test_no_name_in_a_record_leads_out_of_the_folder(tmp_path, name):
+    content = store.to_json(make.evaluation())
+    for changed in (
+        {"dataset": content["dataset"] | {"id": name}},
+        {"entry": content["entry"] | {"id": name}},
+        {"entry": content["entry"] | {"zoo": name}},
+    ):
+        with pytest.raises(UserError, match="not a valid record"):
+            store.from_json(content | changed)
+    protocol = make.protocol("x").model_copy(update={"name": name})
+    odd = make.evaluation(protocol=protocol, environment=make.environment(device=name))
+    assert store.save(odd, tmp_path / "in").is_relative_to(tmp_path / "in")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 def test_a_record_of_an_earlier_run_can_be_kept(tmp_path):
     path = store.save(make.evaluation(), tmp_path)
     before = path.read_bytes()
