@@ -256,8 +256,11 @@ def write_png(path: Path, image: Image) -> None:
     import cv2
 
     # Light compression: the pictures are noisy, harder work saves little.
-    if not cv2.imwrite(str(path), image, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
+    # Python writes the file: OpenCV crashes on names that are not UTF-8.
+    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
         raise OSError(f"no picture could be written as {path}")
+    path.write_bytes(data.tobytes())
 
 
 def _publish(draft: Path, target: Path, contents: Contents) -> None:

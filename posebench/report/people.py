@@ -247,9 +247,10 @@ def _picture(dataset: Dataset, image: int, extent: tuple[int, int, int, int]) ->
 
 @lru_cache(maxsize=4)
 def _read(dataset: Dataset, image: int) -> NDArray[np.uint8] | None:
-    """Pixels (H, W, 3) as OpenCV reads them; None where there is no such file."""
-    import cv2
+    """Pixels (H, W, 3) as OpenCV reads them; None where there is no image that can be read."""
+    from posebench.inference.pictures import BadImage, read_image
 
-    path = dataset.images.path(image)
-    pixels: Any = cv2.imread(str(path)) if path.is_file() else None
-    return pixels
+    try:
+        return read_image(dataset.images.path(image), "apply")
+    except BadImage:
+        return None

@@ -10,6 +10,7 @@ import numpy as np
 
 from posebench.datasets.boxes import detector_persons
 from posebench.datasets.detections import Detections
+from posebench.inference.pictures import BadImage, read_image
 from posebench.types.arrays import Dataset, GroundTruth, Images, Persons
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
@@ -37,7 +38,8 @@ def draw_images(folder: Path, count: int = DRAWN) -> list[Path]:
         noise = generator.normal(0, 8, smooth.shape)
         picture = np.clip(smooth + noise, 0, 255).astype(np.uint8)
         path = folder / f"{index:04d}.jpg"
-        cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        path.write_bytes(data.tobytes())
         paths.append(path)
     return paths
 
@@ -105,9 +107,10 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: It is no image.
     """
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise UserError(f"The image {path} cannot be decoded.", "Take it out of the folder.")
+    try:
+        picture = read_image(path, "apply")
+    except BadImage as error:
+        raise UserError(error.message, "Take it out of the folder.") from error
     return picture.shape[1], picture.shape[0]
 
 

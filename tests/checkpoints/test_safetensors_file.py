@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from posebench.checkpoints import read_checkpoint
+from posebench.checkpoints import read_checkpoint, read_metadata
 from tests.checkpoints import hostile
 from tests.checkpoints.errors import refusal
 
@@ -55,6 +55,29 @@ def test_a_wrong_table_is_refused(table, data, tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_bytes(document(table, data))
     assert "damaged safetensors file" in refusal(read_checkpoint, path).message
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (save(STATE, metadata={"format": "pt"}), {"format": "pt"}),
+        (save(STATE), {}),
+        (save(STATE)[:20], None),
+        (b"", None),
+        (b"\xff" * 20, None),
+        (document({"__metadata__": {"a": 1}}, b""), None),
+        (document({"__metadata__": 5}, b""), None),
+        (struct.pack("<Q", 2) + b"[]", None),
+        (struct.pack("<Q", 200_000) + b"[" * 200_000, None),
+    ],
+)
+def test_what_a_file_says_about_itself(content, found, tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    if found is None:
+        assert "damaged safetensors file" in refusal(read_metadata, path).message
+    else:
+        assert read_metadata(path) == found
 
 
 def test_no_tensors(tmp_path):
