@@ -52,12 +52,13 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
     """
     if name not in NETWORKS:
         raise UserError(f"There is no network named '{name}'.", _suggestion(name))
-    takes = NETWORK_ARGUMENTS[name].arguments
-    hint = f"It takes {', '.join(takes)}."
     try:
         check_arguments(name, arguments)
     except ValueError as error:
-        raise UserError(f"The network '{name}' cannot be built: {error}.", hint) from None
+        takes = ", ".join(NETWORK_ARGUMENTS[name].arguments)
+        raise UserError(
+            f"The network '{name}' cannot be built: {error}.", f"It takes {takes}."
+        ) from None
     module, _, attribute = NETWORKS[name].partition(":")
     constructor = getattr(import_module(module), attribute)
     network: nn.Module = constructor(**arguments)

@@ -34,10 +34,10 @@ def drawn():
     return open_dataset(spec, Sources(), "person_keypoints_val2017").images.root.parent
 
 
-@pytest.fixture
-def data(drawn, tmp_path):
-    """A copy of the first pictures."""
-    root = tmp_path / "data"
+@pytest.fixture(scope="module")
+def first(drawn, tmp_path_factory):
+    """The first pictures, as a dataset of their own."""
+    root = tmp_path_factory.mktemp("first")
     (root / "annotations").mkdir(parents=True)
     (root / "val2017").mkdir()
     content = json.loads((drawn / NAMES).read_text())
@@ -48,6 +48,12 @@ def data(drawn, tmp_path):
     for image in content["images"]:
         shutil.copy(drawn / "val2017" / image["file_name"], root / "val2017")
     return root
+
+
+@pytest.fixture
+def data(first, tmp_path):
+    """A copy of the first pictures, to be spoiled."""
+    return shutil.copytree(first, tmp_path / "data")
 
 
 def change(root, edit):
@@ -71,8 +77,8 @@ def spoil(root):
 
 
 @pytest.fixture(scope="module")
-def whole():
-    return evaluate("demo_s", **RUN)
+def whole(first):
+    return evaluate("demo_s", data_root=first, **RUN)
 
 
 def test_everything_bad_is_listed_once_before_anything_is_estimated(data, monkeypatch):
@@ -149,7 +155,8 @@ def test_shares_skip_the_same(data, tmp_path):
 
 def test_bottom_up_models_skip_images(data):
     (data / "val2017" / "000000000002.png").write_bytes(b"")
-    options = {"data_root": data, "limit": 4, "threads": 1}
+    change(data, lambda content: content.update(images=content["images"][:4]))
+    options = {"data_root": data, "threads": 1}
     with pytest.raises(UserError, match=r"1 image that cannot be used: 000000000002\.png"):
         evaluate("demo_bottom_up", **options)
     record = evaluate("demo_bottom_up", on_error="skip", **options)

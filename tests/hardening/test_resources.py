@@ -281,7 +281,7 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, capsys):
     pipe = tmp_path / "eval-x.json"
     os.mkfifo(pipe)
     for act in (lambda: load(pipe), lambda: load_records(tmp_path)):
-        with pytest.raises(UserError, match="no file"):
+        with pytest.raises(UserError, match="not a file"):
             act()
     for words in (
         ("--annotations", pipe, "--images", tmp_path),

@@ -88,7 +88,7 @@ def test_everything_a_record_says_is_escaped(tmp_path):
         timings=timed,
         notes=(EVIL,),
         failure=EVIL,
-        dataset=make.dataset(id=EVIL),
+        dataset=make.dataset().model_copy(update={"id": EVIL}),
         scores={"AP": 61.23, EVIL: 5.0, f"{EVIL}/AP": 4.0, f"similarity/{EVIL}": 3.0},
     )
     index = write_site([odd], tmp_path)
@@ -104,7 +104,7 @@ def test_everything_a_record_says_is_escaped(tmp_path):
 
 
 def test_a_record_stays_inside_the_folder(tmp_path):
-    odd = make.evaluation(dataset=make.dataset(id="../../x"))
+    odd = make.evaluation(dataset=make.dataset().model_copy(update={"id": "../../x"}))
     index = write_site([odd], tmp_path / "a" / "b")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
