@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from posebench.checkpoints.cache_files import (
     Cancelled,
@@ -31,6 +31,9 @@ from posebench.checkpoints.download_http import (
     request,
 )
 from posebench.types.errors import UserError
+
+if TYPE_CHECKING:
+    import urllib3
 
 Progress = Callable[[int, "int | None"], None]
 BLOCK = 1 << 18
@@ -213,7 +216,7 @@ class _Transfer:
         self.answers = max(self.answers, 1)
         return version, have
 
-    def _check_rest(self, answer: http.client.HTTPResponse, version: Version, have: int) -> None:
+    def _check_rest(self, answer: urllib3.BaseHTTPResponse, version: Version, have: int) -> None:
         """Refuse a part that does not continue what is there, whatever the server was asked."""
         found = RANGE.fullmatch(answer.headers.get("Content-Range") or "")
         first, last, total = found.groups() if found else ("", "", "")
@@ -226,7 +229,7 @@ class _Transfer:
         if _validator(answer) != version.validator:
             raise Broken("the file changed while it was fetched", restart=True)
 
-    def _begin(self, answer: http.client.HTTPResponse, head: bytes) -> Version:
+    def _begin(self, answer: urllib3.BaseHTTPResponse, head: bytes) -> Version:
         """Start from the first byte; what is there is kept until the answer looks like a file."""
         refuse_page(self.url, answer.headers.get("Content-Type") or "", head)
         total = length_of(answer)
@@ -257,7 +260,7 @@ class _Transfer:
 
     def _receive(
         self,
-        answer: http.client.HTTPResponse,
+        answer: urllib3.BaseHTTPResponse,
         file: BinaryIO,
         block: bytes,
         have: int,
@@ -305,24 +308,21 @@ class Pace:
             self.start, self.count = now, 0
 
 
-def _read(answer: http.client.HTTPResponse, most: int) -> bytes:
+def _read(answer: urllib3.BaseHTTPResponse, most: int) -> bytes:
     """Return what has come, at least a byte, so that a crawling server blocks no longer than that.
 
     An error of the connection must not be taken for one of the disk.
     """
+    from urllib3.exceptions import HTTPError
+
     try:
         return answer.read1(most)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (HTTPError, OSError, http.client.HTTPException, ValueError) as error:
         raise Broken(reason_of(error)) from error
 
 
-def _weak(answer: http.client.HTTPResponse) -> bool:
-    return (answer.headers.get("ETag") or "").startswith("W/")
-
-
-def _validator(answer: http.client.HTTPResponse) -> str:
+def _validator(answer: urllib3.BaseHTTPResponse) -> str:
     """Return what tells this content from another, empty where the server gives nothing."""
-    tag = (answer.headers.get("ETag") or "").strip()
-    if tag and not _weak(answer):
-        return tag
-    return (answer.headers.get("Last-Modified") or "").strip()
+    tag = answer.headers.get("ETag", "").strip()
+    weak = tag.startswith("W/")
+    return tag if tag and not weak else answer.headers.get("Last-Modified", "").strip()

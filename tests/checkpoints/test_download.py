@@ -7,7 +7,6 @@ import random
 import shutil
 import socket
 import threading
-import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ from server import Answer, Server, page, redirect, serving
 from posebench.checkpoints import download as module
 from posebench.checkpoints.cache_files import Cancelled
 from posebench.checkpoints.download import download, remote_size
-from posebench.checkpoints.download_http import Policy, _Redirects, check_url
+from posebench.checkpoints.download_http import Policy, _followed, check_url
 from posebench.types.errors import UserError
 
 BODY = random.Random(1).randbytes(300_000)
@@ -210,12 +209,26 @@ def test_redirects_are_followed_but_not_out_of_the_web(server, target):
     for place in ("file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "gopher://x"):
         url = server.put("/b.bin", redirect(place))
         message = refused(url, target).message
-        assert "not as safe" in message or "is not allowed" in message
+        assert f"leads to '{place}', which is not as safe" in message
     url = server.put("/loop.bin", redirect(server.address + "/loop.bin"))
     assert "redirects in vain" in refused(url, target).message
-    request = urllib.request.Request("https://a/b")
-    with pytest.raises(UserError, match="leads to http://a/b, which is not as safe"):
-        _Redirects().redirect_request(request, None, 302, "", {}, "http://a/b")
+    with pytest.raises(UserError, match="leads to 'http://a/b', which is not as safe"):
+        _followed("https://a/b", "http://a/b")
+    assert _followed("https://a/b/c", "d e\xe9") == "https://a/b/d%20e%E9"
+
+
+@pytest.mark.parametrize("proxied", [True, False])
+def test_the_proxies_of_the_machine_are_used(server, target, monkeypatch, proxied):
+    proxy = f"http://some%20one:secret@{server.address.removeprefix('http://')}"
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "" if proxied else "127.0.0.1")
+    url = server.put("/a.bin", BODY)
+    server.put(url, BODY)  # what a proxy is asked for
+    download(url, target, policy=QUICK)
+    ((_, asked, headers),) = server.requests
+    assert asked == (url if proxied else "/a.bin")
+    named = {name.lower(): value for name, value in headers.items()}.get("proxy-authorization")
+    assert named == ("Basic c29tZSBvbmU6c2VjcmV0" if proxied else None)
 
 
 def test_silence_ends_in_a_sentence(server, target):
@@ -298,7 +311,7 @@ def test_nobody_there(target):
      "http://a/\n", "http://ä/"],
 )  # fmt: skip
 def test_what_is_no_web_address_is_refused(url, target):
-    assert "is no web address" in refused(url, target).message
+    assert "is not a web address" in refused(url, target).message
     with pytest.raises(UserError):
         check_url(url)
 
@@ -394,9 +407,9 @@ CHUNKED = b"a\r\n0123456789\r\n0\r\n\r\n"
 @pytest.mark.parametrize(
     ("headers", "body", "said"),
     [
-        (("Content-Length: 10", "Content-Length: 5"), b"0123456789", "'10 and 5'"),
-        (("Content-Length: 10, 5",), b"0123456789", "'10 and 5'"),
-        (("Content-Length: 5", "Content-Length: 10"), b"0123456789", "'5 and 10'"),
+        (("Content-Length: 10", "Content-Length: 5"), b"0123456789", "(10, 5)"),
+        (("Content-Length: 10, 5",), b"0123456789", "(10, 5)"),
+        (("Content-Length: 5", "Content-Length: 10"), b"0123456789", "(5, 10)"),
         (("Content-Length: -5",), b"0123456789", "'-5'"),
         (("Content-Length: +10",), b"0123456789", "'+10'"),
         (("Content-Length: ten",), b"0123456789", "'ten'"),
