@@ -6,7 +6,6 @@ import http.client
 import json
 import random
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -60,11 +59,10 @@ class Version:
 def download(
     url: str,
     target: Path,
+    policy: Policy,
     *,
-    policy: Policy | None = None,
     size: int | None = None,
     progress: Progress | None = None,
-    cancel: threading.Event | None = None,
 ) -> bool:
     """Receive a file; what an earlier call left half-received is continued.
 
@@ -78,20 +76,18 @@ def download(
         policy: How patient to be.
         size: Bytes the file must have, where known.
         progress: Called with (bytes so far, bytes in all or None).
-        cancel: Set to stop.
 
     Returns:
         Whether the file was put together from several answers.
 
     Raises:
-        Cancelled: ``cancel`` was set; what was received stays.
+        Cancelled: The policy's ``cancel`` was set; what was received stays.
         UserError: The file cannot be had, or cannot be written.
     """
-    policy = policy or Policy()
-    transfer = _Transfer(url, target, policy, size, progress, cancel)
+    transfer = _Transfer(url, target, policy, size, progress)
     best = failures = 0
     while True:
-        check_cancelled(cancel)
+        check_cancelled(policy.cancel)
         try:
             transfer.attempt()
             return transfer.answers > 1
@@ -107,7 +103,8 @@ def download(
                     f"{url} cannot be fetched: {error}, time and again.", RETRY_LATER
                 ) from error
             wait = policy.first_wait * 2.0 ** (failures - 1) * random.uniform(0.5, 1.5)
-            _sleep(min(max(wait, error.after), policy.longest_wait), cancel)
+            if policy.cancel.wait(min(max(wait, error.after), policy.longest_wait)):
+                raise Cancelled from error
         except OSError as error:
             raise unwritable(target, error) from error
 
@@ -121,13 +118,6 @@ def remote_size(url: str, timeout: float = 10.0) -> int | None:
         return None
 
 
-def _sleep(seconds: float, cancel: threading.Event | None) -> None:
-    if cancel is None:
-        time.sleep(seconds)
-    elif cancel.wait(seconds):
-        raise Cancelled
-
-
 @dataclass
 class _Transfer:
     """One file on its way."""
@@ -137,7 +127,6 @@ class _Transfer:
     policy: Policy
     size: int | None
     progress: Progress | None
-    cancel: threading.Event | None
     # that the bytes on disk came from; those of an earlier call count as one
     answers: int = 0
 
@@ -276,7 +265,7 @@ class _Transfer:
             file.write(block)
             if self.progress is not None:
                 self.progress(have, total)
-            check_cancelled(self.cancel)
+            check_cancelled(self.policy.cancel)
             pace.add(len(block))
             block = _read(answer, BLOCK)
         return have

@@ -9,7 +9,8 @@ from __future__ import annotations
 import http.client
 import re
 import string
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -55,7 +56,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient a download is.
+    """How patient a download is, and who may stop it.
 
     Attributes:
         timeout: Seconds of silence, also for connecting.
@@ -65,6 +66,7 @@ class Policy:
         slowest: Bytes a second below which, over ``window``, a transfer counts as stalled.
         window: Seconds over which the rate is taken.
         most: Bytes that no published file exceeds.
+        cancel: Set to stop; what was received so far is kept.
     """
 
     timeout: float = 30.0
@@ -74,6 +76,7 @@ class Policy:
     slowest: float = 1024.0
     window: float = 30.0
     most: int = 1 << 36
+    cancel: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 def request(

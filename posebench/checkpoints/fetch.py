@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from posebench.checkpoints.cache import Cache, Held, key_of
-from posebench.checkpoints.cache_files import locked, safe_name, unwritable
-from posebench.checkpoints.download import Progress, download
-from posebench.checkpoints.download_drive import (
-    FILE,
-    FOLDER,
-    drive_file,
-    drive_folder,
-    drive_page,
-    member_of,
-)
+from posebench.checkpoints.cache_files import locked, unwritable
+from posebench.checkpoints.download import Progress
+from posebench.checkpoints.download_drive import FILE, FOLDER, drive_page
 from posebench.checkpoints.download_http import SCHEMES, Policy
 from posebench.checkpoints.fetch_lock import Locks, check_locked
 from posebench.checkpoints.files import PREFIX_DIGITS, sha1_of, sha256_of, size_of
+from posebench.checkpoints.receive import Received, Receiver
 from posebench.types.entry import Checkpoint
 from posebench.types.errors import UserError
 
@@ -29,8 +22,8 @@ PACKAGE = "package:"
 # Hosts that give files to signed-in people only.
 BY_HAND = ("pan.baidu.com", "yun.baidu.com")
 BAIDU = "baidu:"
-# Fills a folder; returns the file, its published name and whether it came in pieces.
-Receive = Callable[[Path], tuple[Path, str, bool]]
+# Fills a folder.
+Receive = Callable[[Path], Received]
 PASS_IT = "pass it with `posebench fetch MODEL --from FILE`"
 
 
@@ -66,23 +59,13 @@ class Fetcher:
     Args:
         cache: Where to.
         locks: What was fetched before.
-        policy: How patient to be.
-        cancel: Set to stop.
+        policy: How patient to be, and who may stop it.
     """
 
-    def __init__(
-        self,
-        cache: Cache,
-        locks: Locks,
-        policy: Policy | None = None,
-        cancel: threading.Event | None = None,
-    ) -> None:
+    def __init__(self, cache: Cache, locks: Locks, policy: Policy | None = None) -> None:
         self.cache = cache
         self.locks = locks
-        self.policy = policy or Policy()
-        self.cancel = cancel
-        self._listings: dict[str, dict[str, str]] = {}
-        self._listing = threading.Lock()
+        self.receiver = Receiver(policy or Policy())
 
     def fetch(
         self,
@@ -100,11 +83,11 @@ class Fetcher:
             waiting: Called when another process is fetching it already.
 
         Raises:
-            Cancelled: ``cancel`` was set.
+            Cancelled: The policy's ``cancel`` was set.
             UserError: It cannot be had, is not what was expected, or cannot be written.
         """
 
-        def receive(folder: Path) -> tuple[Path, str, bool]:
+        def receive(folder: Path) -> Received:
             return self._receive(checkpoint, folder, progress)
 
         return self._once(checkpoint, receive, waiting)
@@ -117,12 +100,12 @@ class Fetcher:
         """
         size_of(file)
 
-        def copied(folder: Path) -> tuple[Path, str, bool]:
+        def copied(folder: Path) -> Received:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             copy = folder / "data"
             shutil.copyfile(file, copy)
-            return copy, file.name, False
+            return Received(copy, file.name, False)
 
         return self._once(checkpoint, copied, None, str(file))
 
@@ -138,33 +121,37 @@ class Fetcher:
             return found
         key = key_of(checkpoint)
         folder = self.cache.partial_of(key)
-        with locked(self.cache.lock_of(key), cancel=self.cancel, waiting=waiting):
+        cancel = self.receiver.policy.cancel
+        with locked(self.cache.lock_of(key), cancel=cancel, waiting=waiting):
             # somebody may have fetched it while this one waited
             found = self._cached(checkpoint)
             if found is not None and not source:
                 return found
-            path, name = self._checked(checkpoint, folder, receive, source)
+            received = self._checked(checkpoint, folder, receive, source)
+            path = received.path
             if checkpoint.sha256 is None:
                 self.locks.record(checkpoint, sha256_of(path), path.stat().st_size)
+            name = received.name or checkpoint.id
             held = self.cache.add(checkpoint, path, name)
             shutil.rmtree(folder, ignore_errors=True)
             return held
 
     def _checked(
         self, checkpoint: Checkpoint, folder: Path, receive: Receive, source: str
-    ) -> tuple[Path, str]:
+    ) -> Received:
         """Receive and check; what was put together from pieces gets a second chance, whole."""
         while True:
             try:
-                path, name, pieced = receive(folder)
+                received = receive(folder)
             except OSError as error:
                 raise unwritable(folder, error) from error
             try:
-                self._check(checkpoint, path, source or drive_page(checkpoint.location or ""))
-                return path, name
+                page = drive_page(checkpoint.location or "")
+                self._check(checkpoint, received.path, source or page)
+                return received
             except UserError:
                 shutil.rmtree(folder, ignore_errors=True)
-                if not pieced:
+                if not received.pieced:
                     raise
 
     def _cached(self, checkpoint: Checkpoint) -> Held | None:
@@ -180,50 +167,17 @@ class Fetcher:
             return None
         return held
 
-    def _receive(
-        self, checkpoint: Checkpoint, folder: Path, progress: Progress | None
-    ) -> tuple[Path, str, bool]:
-        """Return the received file, its published name and whether it came in pieces."""
-        location, way = checkpoint.location or "", way_of(checkpoint)
-        if way == "http":
-            target = folder / "data"
-            line = self.locks.find(checkpoint)
-            pieced = download(
-                location,
-                target,
-                policy=self.policy,
-                size=checkpoint.size or (line.size if line else None),
-                progress=progress,
-                cancel=self.cancel,
-            )
-            named = unquote(urlsplit(location).path).rpartition("/")[2]
-            return target, named or checkpoint.file_name or checkpoint.id, pieced
-        if way == "drive":
-            path = drive_file(
-                self._identity(checkpoint),
-                folder / "drive",
-                policy=self.policy,
-                progress=progress,
-                cancel=self.cancel,
-            )
-            return path, path.name, False
-        raise UserError(f"{checkpoint.id} cannot be fetched.", by_hand(checkpoint))
-
-    def _identity(self, checkpoint: Checkpoint) -> str:
-        """Return the id of a file on Drive, looking into its folder once."""
-        location = checkpoint.location or ""
-        if location.startswith(FILE):
-            return location.removeprefix(FILE)
-        folder = location.removeprefix(FOLDER)
-        if not checkpoint.file_name:
-            raise UserError(
-                f"{checkpoint.id} lies in a folder, but the registry names no file.",
-                "Add file_name to its row.",
-            )
-        with self._listing:
-            if folder not in self._listings:
-                self._listings[folder] = drive_folder(folder, policy=self.policy)
-        return member_of(self._listings[folder], checkpoint.file_name, drive_page(location))
+    def _receive(self, checkpoint: Checkpoint, folder: Path, progress: Progress | None) -> Received:
+        if way_of(checkpoint) not in ("http", "drive"):
+            raise UserError(f"{checkpoint.id} cannot be fetched.", by_hand(checkpoint))
+        line = self.locks.find(checkpoint)
+        return self.receiver.receive(
+            checkpoint.location or "",
+            folder,
+            checkpoint.file_name or "",
+            size=checkpoint.size or (line.size if line else None),
+            progress=progress,
+        )
 
     def _check(self, checkpoint: Checkpoint, path: Path, source: str) -> None:
         """Hold a received file against everything that is known about it.
@@ -265,8 +219,3 @@ def _read_through(checkpoint: Checkpoint, path: Path, source: str) -> None:
     except UserError as error:
         told = error.message.replace(str(path), f"The file from {source}")
         raise UserError(told, error.hint) from error
-
-
-def name_of(checkpoint: Checkpoint) -> str:
-    """Return what to call a checkpoint's file before it is fetched."""
-    return safe_name(checkpoint.file_name or checkpoint.id)

@@ -56,11 +56,6 @@ class Member:
     open: Callable[[], IO[bytes]]
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar archive."""
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-
-
 def unpack_archive(
     archive: Path,
     root: Path,

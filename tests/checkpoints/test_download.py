@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,7 +47,7 @@ def target(tmp_path) -> Path:
 
 def refused(url: str, target: Path, **options) -> UserError:
     with pytest.raises(UserError) as caught:
-        download(url, target, policy=options.pop("policy", QUICK), **options)
+        download(url, target, options.pop("policy", QUICK), **options)
     error = caught.value
     assert error.message.endswith(".")
     assert "\n" not in error.message
@@ -57,7 +58,7 @@ def refused(url: str, target: Path, **options) -> UserError:
 def test_a_file_arrives_whole_and_its_progress_is_told(server, target):
     told = []
     url = server.put("/a.bin", BODY)
-    pieced = download(url, target, policy=QUICK, progress=lambda *now: told.append(now))
+    pieced = download(url, target, QUICK, progress=lambda *now: told.append(now))
     assert target.read_bytes() == BODY
     assert not pieced
     assert told[-1] == (len(BODY), len(BODY))
@@ -70,7 +71,7 @@ def test_a_file_arrives_whole_and_its_progress_is_told(server, target):
 
 def test_dropped_connections_are_resumed_where_they_broke(server, target):
     url = server.put("/a.bin", *(Answer(BODY, drop=90_000) for _ in range(3)), Answer(BODY))
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
     ranges = [asked.get("Range") for asked in server.asked("/a.bin")]
     assert ranges == [None, "bytes=90000-", "bytes=180000-", "bytes=270000-"]
@@ -82,12 +83,12 @@ def test_a_later_call_resumes_what_an_earlier_one_left(server, target):
     refused(url, target, policy=Policy(retries=0))
     assert target.stat().st_size == 100_000
     server.put("/a.bin", BODY)
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
     assert server.asked("/a.bin")[-1]["Range"] == "bytes=100000-"
     # nothing is asked again once all bytes are there
     count = len(server.requests)
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert len(server.requests) == count
 
 
@@ -95,7 +96,7 @@ def test_a_later_call_resumes_what_an_earlier_one_left(server, target):
 def test_content_that_changed_between_tries_is_begun_anew(server, target, if_range):
     changed = Answer(OTHER, if_range=if_range)
     url = server.put("/a.bin", Answer(BODY, drop=120_000), changed)
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == OTHER
 
 
@@ -108,7 +109,7 @@ def test_content_that_changes_every_time_is_never_taken(server, target):
 
 def test_without_etag_or_date_nothing_is_resumed(server, target):
     url = server.put("/a.bin", Answer(BODY, drop=100_000, etag=""), Answer(OTHER, etag=""))
-    assert not download(url, target, policy=QUICK)
+    assert not download(url, target, QUICK)
     assert target.read_bytes() == OTHER
     assert "Range" not in server.asked("/a.bin")[-1]
 
@@ -117,20 +118,20 @@ def test_a_weak_etag_is_no_proof_but_the_date_is(server, target):
     dated = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
     answers = [Answer(BODY, etag='W/"x"', headers=dated, drop=d, if_range=False) for d in (9, None)]
     url = server.put("/a.bin", *answers)
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert server.asked("/a.bin")[-1]["If-Range"] == dated["Last-Modified"]
     assert target.read_bytes() == BODY
 
 
 def test_a_server_that_ignores_ranges_sends_all_again(server, target):
     url = server.put("/a.bin", Answer(BODY, drop=100_000), Answer(BODY, ranges=False))
-    assert not download(url, target, policy=QUICK)
+    assert not download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
 def test_a_range_that_begins_elsewhere_is_not_spliced(server, target):
     url = server.put("/a.bin", Answer(BODY, drop=100_000), Answer(BODY, shift=7), Answer(BODY))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
@@ -156,7 +157,7 @@ def test_a_length_beyond_disk_or_reason_is_refused_before_writing(server, target
 
 def test_chunks_without_a_length_are_taken_whole_or_not_at_all(server, target):
     url = server.put("/a.bin", Answer(BODY, chunked=True, drop=100_000), Answer(BODY, chunked=True))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == BODY
     target.unlink()
     server.put("/a.bin", Answer(BODY * 3, chunked=True))
@@ -168,7 +169,7 @@ def test_a_body_without_length_or_end_must_have_the_known_size(server, target):
     url = server.put("/a.bin", cut)
     assert "ends after 100000 of 300000" in refused(url, target, size=len(BODY)).message
     server.put("/a.bin", cut, Answer(BODY, claim=-1))
-    download(url, target, policy=QUICK, size=len(BODY))
+    download(url, target, QUICK, size=len(BODY))
     assert target.read_bytes() == BODY
 
 
@@ -195,14 +196,14 @@ def test_a_page_in_place_of_the_rest_keeps_what_was_received(server, target):
     assert "web page" in refused(url, target).message
     assert target.read_bytes() == BODY[:100_000]
     server.put("/a.bin", BODY)
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
 def test_redirects_are_followed_but_not_out_of_the_web(server, target):
     there = server.put("/there.bin", Answer(BODY, drop=100_000), Answer(BODY))
     url = server.put("/a.bin", redirect(there))
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
     assert server.asked("/there.bin")[-1]["Range"] == "bytes=100000-"
     target.unlink()
@@ -224,7 +225,7 @@ def test_the_proxies_of_the_machine_are_used(server, target, monkeypatch, proxie
     monkeypatch.setenv("no_proxy", "" if proxied else "127.0.0.1")
     url = server.put("/a.bin", BODY)
     server.put(url, BODY)  # what a proxy is asked for
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     ((_, asked, headers),) = server.requests
     assert asked == (url if proxied else "/a.bin")
     named = {name.lower(): value for name, value in headers.items()}.get("proxy-authorization")
@@ -265,7 +266,7 @@ def test_the_pace_of_a_transfer_is_watched(server, target):
 def test_a_server_that_is_busy_is_asked_again_others_are_not(server, target):
     busy = Answer(status=503, headers={"Retry-After": "0"})
     url = server.put("/a.bin", busy, Answer(status=429), Answer(BODY))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == BODY
     assert len(server.requests) == 3
     target.unlink()
@@ -280,10 +281,10 @@ def test_a_server_that_is_busy_is_asked_again_others_are_not(server, target):
 
 def test_what_a_server_asks_to_wait_is_bounded(server, target, monkeypatch):
     waits = []
-    monkeypatch.setattr(module, "_sleep", lambda seconds, cancel: waits.append(seconds))
+    monkeypatch.setattr(QUICK.cancel, "wait", waits.append)
     asking = Answer(status=503, headers={"Retry-After": "100000000"})
     url = server.put("/a.bin", asking, Answer(BODY))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     (wait,) = waits
     assert wait <= QUICK.longest_wait
 
@@ -296,7 +297,7 @@ def test_packed_content_is_refused(server, target):
 def test_progress_gives_further_tries(server, target, monkeypatch):
     monkeypatch.setattr(module, "STEP", 20_000)
     url = server.put("/a.bin", *(Answer(BODY, drop=25_000) for _ in range(11)), Answer(BODY))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
@@ -329,7 +330,7 @@ def test_notes_of_another_file_or_garbage_are_not_trusted(server, target):
     ):  # fmt: skip
         target.write_bytes(OTHER[:1000])
         notes.write_text(text)
-        download(url, target, policy=QUICK)
+        download(url, target, QUICK)
         assert target.read_bytes() == BODY, text[:80]
 
 
@@ -342,10 +343,10 @@ def test_stopping_keeps_what_was_received(server, target):
             cancel.set()
 
     with pytest.raises(Cancelled):
-        download(url, target, policy=QUICK, progress=stop, cancel=cancel)
+        download(url, target, replace(QUICK, cancel=cancel), progress=stop)
     assert 100_000 <= target.stat().st_size < len(BODY)
     server.put("/a.bin", BODY)
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
@@ -449,7 +450,7 @@ def test_headers_that_do_not_say_where_the_body_ends(headers, body, said, target
 def test_headers_that_say_it_once_or_twice_the_same(headers, body, target):
     listener, url = answering(*headers, body=body)
     with listener:
-        download(url, target, policy=QUICK)
+        download(url, target, QUICK)
     assert target.read_bytes() == b"0123456789"
 
 

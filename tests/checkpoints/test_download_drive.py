@@ -66,7 +66,7 @@ def attachment(body: bytes, **how) -> Answer:
 
 def refused(action, *arguments, **options) -> UserError:
     with pytest.raises(UserError) as caught:
-        action(*arguments, policy=options.pop("policy", QUICK), **options)
+        action(*arguments, options.pop("policy", QUICK), **options)
     assert caught.value.message.endswith(".") and caught.value.hint.endswith(".")
     assert "\n" not in caught.value.message
     return caught.value
@@ -78,7 +78,7 @@ def test_a_file_comes_under_the_name_that_drive_gives(drive, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "net.pthabcdefgh.part").write_bytes(b"stale")
     (tmp_path / "d" / "net.pthijklmnop.part").write_bytes(b"stale")
-    path = drive_file(ID, tmp_path / "d", policy=QUICK, progress=lambda *now: told.append(now))
+    path = drive_file(ID, tmp_path / "d", QUICK, progress=lambda *now: told.append(now))
     assert path.read_bytes() == BODY
     assert path.name == "net.pth"
     assert told[-1] == (len(BODY), len(BODY))
@@ -93,7 +93,7 @@ def test_a_large_file_is_confirmed(drive, tmp_path):
     )  # fmt: skip
     drive.put(f"/uc?id={ID}", Answer(form.encode(), headers={"Content-Type": "text/html"}))
     drive.put(f"/download?id={ID}", attachment(BODY))
-    assert drive_file(ID, tmp_path / "d", policy=QUICK).read_bytes() == BODY
+    assert drive_file(ID, tmp_path / "d", QUICK).read_bytes() == BODY
 
 
 def test_a_quota_page_is_never_a_file(drive, tmp_path):
@@ -114,11 +114,11 @@ def test_a_quota_page_is_never_a_file(drive, tmp_path):
 def test_a_break_is_resumed_and_change_is_noticed(drive, tmp_path):
     long, changed = BODY * 6, OTHER * 6
     drive.put(f"/uc?id={ID}", attachment(long, drop=700_000), attachment(long))
-    assert drive_file(ID, tmp_path / "d", policy=QUICK).read_bytes() == long
+    assert drive_file(ID, tmp_path / "d", QUICK).read_bytes() == long
     assert drive.asked(f"/uc?id={ID}")[-1]["Range"] == f"bytes={1 << 19}-"
     drive.put(f"/uc?id={ID}", attachment(long, drop=700_000), attachment(changed))
     refused(drive_file, ID, tmp_path / "d")
-    assert drive_file(ID, tmp_path / "d", policy=QUICK).read_bytes() == changed
+    assert drive_file(ID, tmp_path / "d", QUICK).read_bytes() == changed
 
 
 def test_silence_and_crawling_end(drive, tmp_path):
@@ -137,7 +137,7 @@ def test_stopping_stops(drive, tmp_path):
     drive.put(f"/uc?id={ID}", attachment(BODY, silent=120))
     threading.Timer(0.2, cancel.set).start()
     with pytest.raises(Cancelled):
-        drive_file(ID, tmp_path / "d", policy=Policy(timeout=240), cancel=cancel)
+        drive_file(ID, tmp_path / "d", Policy(timeout=240, cancel=cancel))
     assert drive.sent < len(BODY)  # it was not waited for
 
 
@@ -157,7 +157,7 @@ def test_a_folder_is_listed_with_all_below_it(drive):
         view("top", [(file.format(one), "a.pth"), (folder, "in"), (file.format(three), "s*.pth")]),
     )
     drive.put(f"/embeddedfolderview?id={inner}", view("in", [(file.format(two), "b.pth")]))
-    listing = drive_folder(ID, policy=QUICK)
+    listing = drive_folder(ID, QUICK)
     assert listing == {"a.pth": one, "in/b.pth": two, "s*.pth": three}
     assert member_of(listing, "b.pth", "PAGE") == two
     assert member_of(listing, "s*.pth", "PAGE") == three

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -376,15 +377,12 @@ def test_several_at_once_and_one_that_fails_does_not_stop_the_others(server, fet
     bodies = {f"c{i}": weights(i, 2000) for i in range(6)}
     wanted = [checkpoint(server.put(f"/{n}.bin", body), n) for n, body in bodies.items()]
     server.put("/c3.bin", page("Quota"))
-    ended = []
-    done = in_parallel(
-        wanted, fetcher.fetch, jobs=3, cancel=threading.Event(), ended=ended.append
-    )  # fmt: skip
-    assert [one.item for one in done] == wanted
-    assert [one.item.id for one in done if one.error] == ["c3"]
-    assert all(one.result.path.read_bytes() == bodies[one.item.id] for one in done if one.result)
-    assert len(ended) == 6
-    assert in_parallel([], fetcher.fetch, jobs=3, cancel=threading.Event()) == []
+    done = list(in_parallel(wanted, fetcher.fetch, jobs=3, cancel=threading.Event()))
+    results = {item.id: result for item, result in done}
+    assert len(done) == 6 and set(results) == set(bodies)
+    assert "web page (Quota)" in results.pop("c3").message
+    assert all(held.path.read_bytes() == bodies[name] for name, held in results.items())
+    assert list(in_parallel([], fetcher.fetch, jobs=3, cancel=threading.Event())) == []
 
 
 def test_a_thread_that_fails_otherwise_stops_all_and_is_seen(fetcher):
@@ -397,13 +395,13 @@ def test_a_thread_that_fails_otherwise_stops_all_and_is_seen(fetcher):
         return item
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        in_parallel([0, 1, 2], work, jobs=2, cancel=cancel)
+        list(in_parallel([0, 1, 2], work, jobs=2, cancel=cancel))
     assert cancel.is_set()
 
 
 def test_ctrl_c_stops_at_once_and_the_next_run_resumes(server, fetcher):
     cancel = threading.Event()
-    fetcher.cancel = cancel
+    stopped = Fetcher(fetcher.cache, fetcher.locks, replace(QUICK, cancel=cancel))
     what = checkpoint(server.put("/a.bin", Answer(BODY, piece=10_000, delay=0.02)))
 
     def progress(done: int, total: int | None) -> None:
@@ -411,10 +409,9 @@ def test_ctrl_c_stops_at_once_and_the_next_run_resumes(server, fetcher):
             cancel.set()
 
     with pytest.raises(KeyboardInterrupt):
-        in_parallel([what], lambda one: fetcher.fetch(one, progress), jobs=2, cancel=cancel)
-    part = fetcher.cache.partial_of(key_of(what)) / "data"
+        list(in_parallel([what], lambda one: stopped.fetch(one, progress), jobs=2, cancel=cancel))
+    part = fetcher.cache.partial_of(key_of(what)) / "a.bin"
     assert 60_000 < part.stat().st_size < len(BODY)
-    fetcher.cancel = None
     server.put("/a.bin", BODY)
     assert fetcher.fetch(what).sha256 == SHA256
     assert "Range" in server.asked("/a.bin")[-1]

@@ -260,7 +260,7 @@ def test_ctrl_c_ends_with_its_status_and_the_next_run_goes_on(server, folder, ca
     stopped = threading.Event()
 
     def stop_midway():
-        settings[0].cancel.set()
+        settings[0].policy.cancel.set()
         stopped.wait(60)  # the rest is not sent before the client has stopped
 
     server.when_sent = stop_midway
