@@ -112,18 +112,19 @@ class Cache:
         """
         return inside(self.base, self.partial.relative_to(self.base) / key)
 
-    def add(self, checkpoint: Checkpoint, received: Path, name: str) -> Held:
+    def add(self, checkpoint: Checkpoint, received: Path, name: str, sha256: str) -> Held:
         """Take a complete, verified file into the cache; it leaves its place.
 
         Args:
             checkpoint: What it is.
             received: On the same filesystem, best in ``partial_of``.
             name: What its publisher calls it.
+            sha256: Of its bytes, from the check.
 
         Raises:
             UserError: The cache cannot be written.
         """
-        key, sha256, size = key_of(checkpoint), sha256_of(received), received.stat().st_size
+        key, size = key_of(checkpoint), received.stat().st_size
         folder = inside(self.base, self._folder(sha256).relative_to(self.base))
         index = inside(self.base, self.index.relative_to(self.base) / f"{key}.json")
         try:

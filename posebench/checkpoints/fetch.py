@@ -13,7 +13,7 @@ from posebench.checkpoints.download import Progress
 from posebench.checkpoints.download_drive import FILE, FOLDER, drive_page
 from posebench.checkpoints.download_http import SCHEMES, Policy
 from posebench.checkpoints.fetch_lock import Locks, check_locked
-from posebench.checkpoints.files import PREFIX_DIGITS, sha1_of, sha256_of, size_of
+from posebench.checkpoints.files import mismatch, sha1_of, sha256_of, size_of
 from posebench.checkpoints.receive import Received, Receiver
 from posebench.types.entry import Checkpoint
 from posebench.types.errors import UserError
@@ -116,39 +116,35 @@ class Fetcher:
         waiting: Callable[[], None] | None,
         source: str = "",
     ) -> Held:
-        found = self._cached(checkpoint)
-        if found is not None and not source:
+        """Return the cached file, or receive, check and keep it while nobody else does."""
+        if not source and (found := self._cached(checkpoint)) is not None:
             return found
         key = key_of(checkpoint)
-        folder = self.cache.partial_of(key)
-        cancel = self.receiver.policy.cancel
+        folder, cancel = self.cache.partial_of(key), self.receiver.policy.cancel
         with locked(self.cache.lock_of(key), cancel=cancel, waiting=waiting):
             # somebody may have fetched it while this one waited
-            found = self._cached(checkpoint)
-            if found is not None and not source:
+            if not source and (found := self._cached(checkpoint)) is not None:
                 return found
-            received = self._checked(checkpoint, folder, receive, source)
-            path = received.path
+            received, sha256 = self._checked(checkpoint, folder, receive, source)
             if checkpoint.sha256 is None:
-                self.locks.record(checkpoint, sha256_of(path), path.stat().st_size)
+                self.locks.record(checkpoint, sha256, size_of(received.path))
             name = received.name or checkpoint.id
-            held = self.cache.add(checkpoint, path, name)
+            held = self.cache.add(checkpoint, received.path, name, sha256)
             shutil.rmtree(folder, ignore_errors=True)
             return held
 
     def _checked(
         self, checkpoint: Checkpoint, folder: Path, receive: Receive, source: str
-    ) -> Received:
+    ) -> tuple[Received, str]:
         """Receive and check; what was put together from pieces gets a second chance, whole."""
+        source = source or drive_page(checkpoint.location or "")
         while True:
             try:
                 received = receive(folder)
             except OSError as error:
                 raise unwritable(folder, error) from error
             try:
-                page = drive_page(checkpoint.location or "")
-                self._check(checkpoint, received.path, source or page)
-                return received
+                return received, self._check(checkpoint, received.path, source)
             except UserError:
                 shutil.rmtree(folder, ignore_errors=True)
                 if not received.pieced:
@@ -157,15 +153,11 @@ class Fetcher:
     def _cached(self, checkpoint: Checkpoint) -> Held | None:
         """Return the cached file, if registry and lock (which may be newer) agree with it."""
         held = self.cache.find(checkpoint)
-        if held is None:
-            return None
-        known = checkpoint.sha256
-        if known is not None and held.sha256 != known.lower():
-            return None
-        line = self.locks.find(checkpoint)
-        if known is None and line is not None and line.sha256 != held.sha256:
-            return None
-        return held
+        known = checkpoint.sha256.lower() if checkpoint.sha256 else None
+        if held is not None and known is None:
+            line = self.locks.find(checkpoint)
+            known = line.sha256 if line else None
+        return held if held and known in (None, held.sha256) else None
 
     def _receive(self, checkpoint: Checkpoint, folder: Path, progress: Progress | None) -> Received:
         if way_of(checkpoint) not in ("http", "drive"):
@@ -179,30 +171,34 @@ class Fetcher:
             progress=progress,
         )
 
-    def _check(self, checkpoint: Checkpoint, path: Path, source: str) -> None:
-        """Hold a received file against everything that is known about it.
+    def _check(self, checkpoint: Checkpoint, path: Path, source: str) -> str:
+        """Compare a received file with everything that is known about it; return its SHA-256.
 
         Raises:
-            UserError: It is another file, or no whole weights file.
+            UserError: It is another file, or not a whole weights file.
         """
-        size, sha256 = size_of(path), sha256_of(path)
-        pairs = [("bytes", checkpoint.size, size), ("sha256", checkpoint.sha256, sha256)]
-        pairs.append(("sha256", checkpoint.sha256_prefix, sha256))
-        if checkpoint.sha1 is not None:
-            pairs.append(("sha1", checkpoint.sha1, sha1_of(path)))
-        for name, expected, found in pairs:
-            text = str(expected).lower()
-            enough = name != "sha1" or len(text) >= PREFIX_DIGITS
-            if expected is not None and not (str(found).startswith(text) and enough):
-                raise UserError(
-                    f"The file from {source} has {name} {found}, the published file has {text}.",
-                    "Fetch it again; if it stays so, its publisher has replaced it.",
-                )
-        line = self.locks.find(checkpoint)
-        if checkpoint.sha256 is None and line is not None:
-            check_locked(checkpoint, line, sha256)
-        elif checkpoint.sha256 is None:
-            _read_through(checkpoint, path, source)
+        sha256 = sha256_of(path)
+        wrong = mismatch(
+            size_of(path),
+            lambda name: sha256 if name == "sha256" else sha1_of(path),
+            size=checkpoint.size,
+            sha256=checkpoint.sha256,
+            sha256_prefix=checkpoint.sha256_prefix,
+            sha1=checkpoint.sha1,
+        )
+        if wrong is not None:
+            found, expected = wrong
+            raise UserError(
+                f"The file from {source} has {found}, the published file has {expected}.",
+                "Fetch it again; if it stays so, its publisher has replaced it.",
+            )
+        if checkpoint.sha256 is None:
+            line = self.locks.find(checkpoint)
+            if line is not None:
+                check_locked(checkpoint, line, sha256)
+            else:
+                _read_through(checkpoint, path, source)
+        return sha256
 
 
 def _read_through(checkpoint: Checkpoint, path: Path, source: str) -> None:

@@ -19,8 +19,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from posebench.checkpoints.cache_files import (
     check_cancelled,
@@ -148,7 +149,7 @@ def _chosen(
 
 def _members(
     handle: zipfile.ZipFile | tarfile.TarFile,
-) -> Iterator[tuple[str, int, bool | None, Callable[[], IO[bytes]]]]:
+) -> Iterator[tuple[str, int, bool | None, Callable[[], Any]]]:
     """Yield (name, bytes, whether a plain file: None for neither file nor folder, opener)."""
     if isinstance(handle, zipfile.ZipFile):
         for info in handle.infolist():
@@ -156,16 +157,12 @@ def _members(
             plain: bool | None = not info.is_dir()
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 plain = None
-            yield info.filename, info.file_size, plain, _opener_of(handle.open, info)
+            yield info.filename, info.file_size, plain, partial(handle.open, info)
         return
     for entry in handle:
         is_file = entry.isreg() and not entry.issparse()
         taped = is_file if is_file or entry.isdir() else None
-        yield entry.name, entry.size, taped, _opener_of(handle.extractfile, entry)
-
-
-def _opener_of(method: Callable, what: object) -> Callable[[], IO[bytes]]:
-    return lambda: method(what)
+        yield entry.name, entry.size, taped, partial(handle.extractfile, entry)
 
 
 def _parts(archive: Path, name: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -31,7 +32,7 @@ def put(cache: Cache, what: Checkpoint, data: bytes, name: str = "one.pth"):
     received = cache.partial_of(key_of(what)) / "data"
     received.parent.mkdir(parents=True, exist_ok=True)
     received.write_bytes(data)
-    held = cache.add(what, received, name)
+    held = cache.add(what, received, name, hashlib.sha256(data).hexdigest())
     received.parent.rmdir()
     return held
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from server import Answer, Server, page, redirect, serving
+from server import Answer, page, redirect
 
 from posebench.checkpoints import download as module
 from posebench.checkpoints.cache_files import Cancelled
@@ -24,20 +24,6 @@ BODY = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
 # quick to ask again, patient with a busy machine: silence and crawling have tests of their own
 QUICK = Policy(timeout=60, retries=3, first_wait=0.001, longest_wait=0.05, window=60)
-
-
-@pytest.fixture(scope="module")
-def running():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running) -> Server:
-    running.answers.clear()
-    running.requests.clear()
-    running.sent = 0
-    return running
 
 
 @pytest.fixture

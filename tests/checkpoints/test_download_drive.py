@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from server import Answer, Server, page, serving
+from server import Answer, Server, page
 
 from posebench.checkpoints.cache_files import Cancelled
 from posebench.checkpoints.download_drive import drive_file, drive_folder, drive_page, member_of
@@ -23,35 +23,26 @@ ID = "1" + "a" * 32
 QUICK = Policy(timeout=60, retries=2, window=60)
 
 
-@pytest.fixture(scope="module")
-def running():
-    with serving() as server:
-        yield server
-
-
 @pytest.fixture
-def drive(running, monkeypatch, tmp_path) -> Iterator[Server]:
+def drive(server, monkeypatch, tmp_path) -> Iterator[Server]:
     """Drive, as gdown sees it: every request to Google goes to the local server."""
     pytest.importorskip("gdown")
     import requests
 
-    running.answers.clear()
-    running.requests.clear()
-    running.sent = 0
     original = requests.Session.get
 
     def local(self, url, **options):
         parts = urlsplit(url)
         assert parts.hostname == "127.0.0.1" or parts.hostname.endswith(".google.com")
         query = f"?{parts.query}" if parts.query else ""
-        return original(self, f"{running.address}{parts.path}{query}", **options)
+        return original(self, f"{server.address}{parts.path}{query}", **options)
 
     monkeypatch.setattr(requests.Session, "get", local)
     inside = sys.modules["gdown.download"]
     monkeypatch.setattr(inside.random, "uniform", lambda *_: 0.0)
     cookies = tmp_path / "cookies.txt"
     monkeypatch.setattr(inside, "DEFAULT_COOKIES_FILE", str(cookies))
-    yield running
+    yield server
     # nothing of one fetch is remembered for the next, nor read from somebody's browser
     assert not cookies.exists()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
-from server import Answer, Server, page, serving
+from server import Answer, page
 
 from posebench.checkpoints.cache import Cache, key_of
 from posebench.checkpoints.download_http import Policy
@@ -38,20 +38,6 @@ def weights(seed: int = 0, size: int = 40_000) -> bytes:
 
 BODY, OTHER = weights(0), weights(1)
 SHA256 = hashlib.sha256(BODY).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def running():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running) -> Server:
-    running.answers.clear()
-    running.requests.clear()
-    running.sent = 0
-    return running
 
 
 @pytest.fixture
@@ -168,6 +154,21 @@ def test_what_the_registry_knows_is_compared(server, fetcher, known, message):
     assert message in refused(fetcher.fetch, what).message
     assert fetcher.cache.held() == ()
     assert not (fetcher.locks.shipped / LOCK).exists()
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"size": int(str(len(BODY))[:3])},
+        {"sha256_prefix": SHA256[:7]},
+        {"sha1": hashlib.sha1(BODY).hexdigest()[:7]},
+    ],
+)
+def test_the_beginning_of_a_number_or_digest_proves_nothing(fetcher, tmp_path, known):
+    file = tmp_path / "mine.bin"
+    file.write_bytes(BODY)
+    what = Checkpoint.model_construct(**dict(checkpoint(None)) | known)
+    assert "the published file has" in refused(fetcher.take, what, file).message
 
 
 def test_known_digests_that_fit_are_taken(server, fetcher):
