@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 from posebench.checkpoints.cache_files import inside, locked, settle, unwritable
 from posebench.checkpoints.download import Progress
@@ -42,12 +41,6 @@ class Bundle:
     files: tuple[DataFile, ...]
     spec: DatasetSpec
     box_file: BoxFile | None = None
-
-    @property
-    def name(self) -> str:
-        """The download's own name, for people."""
-        first = self.files[0]
-        return first.archive or unquote(Path(first.path).name)
 
     @property
     def size(self) -> int | None:

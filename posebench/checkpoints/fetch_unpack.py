@@ -39,7 +39,6 @@ MOST_MEMBERS = 1_000_000
 BLOCK = 1 << 20
 GARBLED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
            NotImplementedError, RuntimeError, ValueError, LookupError, struct.error)  # fmt: skip
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ def unpack_archive(
     root: Path,
     wanted: str,
     *,
-    progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Path:
     """Bring one file or folder of an archive to its place; whole, or not at all.
@@ -73,7 +71,6 @@ def unpack_archive(
         archive: Zip or tar, the latter also compressed.
         root: Folder that ``wanted`` is relative to.
         wanted: Path of a file or folder; in the archive, any folders may stand above it.
-        progress: Called with (bytes, bytes in all).
         cancel: Set to stop.
 
     Returns:
@@ -92,7 +89,7 @@ def unpack_archive(
             members = _chosen(archive, handle, parts)
             _check_room(archive, members, root)
             _clear(staged)
-            _write(members, staged, progress, cancel)
+            _write(members, staged, cancel)
         _move(staged, final)
     except GARBLED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -198,13 +195,7 @@ def _check_room(archive: Path, members: list[Member], root: Path) -> None:
         )
 
 
-def _write(
-    members: list[Member],
-    staged: Path,
-    progress: Progress | None,
-    cancel: threading.Event | None,
-) -> None:
-    total, done = sum(member.size for member in members), 0
+def _write(members: list[Member], staged: Path, cancel: threading.Event | None) -> None:
     for member in members:
         path = staged.joinpath(*member.target)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,12 +206,9 @@ def _write(
                 if left < 0:
                     raise ValueError(f"{'/'.join(member.target)} is larger than it says")
                 file.write(block)
-                done += len(block)
                 check_cancelled(cancel)
         if left:
             raise EOFError(f"{'/'.join(member.target) or staged.name} ends early")
-        if progress is not None:
-            progress(done, total)
 
 
 def _move(staged: Path, final: Path) -> None:
