@@ -124,9 +124,7 @@ def _send(
     """Send a request as the machine's proxies want it; nothing is followed or tried again."""
     import urllib3
 
-    parts = urlsplit(url)
-    proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
-    pool = _proxy(proxy) if proxy else urllib3.PoolManager()
+    pool = _pool(url)
     try:
         return pool.request(
             method,
@@ -143,13 +141,29 @@ def _send(
         raise _unreached(url, error) from error
 
 
-def _proxy(address: str) -> urllib3.ProxyManager:
+def _pool(url: str) -> urllib3.PoolManager:
+    """Return what connects to an address, through the proxy of the machine if it has one.
+
+    Raises:
+        UserError: The proxy cannot be used.
+    """
     import urllib3
 
-    parts = urlsplit(address if "://" in address else f"http://{address}")
-    named = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-    headers = urllib3.make_headers(proxy_basic_auth=named)
-    return urllib3.ProxyManager(parts.geturl(), proxy_headers=headers)
+    scheme, host, *_ = urlsplit(url)
+    proxy = None if proxy_bypass(host) else getproxies().get(scheme)
+    if proxy is None:
+        return urllib3.PoolManager()
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        name, password = unquote(parts.username or ""), unquote(parts.password or "")
+        named = urllib3.make_headers(proxy_basic_auth=f"{name}:{password}" if name else None)
+        return urllib3.ProxyManager(parts.geturl(), proxy_headers=named)
+    except (urllib3.exceptions.HTTPError, ValueError):
+        # without what it says: there may be a password in it
+        raise UserError(
+            f"The proxy of this machine for {scheme} cannot be used.",
+            f"Set {scheme}_proxy to http://HOST:PORT, or no_proxy to {host}.",
+        ) from None
 
 
 def _followed(url: str, leads: str) -> str:

@@ -218,6 +218,15 @@ def test_the_proxies_of_the_machine_are_used(server, target, monkeypatch, proxie
     assert named == ("Basic c29tZSBvbmU6c2VjcmV0" if proxied else None)
 
 
+@pytest.mark.parametrize("proxy", ["socks5://a:secret@h:1", "http://a:secret@h:port", "http://["])
+def test_a_proxy_that_cannot_be_used_is_one_sentence(server, target, monkeypatch, proxy):
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    error = refused(server.put("/a.bin", BODY), target)
+    assert "The proxy of this machine for http cannot be used" in error.message
+    assert "http_proxy" in error.hint and "secret" not in str(error)
+
+
 def test_silence_ends_in_a_sentence(server, target):
     url = server.put("/a.bin", Answer(BODY, silent=60))
     policy = Policy(timeout=0.1, retries=1, first_wait=0.001)
