@@ -231,10 +231,13 @@ def reason_of(error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the first error of a chain: the libraries wrap those of the connection."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+    """Return the first error of a chain: urllib3 wraps or holds those of the connection."""
+    while True:
+        held = (one for one in error.args if isinstance(one, BaseException))
+        inner = error.__cause__ or next(held, None)
+        if inner is None:
+            return error
+        error = inner
 
 
 def _unreached(url: str, error: Exception) -> Exception:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import random
 import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -225,6 +228,33 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence(server, target, monkeypatch
     error = refused(server.put("/a.bin", BODY), target)
     assert "The proxy of this machine for http cannot be used" in error.message
     assert "http_proxy" in error.hint and "secret" not in str(error)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make a certificate")
+def test_a_certificate_that_nobody_signed_is_refused_at_once(target, tmp_path):
+    made = [str(tmp_path / name) for name in ("key.pem", "certificate.pem")]
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    command = ["openssl", *words, "-keyout", made[0], "-out", made[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made[1], made[0])
+    listener = socket.create_server(("127.0.0.1", 0))
+    asked = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                asked.append(1)
+                with contextlib.suppress(OSError), connection:
+                    context.wrap_socket(connection, server_side=True)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with listener:
+        error = refused(f"https://127.0.0.1:{listener.getsockname()[1]}/a.bin", target)
+    assert "The certificate of 127.0.0.1 is not valid: self" in error.message
+    assert "SSL_CERT_FILE" in error.hint
+    assert asked == [1]
 
 
 def test_silence_ends_in_a_sentence(server, target):
