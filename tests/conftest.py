@@ -33,6 +33,22 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def running_server() -> Iterator[Any]:
+    """A local web server for a whole module; tests take ``server``."""
+    from server import serving
+
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def server(running_server: Any) -> Any:
+    """A local web server that knows nothing yet and misbehaves on request."""
+    running_server.forget()
+    return running_server
+
+
 # --- interpreters for which there is no build of torch --------------------------------------------
 
 NO_TORCH = find_spec("torch") is None

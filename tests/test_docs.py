@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "| Guarantee | Test |"
-PAGES = ("cluster", "hardening")
+PAGES = ("cluster", "fetching", "hardening")
 NAME = re.compile(r"`([^`]*)`")
 
 
@@ -54,8 +54,9 @@ def test_every_guarantee_names_tests_that_exist(page):
     assert missing((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")) == []
 
 
-def test_the_cluster_page_lists_its_guarantees():
-    assert len(guarantees((ROOT / "docs" / "cluster.md").read_text(encoding="utf-8"))) > 20
+@pytest.mark.parametrize("page", ["cluster", "fetching"])
+def test_these_pages_list_their_guarantees(page):
+    assert len(guarantees((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))) > 20
 
 
 @pytest.mark.parametrize(

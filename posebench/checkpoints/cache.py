@@ -112,18 +112,19 @@ class Cache:
         """
         return self._inside(self.partial / key)
 
-    def add(self, checkpoint: Checkpoint, received: Path, name: str) -> Held:
+    def add(self, checkpoint: Checkpoint, received: Path, name: str, sha256: str) -> Held:
         """Take a complete, verified file into the cache; it leaves its place.
 
         Args:
             checkpoint: What it is.
             received: On the same filesystem, best in ``partial_of``.
             name: What its publisher calls it.
+            sha256: Of its bytes, from the check.
 
         Raises:
             UserError: The cache cannot be written.
         """
-        key, sha256, size = key_of(checkpoint), sha256_of(received), received.stat().st_size
+        key, size = key_of(checkpoint), received.stat().st_size
         folder, index = self._inside(self._folder(sha256)), self._inside(self.index / f"{key}.json")
         try:
             with locked(self.locks / "objects.lock"):

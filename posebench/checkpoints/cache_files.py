@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 # What a filesystem without locks answers; which of them differs between systems.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 POLL = 0.2
-LONGEST_NAME = 150
+# Bytes; filesystems take 255, and what is added to a name while it is written needs some.
+LONGEST_NAME = 190
 
 
 class Cancelled(Exception):
@@ -51,7 +52,8 @@ def safe_name(name: str) -> str:
     Path separators, control characters and what Windows reserves become ``_``; a name that is
     empty or begins with a dot gets ``_`` in front.
     """
-    cleaned = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", name).rstrip(". ")[-LONGEST_NAME:]
+    cleaned = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", name).rstrip(". ")
+    cleaned = cleaned.encode("utf-8", "ignore")[-LONGEST_NAME:].decode("utf-8", "ignore")
     if not cleaned or cleaned.startswith("."):
         cleaned = f"_{cleaned}"
     reserved = r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?"

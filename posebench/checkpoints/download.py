@@ -6,12 +6,11 @@ import http.client
 import json
 import random
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from posebench.checkpoints.cache_files import (
     Cancelled,
@@ -31,6 +30,9 @@ from posebench.checkpoints.download_http import (
     request,
 )
 from posebench.types.errors import UserError
+
+if TYPE_CHECKING:
+    import urllib3
 
 Progress = Callable[[int, "int | None"], None]
 BLOCK = 1 << 18
@@ -57,11 +59,10 @@ class Version:
 def download(
     url: str,
     target: Path,
+    policy: Policy,
     *,
-    policy: Policy | None = None,
     size: int | None = None,
     progress: Progress | None = None,
-    cancel: threading.Event | None = None,
 ) -> bool:
     """Receive a file; what an earlier call left half-received is continued.
 
@@ -75,20 +76,18 @@ def download(
         policy: How patient to be.
         size: Bytes the file must have, where known.
         progress: Called with (bytes so far, bytes in all or None).
-        cancel: Set to stop.
 
     Returns:
         Whether the file was put together from several answers.
 
     Raises:
-        Cancelled: ``cancel`` was set; what was received stays.
+        Cancelled: The policy's ``cancel`` was set; what was received stays.
         UserError: The file cannot be had, or cannot be written.
     """
-    policy = policy or Policy()
-    transfer = _Transfer(url, target, policy, size, progress, cancel)
+    transfer = _Transfer(url, target, policy, size, progress)
     best = failures = 0
     while True:
-        check_cancelled(cancel)
+        check_cancelled(policy.cancel)
         try:
             transfer.attempt()
             return transfer.answers > 1
@@ -104,7 +103,8 @@ def download(
                     f"{url} cannot be fetched: {error}, time and again.", RETRY_LATER
                 ) from error
             wait = policy.first_wait * 2.0 ** (failures - 1) * random.uniform(0.5, 1.5)
-            _sleep(min(max(wait, error.after), policy.longest_wait), cancel)
+            if policy.cancel.wait(min(max(wait, error.after), policy.longest_wait)):
+                raise Cancelled from error
         except OSError as error:
             raise unwritable(target, error) from error
 
@@ -118,13 +118,6 @@ def remote_size(url: str, timeout: float = 10.0) -> int | None:
         return None
 
 
-def _sleep(seconds: float, cancel: threading.Event | None) -> None:
-    if cancel is None:
-        time.sleep(seconds)
-    elif cancel.wait(seconds):
-        raise Cancelled
-
-
 @dataclass
 class _Transfer:
     """One file on its way."""
@@ -134,7 +127,6 @@ class _Transfer:
     policy: Policy
     size: int | None
     progress: Progress | None
-    cancel: threading.Event | None
     # that the bytes on disk came from; those of an earlier call count as one
     answers: int = 0
 
@@ -213,7 +205,7 @@ class _Transfer:
         self.answers = max(self.answers, 1)
         return version, have
 
-    def _check_rest(self, answer: http.client.HTTPResponse, version: Version, have: int) -> None:
+    def _check_rest(self, answer: urllib3.BaseHTTPResponse, version: Version, have: int) -> None:
         """Refuse a part that does not continue what is there, whatever the server was asked."""
         found = RANGE.fullmatch(answer.headers.get("Content-Range") or "")
         first, last, total = found.groups() if found else ("", "", "")
@@ -226,7 +218,7 @@ class _Transfer:
         if _validator(answer) != version.validator:
             raise Broken("the file changed while it was fetched", restart=True)
 
-    def _begin(self, answer: http.client.HTTPResponse, head: bytes) -> Version:
+    def _begin(self, answer: urllib3.BaseHTTPResponse, head: bytes) -> Version:
         """Start from the first byte; what is there is kept until the answer looks like a file."""
         refuse_page(self.url, answer.headers.get("Content-Type") or "", head)
         total = length_of(answer)
@@ -257,7 +249,7 @@ class _Transfer:
 
     def _receive(
         self,
-        answer: http.client.HTTPResponse,
+        answer: urllib3.BaseHTTPResponse,
         file: BinaryIO,
         block: bytes,
         have: int,
@@ -273,7 +265,7 @@ class _Transfer:
             file.write(block)
             if self.progress is not None:
                 self.progress(have, total)
-            check_cancelled(self.cancel)
+            check_cancelled(self.policy.cancel)
             pace.add(len(block))
             block = _read(answer, BLOCK)
         return have
@@ -305,24 +297,21 @@ class Pace:
             self.start, self.count = now, 0
 
 
-def _read(answer: http.client.HTTPResponse, most: int) -> bytes:
+def _read(answer: urllib3.BaseHTTPResponse, most: int) -> bytes:
     """Return what has come, at least a byte, so that a crawling server blocks no longer than that.
 
     An error of the connection must not be taken for one of the disk.
     """
+    from urllib3.exceptions import HTTPError
+
     try:
         return answer.read1(most)
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (HTTPError, OSError, http.client.HTTPException, ValueError) as error:
         raise Broken(reason_of(error)) from error
 
 
-def _weak(answer: http.client.HTTPResponse) -> bool:
-    return (answer.headers.get("ETag") or "").startswith("W/")
-
-
-def _validator(answer: http.client.HTTPResponse) -> str:
+def _validator(answer: urllib3.BaseHTTPResponse) -> str:
     """Return what tells this content from another, empty where the server gives nothing."""
-    tag = (answer.headers.get("ETag") or "").strip()
-    if tag and not _weak(answer):
-        return tag
-    return (answer.headers.get("Last-Modified") or "").strip()
+    tag = answer.headers.get("ETag", "").strip()
+    weak = tag.startswith("W/")
+    return tag if tag and not weak else answer.headers.get("Last-Modified", "").strip()

@@ -49,10 +49,8 @@ def drive_page(location: str) -> str:
 def drive_file(
     identity: str,
     folder: Path,
-    *,
-    policy: Policy | None = None,
+    policy: Policy,
     progress: Progress | None = None,
-    cancel: threading.Event | None = None,
 ) -> Path:
     """Receive one file from Drive.
 
@@ -64,19 +62,17 @@ def drive_file(
         folder: Emptied first; the file lies in it under the name that Drive gives it.
         policy: How patient to be.
         progress: Called with (bytes so far, bytes in all or None).
-        cancel: Set to stop.
 
     Raises:
-        Cancelled: ``cancel`` was set.
+        Cancelled: The policy's ``cancel`` was set.
         UserError: gdown is not installed, or Drive does not give the file.
     """
-    policy = policy or Policy()
     gdown = _gdown()
     page = f"{PAGES[FILE]}{identity}"
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        with _Watch(policy, cancel, progress) as watch:
+        with _Watch(policy, progress) as watch:
             path = Path(
                 gdown.download(
                     id=identity,
@@ -90,7 +86,7 @@ def drive_file(
                 )
             )
     except Exception as error:
-        raise _told(error, page, folder, cancel) from error
+        raise _told(error, page, folder, policy) from error
     # the name is the publisher's
     path = inside(folder, path.name)
     with path.open("rb") as file:
@@ -98,7 +94,7 @@ def drive_file(
     return path
 
 
-def drive_folder(identity: str, *, policy: Policy | None = None) -> dict[str, str]:
+def drive_folder(identity: str, policy: Policy) -> dict[str, str]:
     """List a folder of Drive with all folders in it.
 
     Returns:
@@ -107,7 +103,6 @@ def drive_folder(identity: str, *, policy: Policy | None = None) -> dict[str, st
     Raises:
         UserError: gdown is not installed, or Drive does not show the folder.
     """
-    policy = policy or Policy()
     gdown = _gdown()
     page = f"{PAGES[FOLDER]}{identity}"
     try:
@@ -119,7 +114,7 @@ def drive_folder(identity: str, *, policy: Policy | None = None) -> dict[str, st
             timeout=(policy.timeout, policy.timeout),
         )
     except Exception as error:
-        raise _told(error, page, None, None) from error
+        raise _told(error, page, None, policy) from error
     return {str(file.path): str(file.id) for file in files}
 
 
@@ -171,11 +166,9 @@ class _Watch:
     gdown counts blocks of half a MiB, and a server that sends byte after byte is never silent.
     """
 
-    def __init__(
-        self, policy: Policy, cancel: threading.Event | None, progress: Progress | None
-    ) -> None:
+    def __init__(self, policy: Policy, progress: Progress | None) -> None:
         self.stop = threading.Event()
-        self._policy, self._cancel, self._progress = policy, cancel, progress
+        self._policy, self._progress = policy, progress
         self._patience = policy.window + GDOWN_BLOCK / (FASTER * policy.slowest)
         self._last = time.monotonic()
         self._ended = threading.Event()
@@ -196,20 +189,17 @@ class _Watch:
 
     def _look(self) -> None:
         while not self._ended.wait(LOOK):
-            asked = self._cancel is not None and self._cancel.is_set()
-            if asked or time.monotonic() - self._last > self._patience:
+            if self._policy.cancel.is_set() or time.monotonic() - self._last > self._patience:
                 self.stop.set()
 
 
-def _told(
-    error: Exception, page: str, folder: Path | None, cancel: threading.Event | None
-) -> Exception:
+def _told(error: Exception, page: str, folder: Path | None, policy: Policy) -> Exception:
     """Return what a failure inside gdown means to a user."""
     kind = type(error).__name__
     if isinstance(error, UserError | Cancelled):
         return error
     if kind == "DownloadCancelled":
-        if cancel is not None and cancel.is_set():
+        if policy.cancel.is_set():
             return Cancelled()
         return UserError(f"{page} cannot be fetched: it comes too slowly.", RETRY_LATER)
     if kind == "TypeError":

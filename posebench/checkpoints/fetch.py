@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from posebench.checkpoints.cache import Cache, Held, key_of
-from posebench.checkpoints.cache_files import locked, safe_name, unwritable
-from posebench.checkpoints.download import Progress, download
-from posebench.checkpoints.download_drive import (
-    FILE,
-    FOLDER,
-    drive_file,
-    drive_folder,
-    drive_page,
-    member_of,
-)
+from posebench.checkpoints.cache_files import locked, unwritable
+from posebench.checkpoints.download import Progress
+from posebench.checkpoints.download_drive import FILE, FOLDER, drive_page
 from posebench.checkpoints.download_http import SCHEMES, Policy
 from posebench.checkpoints.fetch_lock import Locks, check_locked
 from posebench.checkpoints.files import mismatch, sha1_of, sha256_of, size_of
+from posebench.checkpoints.receive import Received, Receiver
 from posebench.types.entry import Checkpoint
 from posebench.types.errors import UserError
 
@@ -29,8 +22,8 @@ PACKAGE = "package:"
 # Hosts that give files to signed-in people only.
 BY_HAND = ("pan.baidu.com", "yun.baidu.com")
 BAIDU = "baidu:"
-# Fills a folder; returns the file, its published name and whether it came in pieces.
-Receive = Callable[[Path], tuple[Path, str, bool]]
+# Fills a folder.
+Receive = Callable[[Path], Received]
 PASS_IT = "pass it with `posebench fetch MODEL --from FILE`"
 
 
@@ -66,23 +59,13 @@ class Fetcher:
     Args:
         cache: Where to.
         locks: What was fetched before.
-        policy: How patient to be.
-        cancel: Set to stop.
+        policy: How patient to be, and who may stop it.
     """
 
-    def __init__(
-        self,
-        cache: Cache,
-        locks: Locks,
-        policy: Policy | None = None,
-        cancel: threading.Event | None = None,
-    ) -> None:
+    def __init__(self, cache: Cache, locks: Locks, policy: Policy | None = None) -> None:
         self.cache = cache
         self.locks = locks
-        self.policy = policy or Policy()
-        self.cancel = cancel
-        self._listings: dict[str, dict[str, str]] = {}
-        self._listing = threading.Lock()
+        self.receiver = Receiver(policy or Policy())
 
     def fetch(
         self,
@@ -100,11 +83,11 @@ class Fetcher:
             waiting: Called when another process is fetching it already.
 
         Raises:
-            Cancelled: ``cancel`` was set.
+            Cancelled: The policy's ``cancel`` was set.
             UserError: It cannot be had, is not what was expected, or cannot be written.
         """
 
-        def receive(folder: Path) -> tuple[Path, str, bool]:
+        def receive(folder: Path) -> Received:
             return self._receive(checkpoint, folder, progress)
 
         return self._once(checkpoint, receive, waiting)
@@ -117,12 +100,12 @@ class Fetcher:
         """
         size_of(file)
 
-        def copied(folder: Path) -> tuple[Path, str, bool]:
+        def copied(folder: Path) -> Received:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             copy = folder / "data"
             shutil.copyfile(file, copy)
-            return copy, file.name, False
+            return Received(copy, file.name, False)
 
         return self._once(checkpoint, copied, None, str(file))
 
@@ -133,103 +116,66 @@ class Fetcher:
         waiting: Callable[[], None] | None,
         source: str = "",
     ) -> Held:
-        found = self._cached(checkpoint)
-        if found is not None and not source:
+        """Return the cached file, or receive, check and keep it while nobody else does."""
+        if not source and (found := self._cached(checkpoint)) is not None:
             return found
         key = key_of(checkpoint)
-        folder = self.cache.partial_of(key)
-        with locked(self.cache.lock_of(key), cancel=self.cancel, waiting=waiting):
+        folder, cancel = self.cache.partial_of(key), self.receiver.policy.cancel
+        with locked(self.cache.lock_of(key), cancel=cancel, waiting=waiting):
             # somebody may have fetched it while this one waited
-            found = self._cached(checkpoint)
-            if found is not None and not source:
+            if not source and (found := self._cached(checkpoint)) is not None:
                 return found
-            path, name = self._checked(checkpoint, folder, receive, source)
+            received, sha256 = self._checked(checkpoint, folder, receive, source)
             if checkpoint.sha256 is None:
-                self.locks.record(checkpoint, sha256_of(path), path.stat().st_size)
-            held = self.cache.add(checkpoint, path, name)
+                self.locks.record(checkpoint, sha256, size_of(received.path))
+            name = received.name or checkpoint.id
+            held = self.cache.add(checkpoint, received.path, name, sha256)
             shutil.rmtree(folder, ignore_errors=True)
             return held
 
     def _checked(
         self, checkpoint: Checkpoint, folder: Path, receive: Receive, source: str
-    ) -> tuple[Path, str]:
+    ) -> tuple[Received, str]:
         """Receive and check; what was put together from pieces gets a second chance, whole."""
+        source = source or drive_page(checkpoint.location or "")
         while True:
             try:
-                path, name, pieced = receive(folder)
+                received = receive(folder)
             except OSError as error:
                 raise unwritable(folder, error) from error
             try:
-                self._check(checkpoint, path, source or drive_page(checkpoint.location or ""))
-                return path, name
+                return received, self._check(checkpoint, received.path, source)
             except UserError:
                 shutil.rmtree(folder, ignore_errors=True)
-                if not pieced:
+                if not received.pieced:
                     raise
 
     def _cached(self, checkpoint: Checkpoint) -> Held | None:
         """Return the cached file, if registry and lock (which may be newer) agree with it."""
         held = self.cache.find(checkpoint)
-        if held is None:
-            return None
-        known = checkpoint.sha256
-        if known is not None and held.sha256 != known.lower():
-            return None
-        line = self.locks.find(checkpoint)
-        if known is None and line is not None and line.sha256 != held.sha256:
-            return None
-        return held
-
-    def _receive(
-        self, checkpoint: Checkpoint, folder: Path, progress: Progress | None
-    ) -> tuple[Path, str, bool]:
-        """Return the received file, its published name and whether it came in pieces."""
-        location, way = checkpoint.location or "", way_of(checkpoint)
-        if way == "http":
-            target = folder / "data"
+        known = checkpoint.sha256.lower() if checkpoint.sha256 else None
+        if held is not None and known is None:
             line = self.locks.find(checkpoint)
-            pieced = download(
-                location,
-                target,
-                policy=self.policy,
-                size=checkpoint.size or (line.size if line else None),
-                progress=progress,
-                cancel=self.cancel,
-            )
-            named = unquote(urlsplit(location).path).rpartition("/")[2]
-            return target, named or checkpoint.file_name or checkpoint.id, pieced
-        if way == "drive":
-            path = drive_file(
-                self._identity(checkpoint),
-                folder / "drive",
-                policy=self.policy,
-                progress=progress,
-                cancel=self.cancel,
-            )
-            return path, path.name, False
-        raise UserError(f"{checkpoint.id} cannot be fetched.", by_hand(checkpoint))
+            known = line.sha256 if line else None
+        return held if held and known in (None, held.sha256) else None
 
-    def _identity(self, checkpoint: Checkpoint) -> str:
-        """Return the id of a file on Drive, looking into its folder once."""
-        location = checkpoint.location or ""
-        if location.startswith(FILE):
-            return location.removeprefix(FILE)
-        folder = location.removeprefix(FOLDER)
-        if not checkpoint.file_name:
-            raise UserError(
-                f"{checkpoint.id} lies in a folder, but the registry names no file.",
-                "Add file_name to its row.",
-            )
-        with self._listing:
-            if folder not in self._listings:
-                self._listings[folder] = drive_folder(folder, policy=self.policy)
-        return member_of(self._listings[folder], checkpoint.file_name, drive_page(location))
+    def _receive(self, checkpoint: Checkpoint, folder: Path, progress: Progress | None) -> Received:
+        if way_of(checkpoint) not in ("http", "drive"):
+            raise UserError(f"{checkpoint.id} cannot be fetched.", by_hand(checkpoint))
+        line = self.locks.find(checkpoint)
+        return self.receiver.receive(
+            checkpoint.location or "",
+            folder,
+            checkpoint.file_name or "",
+            size=checkpoint.size or (line.size if line else None),
+            progress=progress,
+        )
 
-    def _check(self, checkpoint: Checkpoint, path: Path, source: str) -> None:
-        """Hold a received file against everything that is known about it.
+    def _check(self, checkpoint: Checkpoint, path: Path, source: str) -> str:
+        """Compare a received file with everything that is known about it; return its SHA-256.
 
         Raises:
-            UserError: It is another file, or no whole weights file.
+            UserError: It is another file, or not a whole weights file.
         """
         sha256 = sha256_of(path)
         wrong = mismatch(
@@ -246,11 +192,13 @@ class Fetcher:
                 f"The file from {source} has {found}, the published file has {expected}.",
                 "Fetch it again; if it stays so, its publisher has replaced it.",
             )
-        line = self.locks.find(checkpoint)
-        if checkpoint.sha256 is None and line is not None:
-            check_locked(checkpoint, line, sha256)
-        elif checkpoint.sha256 is None:
-            _read_through(checkpoint, path, source)
+        if checkpoint.sha256 is None:
+            line = self.locks.find(checkpoint)
+            if line is not None:
+                check_locked(checkpoint, line, sha256)
+            else:
+                _read_through(checkpoint, path, source)
+        return sha256
 
 
 def _read_through(checkpoint: Checkpoint, path: Path, source: str) -> None:
@@ -267,8 +215,3 @@ def _read_through(checkpoint: Checkpoint, path: Path, source: str) -> None:
     except UserError as error:
         told = error.message.replace(str(path), f"The file from {source}")
         raise UserError(told, error.hint) from error
-
-
-def name_of(checkpoint: Checkpoint) -> str:
-    """Return what to call a checkpoint's file before it is fetched."""
-    return safe_name(checkpoint.file_name or checkpoint.id)

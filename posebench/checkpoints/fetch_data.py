@@ -11,20 +11,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from posebench.checkpoints.cache_files import inside, locked, safe_name, settle, unwritable
-from posebench.checkpoints.download import Progress, download
-from posebench.checkpoints.download_drive import (
-    FILE,
-    FOLDER,
-    drive_file,
-    drive_folder,
-    drive_page,
-    member_of,
-)
-from posebench.checkpoints.download_http import Policy
+from posebench.checkpoints.cache_files import inside, locked, settle, unwritable
+from posebench.checkpoints.download import Progress
+from posebench.checkpoints.download_drive import FILE, FOLDER
 from posebench.checkpoints.fetch_unpack import unpack_archive
+from posebench.checkpoints.receive import Received, Receiver
 from posebench.types.dataset import BoxFile, DataFile, DatasetSpec
 from posebench.types.errors import UserError
 
@@ -49,12 +41,6 @@ class Bundle:
     files: tuple[DataFile, ...]
     spec: DatasetSpec
     box_file: BoxFile | None = None
-
-    @property
-    def name(self) -> str:
-        """The download's own name, for people."""
-        first = self.files[0]
-        return first.archive or unquote(Path(first.path).name)
 
     @property
     def size(self) -> int | None:
@@ -108,27 +94,25 @@ def _boxes_of(spec: DatasetSpec, file: DataFile) -> BoxFile | None:
 def fetch_bundle(
     bundle: Bundle,
     root: Path,
+    receiver: Receiver,
     *,
-    policy: Policy | None = None,
     progress: Progress | None = None,
     waiting: Callable[[], None] | None = None,
-    cancel: threading.Event | None = None,
 ) -> list[Path]:
     """Fetch a download and put what is wanted of it into its place.
 
     Args:
         bundle: From ``missing_bundles``.
         root: The data root.
-        policy: How patient to be.
+        receiver: Receives the download.
         progress: Called with (bytes so far, bytes in all or None).
         waiting: Called when another process is at it already.
-        cancel: Set to stop.
 
     Returns:
         The places.
 
     Raises:
-        Cancelled: ``cancel`` was set; a later call resumes.
+        Cancelled: The policy's ``cancel`` was set; a later call resumes.
         UserError: It cannot be had, is not what was expected, or cannot be written; or a place is
             outside the root.
     """
@@ -136,12 +120,16 @@ def fetch_bundle(
     folder = inside(root, Path(WORKPLACE, key))
     # before anything is received
     places = [inside(root, file.path) for file in bundle.files]
+    cancel = receiver.policy.cancel
     with locked(folder.with_name(f"{key}.lock"), cancel=cancel, waiting=waiting):
         if all(is_there(bundle.spec, file, root) for file in bundle.files):
             # another process brought them while this one waited
             return places
         try:
-            received = _receive(bundle, folder, policy, progress, cancel)
+            name = Path(bundle.files[0].path).name
+            received = receiver.receive(
+                bundle.location, folder, name, size=bundle.size, progress=progress
+            )
             try:
                 places = [_place(bundle, file, received, root, cancel) for file in bundle.files]
             except UserError:
@@ -157,37 +145,16 @@ def fetch_bundle(
     return places
 
 
-def _receive(
-    bundle: Bundle,
-    folder: Path,
-    policy: Policy | None,
-    progress: Progress | None,
-    cancel: threading.Event | None,
-) -> Path:
-    location = bundle.location
-    if not location.startswith((FILE, FOLDER)):
-        target = folder / safe_name(unquote(urlsplit(bundle.url).path).rpartition("/")[2])
-        download(
-            bundle.url, target, policy=policy, size=bundle.size, progress=progress, cancel=cancel
-        )
-        return target
-    identity = location.removeprefix(FILE)
-    if location.startswith(FOLDER):
-        listing = drive_folder(location.removeprefix(FOLDER), policy=policy)
-        identity = member_of(listing, Path(bundle.files[0].path).name, drive_page(location))
-    return drive_file(identity, folder / "drive", policy=policy, progress=progress, cancel=cancel)
-
-
 def _place(
-    bundle: Bundle, file: DataFile, received: Path, root: Path, cancel: threading.Event | None
+    bundle: Bundle, file: DataFile, received: Received, root: Path, cancel: threading.Event
 ) -> Path:
     """Unpack one file or folder, or move what is no archive."""
     if file.archive:
-        return unpack_archive(received, root, file.path.rstrip("/"), cancel=cancel)
-    if received.suffix == ".json" or file.path.endswith(".json"):
-        _check_json(bundle, received)
+        return unpack_archive(received.path, root, file.path.rstrip("/"), cancel=cancel)
+    if received.path.suffix == ".json" or file.path.endswith(".json"):
+        _check_json(bundle, received.path)
     final = inside(root, file.path)
-    settle(received, final)
+    settle(received.path, final)
     return final
 
 

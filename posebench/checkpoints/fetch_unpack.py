@@ -19,8 +19,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from posebench.checkpoints.cache_files import (
     check_cancelled,
@@ -38,7 +39,6 @@ MOST_MEMBERS = 1_000_000
 BLOCK = 1 << 20
 GARBLED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
            NotImplementedError, RuntimeError, ValueError, LookupError, struct.error)  # fmt: skip
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,11 @@ class Member:
     open: Callable[[], IO[bytes]]
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar archive."""
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-
-
 def unpack_archive(
     archive: Path,
     root: Path,
     wanted: str,
     *,
-    progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Path:
     """Bring one file or folder of an archive to its place; whole, or not at all.
@@ -77,7 +71,6 @@ def unpack_archive(
         archive: Zip or tar, the latter also compressed.
         root: Folder that ``wanted`` is relative to.
         wanted: Path of a file or folder; in the archive, any folders may stand above it.
-        progress: Called with (bytes, bytes in all).
         cancel: Set to stop.
 
     Returns:
@@ -96,7 +89,7 @@ def unpack_archive(
             members = _chosen(archive, handle, parts)
             _check_room(archive, members, root)
             _clear(staged)
-            _write(members, staged, progress, cancel)
+            _write(members, staged, cancel)
         _move(staged, final)
     except GARBLED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -153,7 +146,7 @@ def _chosen(
 
 def _members(
     handle: zipfile.ZipFile | tarfile.TarFile,
-) -> Iterator[tuple[str, int, bool | None, Callable[[], IO[bytes]]]]:
+) -> Iterator[tuple[str, int, bool | None, Callable[[], Any]]]:
     """Yield (name, bytes, whether a plain file: None for neither file nor folder, opener)."""
     if isinstance(handle, zipfile.ZipFile):
         for info in handle.infolist():
@@ -161,16 +154,12 @@ def _members(
             plain: bool | None = not info.is_dir()
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 plain = None
-            yield info.filename, info.file_size, plain, _opener_of(handle.open, info)
+            yield info.filename, info.file_size, plain, partial(handle.open, info)
         return
     for entry in handle:
         is_file = entry.isreg() and not entry.issparse()
         taped = is_file if is_file or entry.isdir() else None
-        yield entry.name, entry.size, taped, _opener_of(handle.extractfile, entry)
-
-
-def _opener_of(method: Callable, what: object) -> Callable[[], IO[bytes]]:
-    return lambda: method(what)
+        yield entry.name, entry.size, taped, partial(handle.extractfile, entry)
 
 
 def _parts(archive: Path, name: str) -> tuple[str, ...]:
@@ -206,13 +195,7 @@ def _check_room(archive: Path, members: list[Member], root: Path) -> None:
         )
 
 
-def _write(
-    members: list[Member],
-    staged: Path,
-    progress: Progress | None,
-    cancel: threading.Event | None,
-) -> None:
-    total, done = sum(member.size for member in members), 0
+def _write(members: list[Member], staged: Path, cancel: threading.Event | None) -> None:
     for member in members:
         path = staged.joinpath(*member.target)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,12 +206,9 @@ def _write(
                 if left < 0:
                     raise ValueError(f"{'/'.join(member.target)} is larger than it says")
                 file.write(block)
-                done += len(block)
                 check_cancelled(cancel)
         if left:
             raise EOFError(f"{'/'.join(member.target) or staged.name} ends early")
-        if progress is not None:
-            progress(done, total)
 
 
 def _move(staged: Path, final: Path) -> None:

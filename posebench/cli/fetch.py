@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -285,9 +286,7 @@ def _total(items: list[Item]) -> str:
 
 
 def _summary(items: list[Item]) -> str:
-    counts: dict[str, int] = {}
-    for item in items:
-        counts[item.state] = counts.get(item.state, 0) + 1
+    counts = Counter(item.state for item in items)
     return ", ".join(f"{count} {state}" for state, count in counts.items()) + "."
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from posebench.checkpoints.download_http import Policy
 from posebench.checkpoints.fetch import Fetcher, by_hand, way_of
 from posebench.checkpoints.fetch_data import Bundle, fetch_bundle, is_there, missing_bundles
 from posebench.checkpoints.fetch_lock import Locks
-from posebench.checkpoints.fetch_many import Done, in_parallel
+from posebench.checkpoints.fetch_many import in_parallel
 from posebench.registry import load_registry
 from posebench.registry.validate import suggestion
 from posebench.run.fetch_boxes import prove_boxes
@@ -94,15 +93,13 @@ class Settings:
         registry: Folders of further rows.
         data_root: Where datasets go; None means ``POSEBENCH_DATA``.
         jobs: Downloads at a time.
-        policy: How patient each is.
-        cancel: Set to stop all.
+        policy: How patient each is, and who may stop all.
     """
 
     registry: Sequence[Path] = ()
     data_root: Path | None = None
     jobs: int = 4
     policy: Policy = field(default_factory=Policy)
-    cancel: threading.Event = field(default_factory=threading.Event)
 
     def cache(self) -> Cache:
         """Return the cache of weights."""
@@ -241,9 +238,9 @@ def with_sizes(items: Sequence[Item], settings: Settings) -> list[Item]:
         unknown,
         lambda item: remote_size(item.location, min(10.0, settings.policy.timeout)),
         jobs=ASKERS,
-        cancel=settings.cancel,
+        cancel=settings.policy.cancel,
     )
-    sizes = {done.item.name: done.result for done in asked}
+    sizes = {item.name: size for item, size in asked if isinstance(size, int)}
     return [replace(item, size=sizes.get(item.name, item.size)) for item in items]
 
 
@@ -271,7 +268,7 @@ def fetch_items(
     Returns:
         The items as they are now.
     """
-    fetcher = Fetcher(settings.cache(), settings.locks(), settings.policy, settings.cancel)
+    fetcher = Fetcher(settings.cache(), settings.locks(), settings.policy)
 
     def work(item: Item) -> Item:
         def progress(done: int, total: int | None) -> None:
@@ -286,25 +283,26 @@ def fetch_items(
             held = fetcher.fetch(item.checkpoint, progress, waiting)
             return replace(item, state=FETCHED, file=held.path, sha256=held.sha256, size=held.size)
         assert item.bundle is not None
+        root = settings.root(item.bundle.spec)
         places = fetch_bundle(
-            item.bundle,
-            settings.root(item.bundle.spec),
-            policy=settings.policy,
-            progress=progress,
-            waiting=waiting,
-            cancel=settings.cancel,
+            item.bundle, root, fetcher.receiver, progress=progress, waiting=waiting
         )
         return replace(item, state=FETCHED, file=places[0])
 
-    def ended(done: Done[Item, Item]) -> None:
-        if say is not None:
-            state = done.result.state if done.result else f"failed: {done.error}"
-            say(f"{done.item.name}: {state}")
-
+    results = {}
     wanted = [item for item in items if item.state == TO_FETCH]
-    finished = in_parallel(wanted, work, jobs=settings.jobs, cancel=settings.cancel, ended=ended)
-    results = {done.item.name: _ended(done) for done in finished}
+    for item, result in in_parallel(
+        wanted, work, jobs=settings.jobs, cancel=settings.policy.cancel
+    ):
+        told = f"failed: {result}" if isinstance(result, UserError) else result.state
+        results[item.name] = _failed(item, result) if isinstance(result, UserError) else result
+        if say is not None:
+            say(f"{item.name}: {told}")
     return [_proven(results.get(item.name, item), settings) for item in items]
+
+
+def _failed(item: Item, error: UserError) -> Item:
+    return replace(item, state=FAILED, message=error.message, hint=error.hint, file=None)
 
 
 def _proven(item: Item, settings: Settings) -> Item:
@@ -314,17 +312,8 @@ def _proven(item: Item, settings: Settings) -> Item:
     try:
         message = prove_boxes(item.bundle, item.file, settings.root(item.bundle.spec))
     except UserError as error:
-        return replace(item, state=FAILED, message=error.message, hint=error.hint, file=None)
+        return _failed(item, error)
     return replace(item, message=message)
-
-
-def _ended(done: Done[Item, Item]) -> Item:
-    if done.result is not None:
-        return done.result
-    assert done.error is not None
-    return replace(
-        done.item, state=FAILED, message=done.error.message, hint=done.error.hint, file=None
-    )
 
 
 def take_file(entry: Entry, file: Path, settings: Settings) -> Item:
@@ -333,7 +322,7 @@ def take_file(entry: Entry, file: Path, settings: Settings) -> Item:
     Raises:
         UserError: It is not what the registry or an earlier fetch says, or cannot be read.
     """
-    fetcher = Fetcher(settings.cache(), settings.locks(), settings.policy, settings.cancel)
+    fetcher = Fetcher(settings.cache(), settings.locks(), settings.policy)
     held = fetcher.take(entry.checkpoint, file)
     item = _planned(entry.checkpoint, entry.key, fetcher.cache, fetcher.locks)
     return replace(item, state=FETCHED, file=held.path, sha256=held.sha256, size=held.size)

@@ -1,43 +1,32 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import random
 import shutil
 import socket
+import ssl
+import subprocess
 import threading
-import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from server import Answer, Server, page, redirect, serving
+from server import Answer, page, redirect
 
 from posebench.checkpoints import download as module
 from posebench.checkpoints.cache_files import Cancelled
 from posebench.checkpoints.download import download, remote_size
-from posebench.checkpoints.download_http import Policy, _Redirects, check_url
+from posebench.checkpoints.download_http import Policy, _followed, check_url
 from posebench.types.errors import UserError
 
 BODY = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
 # quick to ask again, patient with a busy machine: silence and crawling have tests of their own
 QUICK = Policy(timeout=60, retries=3, first_wait=0.001, longest_wait=0.05, window=60)
-
-
-@pytest.fixture(scope="module")
-def running():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running) -> Server:
-    running.answers.clear()
-    running.requests.clear()
-    running.sent = 0
-    return running
 
 
 @pytest.fixture
@@ -47,7 +36,7 @@ def target(tmp_path) -> Path:
 
 def refused(url: str, target: Path, **options) -> UserError:
     with pytest.raises(UserError) as caught:
-        download(url, target, policy=options.pop("policy", QUICK), **options)
+        download(url, target, options.pop("policy", QUICK), **options)
     error = caught.value
     assert error.message.endswith(".")
     assert "\n" not in error.message
@@ -58,7 +47,7 @@ def refused(url: str, target: Path, **options) -> UserError:
 def test_a_file_arrives_whole_and_its_progress_is_told(server, target):
     told = []
     url = server.put("/a.bin", BODY)
-    pieced = download(url, target, policy=QUICK, progress=lambda *now: told.append(now))
+    pieced = download(url, target, QUICK, progress=lambda *now: told.append(now))
     assert target.read_bytes() == BODY
     assert not pieced
     assert told[-1] == (len(BODY), len(BODY))
@@ -71,7 +60,7 @@ def test_a_file_arrives_whole_and_its_progress_is_told(server, target):
 
 def test_dropped_connections_are_resumed_where_they_broke(server, target):
     url = server.put("/a.bin", *(Answer(BODY, drop=90_000) for _ in range(3)), Answer(BODY))
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
     ranges = [asked.get("Range") for asked in server.asked("/a.bin")]
     assert ranges == [None, "bytes=90000-", "bytes=180000-", "bytes=270000-"]
@@ -83,12 +72,12 @@ def test_a_later_call_resumes_what_an_earlier_one_left(server, target):
     refused(url, target, policy=Policy(retries=0))
     assert target.stat().st_size == 100_000
     server.put("/a.bin", BODY)
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
     assert server.asked("/a.bin")[-1]["Range"] == "bytes=100000-"
     # nothing is asked again once all bytes are there
     count = len(server.requests)
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert len(server.requests) == count
 
 
@@ -96,7 +85,7 @@ def test_a_later_call_resumes_what_an_earlier_one_left(server, target):
 def test_content_that_changed_between_tries_is_begun_anew(server, target, if_range):
     changed = Answer(OTHER, if_range=if_range)
     url = server.put("/a.bin", Answer(BODY, drop=120_000), changed)
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == OTHER
 
 
@@ -109,7 +98,7 @@ def test_content_that_changes_every_time_is_never_taken(server, target):
 
 def test_without_etag_or_date_nothing_is_resumed(server, target):
     url = server.put("/a.bin", Answer(BODY, drop=100_000, etag=""), Answer(OTHER, etag=""))
-    assert not download(url, target, policy=QUICK)
+    assert not download(url, target, QUICK)
     assert target.read_bytes() == OTHER
     assert "Range" not in server.asked("/a.bin")[-1]
 
@@ -118,20 +107,20 @@ def test_a_weak_etag_is_no_proof_but_the_date_is(server, target):
     dated = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
     answers = [Answer(BODY, etag='W/"x"', headers=dated, drop=d, if_range=False) for d in (9, None)]
     url = server.put("/a.bin", *answers)
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert server.asked("/a.bin")[-1]["If-Range"] == dated["Last-Modified"]
     assert target.read_bytes() == BODY
 
 
 def test_a_server_that_ignores_ranges_sends_all_again(server, target):
     url = server.put("/a.bin", Answer(BODY, drop=100_000), Answer(BODY, ranges=False))
-    assert not download(url, target, policy=QUICK)
+    assert not download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
 def test_a_range_that_begins_elsewhere_is_not_spliced(server, target):
     url = server.put("/a.bin", Answer(BODY, drop=100_000), Answer(BODY, shift=7), Answer(BODY))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
@@ -157,7 +146,7 @@ def test_a_length_beyond_disk_or_reason_is_refused_before_writing(server, target
 
 def test_chunks_without_a_length_are_taken_whole_or_not_at_all(server, target):
     url = server.put("/a.bin", Answer(BODY, chunked=True, drop=100_000), Answer(BODY, chunked=True))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == BODY
     target.unlink()
     server.put("/a.bin", Answer(BODY * 3, chunked=True))
@@ -169,7 +158,7 @@ def test_a_body_without_length_or_end_must_have_the_known_size(server, target):
     url = server.put("/a.bin", cut)
     assert "ends after 100000 of 300000" in refused(url, target, size=len(BODY)).message
     server.put("/a.bin", cut, Answer(BODY, claim=-1))
-    download(url, target, policy=QUICK, size=len(BODY))
+    download(url, target, QUICK, size=len(BODY))
     assert target.read_bytes() == BODY
 
 
@@ -196,26 +185,76 @@ def test_a_page_in_place_of_the_rest_keeps_what_was_received(server, target):
     assert "web page" in refused(url, target).message
     assert target.read_bytes() == BODY[:100_000]
     server.put("/a.bin", BODY)
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
 def test_redirects_are_followed_but_not_out_of_the_web(server, target):
     there = server.put("/there.bin", Answer(BODY, drop=100_000), Answer(BODY))
     url = server.put("/a.bin", redirect(there))
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
     assert server.asked("/there.bin")[-1]["Range"] == "bytes=100000-"
     target.unlink()
     for place in ("file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "gopher://x"):
         url = server.put("/b.bin", redirect(place))
         message = refused(url, target).message
-        assert "not as safe" in message or "is not allowed" in message
+        assert f"leads to '{place}', which is not as safe" in message
     url = server.put("/loop.bin", redirect(server.address + "/loop.bin"))
     assert "redirects in vain" in refused(url, target).message
-    request = urllib.request.Request("https://a/b")
-    with pytest.raises(UserError, match="leads to http://a/b, which is not as safe"):
-        _Redirects().redirect_request(request, None, 302, "", {}, "http://a/b")
+    with pytest.raises(UserError, match="leads to 'http://a/b', which is not as safe"):
+        _followed("https://a/b", "http://a/b")
+    assert _followed("https://a/b/c", "d e\xe9") == "https://a/b/d%20e%E9"
+
+
+@pytest.mark.parametrize("proxied", [True, False])
+def test_the_proxies_of_the_machine_are_used(server, target, monkeypatch, proxied):
+    proxy = f"http://some%20one:secret@{server.address.removeprefix('http://')}"
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "" if proxied else "127.0.0.1")
+    url = server.put("/a.bin", BODY)
+    server.put(url, BODY)  # what a proxy is asked for
+    download(url, target, QUICK)
+    ((_, asked, headers),) = server.requests
+    assert asked == (url if proxied else "/a.bin")
+    named = {name.lower(): value for name, value in headers.items()}.get("proxy-authorization")
+    assert named == ("Basic c29tZSBvbmU6c2VjcmV0" if proxied else None)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://a:secret@h:1", "http://a:secret@h:port", "http://["])
+def test_a_proxy_that_cannot_be_used_is_one_sentence(server, target, monkeypatch, proxy):
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    error = refused(server.put("/a.bin", BODY), target)
+    assert "The proxy of this machine for http cannot be used" in error.message
+    assert "http_proxy" in error.hint and "secret" not in str(error)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make a certificate")
+def test_a_certificate_that_nobody_signed_is_refused_at_once(target, tmp_path):
+    made = [str(tmp_path / name) for name in ("key.pem", "certificate.pem")]
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    command = ["openssl", *words, "-keyout", made[0], "-out", made[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made[1], made[0])
+    listener = socket.create_server(("127.0.0.1", 0))
+    asked = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                asked.append(1)
+                with contextlib.suppress(OSError), connection:
+                    context.wrap_socket(connection, server_side=True)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with listener:
+        error = refused(f"https://127.0.0.1:{listener.getsockname()[1]}/a.bin", target)
+    assert "The certificate of 127.0.0.1 is not valid: self" in error.message
+    assert "SSL_CERT_FILE" in error.hint
+    assert asked == [1]
 
 
 def test_silence_ends_in_a_sentence(server, target):
@@ -252,7 +291,7 @@ def test_the_pace_of_a_transfer_is_watched(server, target):
 def test_a_server_that_is_busy_is_asked_again_others_are_not(server, target):
     busy = Answer(status=503, headers={"Retry-After": "0"})
     url = server.put("/a.bin", busy, Answer(status=429), Answer(BODY))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == BODY
     assert len(server.requests) == 3
     target.unlink()
@@ -267,10 +306,10 @@ def test_a_server_that_is_busy_is_asked_again_others_are_not(server, target):
 
 def test_what_a_server_asks_to_wait_is_bounded(server, target, monkeypatch):
     waits = []
-    monkeypatch.setattr(module, "_sleep", lambda seconds, cancel: waits.append(seconds))
+    monkeypatch.setattr(QUICK.cancel, "wait", waits.append)
     asking = Answer(status=503, headers={"Retry-After": "100000000"})
     url = server.put("/a.bin", asking, Answer(BODY))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     (wait,) = waits
     assert wait <= QUICK.longest_wait
 
@@ -283,7 +322,7 @@ def test_packed_content_is_refused(server, target):
 def test_progress_gives_further_tries(server, target, monkeypatch):
     monkeypatch.setattr(module, "STEP", 20_000)
     url = server.put("/a.bin", *(Answer(BODY, drop=25_000) for _ in range(11)), Answer(BODY))
-    download(url, target, policy=QUICK)
+    download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
@@ -298,7 +337,7 @@ def test_nobody_there(target):
      "http://a/\n", "http://ä/"],
 )  # fmt: skip
 def test_what_is_no_web_address_is_refused(url, target):
-    assert "is no web address" in refused(url, target).message
+    assert "is not a web address" in refused(url, target).message
     with pytest.raises(UserError):
         check_url(url)
 
@@ -316,7 +355,7 @@ def test_notes_of_another_file_or_garbage_are_not_trusted(server, target):
     ):  # fmt: skip
         target.write_bytes(OTHER[:1000])
         notes.write_text(text)
-        download(url, target, policy=QUICK)
+        download(url, target, QUICK)
         assert target.read_bytes() == BODY, text[:80]
 
 
@@ -329,10 +368,10 @@ def test_stopping_keeps_what_was_received(server, target):
             cancel.set()
 
     with pytest.raises(Cancelled):
-        download(url, target, policy=QUICK, progress=stop, cancel=cancel)
+        download(url, target, replace(QUICK, cancel=cancel), progress=stop)
     assert 100_000 <= target.stat().st_size < len(BODY)
     server.put("/a.bin", BODY)
-    assert download(url, target, policy=QUICK)
+    assert download(url, target, QUICK)
     assert target.read_bytes() == BODY
 
 
@@ -394,9 +433,9 @@ CHUNKED = b"a\r\n0123456789\r\n0\r\n\r\n"
 @pytest.mark.parametrize(
     ("headers", "body", "said"),
     [
-        (("Content-Length: 10", "Content-Length: 5"), b"0123456789", "'10 and 5'"),
-        (("Content-Length: 10, 5",), b"0123456789", "'10 and 5'"),
-        (("Content-Length: 5", "Content-Length: 10"), b"0123456789", "'5 and 10'"),
+        (("Content-Length: 10", "Content-Length: 5"), b"0123456789", "(10, 5)"),
+        (("Content-Length: 10, 5",), b"0123456789", "(10, 5)"),
+        (("Content-Length: 5", "Content-Length: 10"), b"0123456789", "(5, 10)"),
         (("Content-Length: -5",), b"0123456789", "'-5'"),
         (("Content-Length: +10",), b"0123456789", "'+10'"),
         (("Content-Length: ten",), b"0123456789", "'ten'"),
@@ -436,7 +475,7 @@ def test_headers_that_do_not_say_where_the_body_ends(headers, body, said, target
 def test_headers_that_say_it_once_or_twice_the_same(headers, body, target):
     listener, url = answering(*headers, body=body)
     with listener:
-        download(url, target, policy=QUICK)
+        download(url, target, QUICK)
     assert target.read_bytes() == b"0123456789"
 
 

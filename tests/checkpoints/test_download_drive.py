@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import builtins
-import hashlib
 import random
 import sys
 import threading
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from server import Answer, Server, page, serving
+from server import Answer, Server, page
 
 from posebench.checkpoints.cache_files import Cancelled
 from posebench.checkpoints.download_drive import drive_file, drive_folder, drive_page, member_of
@@ -23,35 +22,26 @@ ID = "1" + "a" * 32
 QUICK = Policy(timeout=60, retries=2, window=60)
 
 
-@pytest.fixture(scope="module")
-def running():
-    with serving() as server:
-        yield server
-
-
 @pytest.fixture
-def drive(running, monkeypatch, tmp_path) -> Iterator[Server]:
+def drive(server, monkeypatch, tmp_path) -> Iterator[Server]:
     """Drive, as gdown sees it: every request to Google goes to the local server."""
     pytest.importorskip("gdown")
     import requests
 
-    running.answers.clear()
-    running.requests.clear()
-    running.sent = 0
     original = requests.Session.get
 
     def local(self, url, **options):
         parts = urlsplit(url)
         assert parts.hostname == "127.0.0.1" or parts.hostname.endswith(".google.com")
         query = f"?{parts.query}" if parts.query else ""
-        return original(self, f"{running.address}{parts.path}{query}", **options)
+        return original(self, f"{server.address}{parts.path}{query}", **options)
 
     monkeypatch.setattr(requests.Session, "get", local)
     inside = sys.modules["gdown.download"]
     monkeypatch.setattr(inside.random, "uniform", lambda *_: 0.0)
     cookies = tmp_path / "cookies.txt"
     monkeypatch.setattr(inside, "DEFAULT_COOKIES_FILE", str(cookies))
-    yield running
+    yield server
     # nothing of one fetch is remembered for the next, nor read from somebody's browser
     assert not cookies.exists()
 
@@ -66,7 +56,7 @@ def attachment(body: bytes, **how) -> Answer:
 
 def refused(action, *arguments, **options) -> UserError:
     with pytest.raises(UserError) as caught:
-        action(*arguments, policy=options.pop("policy", QUICK), **options)
+        action(*arguments, options.pop("policy", QUICK), **options)
     assert caught.value.message.endswith(".") and caught.value.hint.endswith(".")
     assert "\n" not in caught.value.message
     return caught.value
@@ -78,7 +68,7 @@ def test_a_file_comes_under_the_name_that_drive_gives(drive, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "net.pthabcdefgh.part").write_bytes(b"stale")
     (tmp_path / "d" / "net.pthijklmnop.part").write_bytes(b"stale")
-    path = drive_file(ID, tmp_path / "d", policy=QUICK, progress=lambda *now: told.append(now))
+    path = drive_file(ID, tmp_path / "d", QUICK, progress=lambda *now: told.append(now))
     assert path.read_bytes() == BODY
     assert path.name == "net.pth"
     assert told[-1] == (len(BODY), len(BODY))
@@ -93,7 +83,7 @@ def test_a_large_file_is_confirmed(drive, tmp_path):
     )  # fmt: skip
     drive.put(f"/uc?id={ID}", Answer(form.encode(), headers={"Content-Type": "text/html"}))
     drive.put(f"/download?id={ID}", attachment(BODY))
-    assert drive_file(ID, tmp_path / "d", policy=QUICK).read_bytes() == BODY
+    assert drive_file(ID, tmp_path / "d", QUICK).read_bytes() == BODY
 
 
 def test_a_quota_page_is_never_a_file(drive, tmp_path):
@@ -114,11 +104,11 @@ def test_a_quota_page_is_never_a_file(drive, tmp_path):
 def test_a_break_is_resumed_and_change_is_noticed(drive, tmp_path):
     long, changed = BODY * 6, OTHER * 6
     drive.put(f"/uc?id={ID}", attachment(long, drop=700_000), attachment(long))
-    assert drive_file(ID, tmp_path / "d", policy=QUICK).read_bytes() == long
+    assert drive_file(ID, tmp_path / "d", QUICK).read_bytes() == long
     assert drive.asked(f"/uc?id={ID}")[-1]["Range"] == f"bytes={1 << 19}-"
     drive.put(f"/uc?id={ID}", attachment(long, drop=700_000), attachment(changed))
     refused(drive_file, ID, tmp_path / "d")
-    assert drive_file(ID, tmp_path / "d", policy=QUICK).read_bytes() == changed
+    assert drive_file(ID, tmp_path / "d", QUICK).read_bytes() == changed
 
 
 def test_silence_and_crawling_end(drive, tmp_path):
@@ -137,7 +127,7 @@ def test_stopping_stops(drive, tmp_path):
     drive.put(f"/uc?id={ID}", attachment(BODY, silent=120))
     threading.Timer(0.2, cancel.set).start()
     with pytest.raises(Cancelled):
-        drive_file(ID, tmp_path / "d", policy=Policy(timeout=240), cancel=cancel)
+        drive_file(ID, tmp_path / "d", Policy(timeout=240, cancel=cancel))
     assert drive.sent < len(BODY)  # it was not waited for
 
 
@@ -157,7 +147,7 @@ def test_a_folder_is_listed_with_all_below_it(drive):
         view("top", [(file.format(one), "a.pth"), (folder, "in"), (file.format(three), "s*.pth")]),
     )
     drive.put(f"/embeddedfolderview?id={inner}", view("in", [(file.format(two), "b.pth")]))
-    listing = drive_folder(ID, policy=QUICK)
+    listing = drive_folder(ID, QUICK)
     assert listing == {"a.pth": one, "in/b.pth": two, "s*.pth": three}
     assert member_of(listing, "b.pth", "PAGE") == two
     assert member_of(listing, "s*.pth", "PAGE") == three
@@ -206,4 +196,3 @@ def test_places_on_drive_have_pages():
     assert drive_page("gdrive:x") == "https://drive.google.com/file/d/x"
     assert drive_page("gdrive-folder:x") == "https://drive.google.com/drive/folders/x"
     assert drive_page("https://a") == "https://a"
-    assert len(hashlib.sha256(BODY).hexdigest()) == 64

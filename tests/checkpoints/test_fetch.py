@@ -12,12 +12,13 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save
-from server import Answer, Server, page, serving
+from server import Answer, page
 
 from posebench.checkpoints.cache import Cache, key_of
 from posebench.checkpoints.download_http import Policy
@@ -37,20 +38,6 @@ def weights(seed: int = 0, size: int = 40_000) -> bytes:
 
 BODY, OTHER = weights(0), weights(1)
 SHA256 = hashlib.sha256(BODY).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def running():
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running) -> Server:
-    running.answers.clear()
-    running.requests.clear()
-    running.sent = 0
-    return running
 
 
 @pytest.fixture
@@ -170,6 +157,21 @@ def test_what_the_registry_knows_is_compared(server, fetcher, known, message):
     assert message in refused(fetcher.fetch, what).message
     assert fetcher.cache.held() == ()
     assert not (fetcher.locks.shipped / LOCK).exists()
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"size": int(str(len(BODY))[:3])},
+        {"sha256_prefix": SHA256[:7]},
+        {"sha1": hashlib.sha1(BODY).hexdigest()[:7]},
+    ],
+)
+def test_the_beginning_of_a_number_or_digest_proves_nothing(fetcher, tmp_path, known):
+    file = tmp_path / "mine.bin"
+    file.write_bytes(BODY)
+    what = Checkpoint.model_construct(**dict(checkpoint(None)) | known)
+    assert "the published file has" in refused(fetcher.take, what, file).message
 
 
 def test_known_digests_that_fit_are_taken(server, fetcher):
@@ -379,15 +381,12 @@ def test_several_at_once_and_one_that_fails_does_not_stop_the_others(server, fet
     bodies = {f"c{i}": weights(i, 2000) for i in range(6)}
     wanted = [checkpoint(server.put(f"/{n}.bin", body), n) for n, body in bodies.items()]
     server.put("/c3.bin", page("Quota"))
-    ended = []
-    done = in_parallel(
-        wanted, fetcher.fetch, jobs=3, cancel=threading.Event(), ended=ended.append
-    )  # fmt: skip
-    assert [one.item for one in done] == wanted
-    assert [one.item.id for one in done if one.error] == ["c3"]
-    assert all(one.result.path.read_bytes() == bodies[one.item.id] for one in done if one.result)
-    assert len(ended) == 6
-    assert in_parallel([], fetcher.fetch, jobs=3, cancel=threading.Event()) == []
+    done = list(in_parallel(wanted, fetcher.fetch, jobs=3, cancel=threading.Event()))
+    results = {item.id: result for item, result in done}
+    assert len(done) == 6 and set(results) == set(bodies)
+    assert "web page (Quota)" in results.pop("c3").message
+    assert all(held.path.read_bytes() == bodies[name] for name, held in results.items())
+    assert list(in_parallel([], fetcher.fetch, jobs=3, cancel=threading.Event())) == []
 
 
 def test_a_thread_that_fails_otherwise_stops_all_and_is_seen(fetcher):
@@ -400,13 +399,13 @@ def test_a_thread_that_fails_otherwise_stops_all_and_is_seen(fetcher):
         return item
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        in_parallel([0, 1, 2], work, jobs=2, cancel=cancel)
+        list(in_parallel([0, 1, 2], work, jobs=2, cancel=cancel))
     assert cancel.is_set()
 
 
 def test_ctrl_c_stops_at_once_and_the_next_run_resumes(server, fetcher):
     cancel = threading.Event()
-    fetcher.cancel = cancel
+    stopped = Fetcher(fetcher.cache, fetcher.locks, replace(QUICK, cancel=cancel))
     what = checkpoint(server.put("/a.bin", Answer(BODY, piece=10_000, delay=0.02)))
 
     def progress(done: int, total: int | None) -> None:
@@ -414,10 +413,9 @@ def test_ctrl_c_stops_at_once_and_the_next_run_resumes(server, fetcher):
             cancel.set()
 
     with pytest.raises(KeyboardInterrupt):
-        in_parallel([what], lambda one: fetcher.fetch(one, progress), jobs=2, cancel=cancel)
-    part = fetcher.cache.partial_of(key_of(what)) / "data"
+        list(in_parallel([what], lambda one: stopped.fetch(one, progress), jobs=2, cancel=cancel))
+    part = fetcher.cache.partial_of(key_of(what)) / "a.bin"
     assert 60_000 < part.stat().st_size < len(BODY)
-    fetcher.cancel = None
     server.put("/a.bin", BODY)
     assert fetcher.fetch(what).sha256 == SHA256
     assert "Range" in server.asked("/a.bin")[-1]

@@ -13,7 +13,7 @@ import pytest
 
 from posebench.checkpoints import fetch_unpack as module
 from posebench.checkpoints.cache_files import Cancelled
-from posebench.checkpoints.fetch_unpack import is_archive, unpack_archive
+from posebench.checkpoints.fetch_unpack import unpack_archive
 from posebench.types.errors import UserError
 
 FILES = {
@@ -69,11 +69,7 @@ def below(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("above", ["", "coco/", "./a/b/"])
 def test_a_file_or_folder_comes_to_its_place_and_nothing_else(tmp_path, root, make, above):
     archive = make(tmp_path / "a", {above + name: data for name, data in FILES.items()})
-    assert is_archive(archive)
-    told = []
-    place = unpack_archive(archive, root, "val2017", progress=lambda *now: told.append(now))
-    assert place == root / "val2017"
-    assert told[-1] == (3003, 3003)
+    assert unpack_archive(archive, root, "val2017") == root / "val2017"
     wanted = "annotations/person_val.json"
     assert unpack_archive(archive, root, wanted) == root / wanted
     assert below(root) == {name: FILES[name] for name in ("val2017/1.jpg", "val2017/2.jpg", wanted)}

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
-from server import Answer, Server, page, serving
+from server import Answer, Server, page
 
 from posebench.cli import main as cli
 from posebench.cli.fetch import size_words
@@ -40,17 +40,8 @@ ROW = """
 """
 
 
-@pytest.fixture(scope="module")
-def running():
-    with serving() as server:
-        yield server
-
-
 @pytest.fixture
-def server(running, monkeypatch, tmp_path) -> Server:
-    running.answers.clear()
-    running.requests.clear()
-    running.sent = 0
+def server(server, monkeypatch, tmp_path) -> Server:
     monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("POSEBENCH_DATA", raising=False)
     original = socket.create_connection
@@ -60,7 +51,7 @@ def server(running, monkeypatch, tmp_path) -> Server:
         return original(address, *rest, **options)
 
     monkeypatch.setattr(socket, "create_connection", here_only)
-    return running
+    return server
 
 
 @pytest.fixture
@@ -260,7 +251,7 @@ def test_ctrl_c_ends_with_its_status_and_the_next_run_goes_on(server, folder, ca
     stopped = threading.Event()
 
     def stop_midway():
-        settings[0].cancel.set()
+        settings[0].policy.cancel.set()
         stopped.wait(60)  # the rest is not sent before the client has stopped
 
     server.when_sent = stop_midway

@@ -92,6 +92,13 @@ class Server:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
+    def forget(self) -> None:
+        """Begin anew: no answers, and nothing was asked or sent."""
+        self.answers.clear()
+        self.requests.clear()
+        self.sent = 0
+        self.when_sent = None
+
     def put(self, path: str, *answers: Answer | bytes) -> str:
         """Set what a path answers and return its address."""
         made = [Answer(one) if isinstance(one, bytes) else one for one in answers]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from far_row import fetched_row
-from server import Server, serving
 
 from posebench.launch import files
 from posebench.launch.files import bring
@@ -19,12 +18,6 @@ from posebench.run.request import Request
 from posebench.types.errors import UserError
 
 ASKED = {"limit": 6, "batch_size": 4, "threads": 1}
-
-
-@pytest.fixture
-def server() -> Server:
-    with serving() as running:
-        yield running
 
 
 def request(folder: Path, **more) -> Request:

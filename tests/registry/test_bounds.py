@@ -124,7 +124,7 @@ def test_the_cache_writes_through_no_link_that_leads_out(tmp_path):
     received = tmp_path / "received"
     received.write_bytes(b"x")
     with pytest.raises(UserError, match="is not written"):
-        cache.add(Checkpoint(id="a", container="torch"), received, "a.pth")
+        cache.add(Checkpoint(id="a", container="torch"), received, "a.pth", "0" * 64)
     assert not list((tmp_path / "away").iterdir())
 
 

@@ -124,7 +124,7 @@ def test_nothing_of_a_damaged_record_reaches_the_terminal_or_runs(tmp_path, caps
 @pytest.mark.parametrize("form", ["markdown", "latex"])
 def test_tables_hold_no_control_characters(tmp_path, capsys, form):
     odd = changed("entry.title", "x") | {"verdict": "x"}
-    odd["dataset"]["id"] = "\x1b[31mred\x9b"
+    odd["dataset"]["annotations"] = odd["entry"]["title"] = odd["scorer"] = "\x1b[31mred\x9b"
     write(tmp_path / "records", odd)
     status, content, _ = report(tmp_path, capsys, "--format", form)
     assert status == 0
