@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import sys
 import tempfile
@@ -132,22 +131,15 @@ def _package(area: str, name: str, wanted: str, absent: Status, mend: str) -> Fi
 
 
 def _satisfies(version: str, wanted: str) -> bool:
-    """Whether a version lies between the declared bounds; only ``>=`` and ``<`` are declared."""
-    for bound in filter(None, wanted.split(",")):
-        found = re.fullmatch(r"\s*(>=|<)\s*([\d.]+)\s*", bound)
-        if found:
-            below = _numbers(version) < _numbers(found[2])
-            if below != (found[1] == "<"):
-                return False
-    return True
+    """Whether a version lies between the declared bounds; ``rc1`` or ``+cpu`` do not count."""
+    # here, so that a machine without it still hears what else it lacks
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
 
-
-def _numbers(version: str) -> list[int]:
-    plain = re.match(r"[\d.]*", version)
-    numbers = [int(part) for part in (plain[0] if plain else "").split(".") if part]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return numbers
+    try:
+        return not wanted or Version(version).base_version in SpecifierSet(wanted)
+    except InvalidVersion:
+        return False
 
 
 def _crops(area: str) -> Iterator[Finding]:
