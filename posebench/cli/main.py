@@ -251,7 +251,7 @@ def _without_verb(words: Sequence[str]) -> int:
 
 
 def _guess(verb: str) -> str:
-    from posebench.registry.validate import suggestion
+    from posebench.types.suggestions import suggestion
 
     guess = suggestion(verb, VERBS)
     return (

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from shlex import quote
 
 from posebench.registry.schema import ZooFile
-from posebench.registry.validate import nearest, suggestion
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
+from posebench.types.suggestions import nearest, suggestion
 
 FEWEST = 3  # letters of a part of a name; fewer are a part of too much
 MOST = 40  # candidates that a sentence names

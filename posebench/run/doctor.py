@@ -16,9 +16,9 @@ from typing import Any, Literal
 from posebench import __version__
 from posebench.install import install_command, requirements
 from posebench.registry import Registry, load_registry
+from posebench.run.data_root import DATA_ROOT, named_root
 from posebench.types.errors import UserError
 
-DATA_ROOT = "POSEBENCH_DATA"
 # Where a distribution's module is called otherwise.
 MODULES = {
     "opencv-python-headless": "cv2",
@@ -74,8 +74,7 @@ def examine(registry: Sequence[Path] = (), data_root: Path | None = None) -> lis
         registry: Folders of further rows.
         data_root: Where datasets lie; None means ``POSEBENCH_DATA``.
     """
-    named = os.environ.get(DATA_ROOT)
-    root = data_root or (Path(named) if named else None)
+    root = named_root(data_root)
     looks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("environment", _environment),
         ("devices", _devices),

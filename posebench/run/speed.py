@@ -17,7 +17,7 @@ from posebench.adapters.catalogue import build_foreign
 from posebench.adapters.mmpose_index import INSTALL
 from posebench.inference.devices import check_device
 from posebench.inference.runtimes import check_installed
-from posebench.networks import NETWORKS, build_network
+from posebench.networks import NETWORKS, build_network, parameter_count
 from posebench.records.store import load, save, speed_file_name
 from posebench.registry import Registry, load_registry
 from posebench.run.speed_cell import Findings, SpeedJob, record_of
@@ -263,7 +263,7 @@ def _parameters(entry: Entry) -> int:
                 return sys.maxsize
         else:
             network = build_network(entry.network.name, **entry.network.arguments)
-    return sum(parameter.numel() for parameter in network.parameters())
+    return parameter_count(network)
 
 
 def least_seconds(*, quick: bool) -> float:

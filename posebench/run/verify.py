@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from posebench.adapters import load_model
 from posebench.adapters.catalogue import FOREIGN
-from posebench.networks import STRIDES, build_network
+from posebench.networks import STRIDES, build_network, parameter_count
 from posebench.registry import load_registry
 from posebench.run import fill
 from posebench.run.goldens import Golden, Recording, find_recording
@@ -38,7 +38,6 @@ TOLERANCES = {"lite_hrnet": 5e-5}
 # The fill's gain where no record prescribes one.
 GAIN = 0.8
 SHOWN = 3
-PACKAGE = "package:"
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,8 @@ def _why_none(entry: Entry) -> str:
     """Say why a row's network has no other implementation; empty if it has one."""
     if entry.network.name in FOREIGN:
         return "the zoo's own code builds it"
-    shipped = (entry.checkpoint.location or "").startswith(PACKAGE)
-    return "posebench itself ships it" if shipped or entry.checkpoint.container == "none" else ""
+    own = entry.checkpoint.shipped or entry.checkpoint.container == "none"
+    return "posebench itself ships it" if own else ""
 
 
 def _verify_once(entry: Entry, done: dict[str, Verification]) -> Verification:
@@ -254,7 +253,7 @@ def _with_arguments(entry: Entry, arguments: Any) -> Entry:
 def _parameters(entry: Entry) -> int:
     with torch.device("meta"):
         network = build_network(entry.network.name, **entry.network.arguments)
-    return sum(parameter.numel() for parameter in network.parameters())
+    return parameter_count(network)
 
 
 def _manifest_words(entry: Entry, golden: Golden) -> str:

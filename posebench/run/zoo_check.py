@@ -16,6 +16,7 @@ from torch import nn
 from posebench.adapters import load_model
 from posebench.inference.bottom_up import check_maps, people_of
 from posebench.inference.outputs import check_output, decode_output
+from posebench.networks import parameter_count
 from posebench.registry import load_registry
 from posebench.run.protocols import claim_protocols
 from posebench.types.entry import Entry, InputSpec
@@ -93,7 +94,7 @@ def _outcome(entry: Entry, protocols: Sequence[Protocol]) -> tuple[str, int | No
         network = load_model(entry, allow_random=True).network
     except UserError as error:
         return error.message, None
-    parameters = sum(p.numel() for p in network.parameters())
+    parameters = parameter_count(network)
     try:
         if not _finite(network, entry.input, protocols):
             return "decodes to numbers that are not finite", parameters
