@@ -21,7 +21,6 @@ import torch
 from posebench.cli import main as cli
 from posebench.inference import loading
 from posebench.inference.shortage import enough_memory, is_shortage
-from posebench.records import files
 from posebench.records.files import write_whole
 from posebench.records.store import load, load_records
 from posebench.registry import load_registry
@@ -117,7 +116,7 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_file(tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     if step == "write":
-        monkeypatch.setattr(files.os, "fdopen", full)
+        monkeypatch.setattr(Path, "write_bytes", full)
     elif step == "fsync":
         monkeypatch.setattr(os, "fsync", full)
     else:
@@ -281,7 +280,7 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, capsys):
     pipe = tmp_path / "eval-x.json"
     os.mkfifo(pipe)
     for act in (lambda: load(pipe), lambda: load_records(tmp_path)):
-        with pytest.raises(UserError, match="no file"):
+        with pytest.raises(UserError, match="not a file"):
             act()
     for words in (
         ("--annotations", pipe, "--images", tmp_path),
