@@ -12,11 +12,12 @@ from posebench.datasets.detections import Detections, read_detections
 from posebench.datasets.readers import READERS
 from posebench.datasets.unpacked import check_heads, check_places
 from posebench.run.data_root import DATA_ROOT, named_root
-from posebench.run.faults import Progress, usable
+from posebench.run.faults import usable
 from posebench.types.arrays import Dataset
 from posebench.types.dataset import CompleteBy, DatasetSpec, Sample
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError
+from posebench.types.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def open_dataset(
         on_error: What to do about images and annotations that cannot be used, see
             ``posebench.run.faults.usable``.
         threads: That read images, where they are read.
-        progress: Called with (images read, images in all).
+        progress: Called with (``reading images``, done, all).
 
     Raises:
         UserError: Something is missing; the message says what was looked for and where.

@@ -27,6 +27,7 @@ from posebench.speed.samples import fingerprint, given_images
 from posebench.speed.timing import FULL, QUICK
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
+from posebench.types.progress import Progress
 from posebench.types.record import Record
 from posebench.types.timing import Form, Method, Precision, Runtime, SpeedCell
 
@@ -34,7 +35,6 @@ from posebench.types.timing import Form, Method, Precision, Runtime, SpeedCell
 STARTING = 10.0
 KILLED = 9  # what Linux ends a process with when memory runs out
 
-Progress = Callable[[str, int, int], None]
 Launch = Callable[[SpeedJob, Path], int]
 
 

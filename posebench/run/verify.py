@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from posebench.run.native_file import filled_state, write_native
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
+from posebench.types.progress import Progress
 
 OK, STRUCTURE_ONLY, FAILED = "ok", "structure only", "failed"
 # Largest difference over the output's standard deviation. Between frameworks 2e-6 to 2e-5 were
@@ -79,7 +80,7 @@ def verify(
     *,
     dataset: str | None = None,
     registry: Sequence[Path] = (),
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Verification]:
     """Verify rows one after the other; only one network is in memory at a time.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from posebench.registry import load_registry
 from posebench.run.protocols import claim_protocols
 from posebench.types.entry import Entry, InputSpec
 from posebench.types.errors import UserError
+from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 
-Report = Callable[[str, int, int], None]
 RUNS = "runs"
 
 
@@ -55,14 +55,14 @@ class Checked:
 
 
 def check_zoo(
-    zoo: str, *, names: Sequence[str] = (), report: Report | None = None
+    zoo: str, *, names: Sequence[str] = (), progress: Progress | None = None
 ) -> tuple[Checked, ...]:
     """Build every row of a zoo with random weights and run one batch through it.
 
     Args:
         zoo: Its slug.
         names: Ids of single rows; all if none are given.
-        report: Called with (row, done, all).
+        progress: Called with (what, done, all).
 
     Raises:
         UserError: No such zoo, or no such row in it.
@@ -75,8 +75,8 @@ def check_zoo(
         entries = [known.find(f"{zoo}/{name}") for name in names]
     found = []
     for done, entry in enumerate(entries):
-        if report:
-            report("building and running", done, len(entries))
+        if progress:
+            progress("building and running", done, len(entries))
         start = time.perf_counter()
         protocols = claim_protocols(entry, known)
         outcome, parameters = _outcome(entry, protocols)
