@@ -8,12 +8,12 @@ OKS = mean(exp(-d^2 / (2 * area * (2 * sigma)^2))).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
 from posebench.types.errors import UserError
+from posebench.types.suggestions import suggestion
 
 Pairs = tuple[tuple[int, int], ...]
 Sigmas = tuple[float, ...]
@@ -65,11 +65,8 @@ def keypoint_set(name: str) -> KeypointSet:
     """
     sets = _sets()
     if name not in sets:
-        close = difflib.get_close_matches(name, sets, n=1)
-        raise UserError(
-            f"Unknown keypoint set {name!r}.",
-            f"Did you mean {close[0]}?" if close else f"Known sets: {', '.join(sets)}.",
-        )
+        hint = suggestion(name, sets) or f"Known sets: {', '.join(sets)}."
+        raise UserError(f"Unknown keypoint set {name!r}.", hint)
     return sets[name]
 
 

@@ -51,6 +51,25 @@ def test_modules_stay_small():
     assert long == {}
 
 
+@pytest.mark.light
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("get_close_matches(", "types/suggestions.py"),
+        (".numel() for p", "networks/__init__.py"),
+        ('"package:"', "types/entry.py"),
+    ],
+)
+def test_what_several_modules_need_is_written_once(text, place):
+    package = ROOT / "posebench"
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if text in path.read_text(encoding="utf-8")
+    }
+    assert found == {place}
+
+
 @pytest.fixture
 def house(tmp_path) -> Path:
     """A copy of the sources, to break a rule in."""

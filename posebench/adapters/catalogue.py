@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib import import_module
@@ -10,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from posebench.types.errors import UserError
+from posebench.types.suggestions import suggestion
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -109,8 +109,7 @@ def find_adapter(name: str) -> Adapter:
         UserError: Nothing has that name, or the plug-in cannot be imported.
     """
     if name not in ADAPTERS:
-        close = difflib.get_close_matches(name, list(ADAPTERS), n=1)
-        hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(sorted(ADAPTERS))}."
+        hint = suggestion(name, ADAPTERS) or f"Known: {', '.join(sorted(ADAPTERS))}."
         raise UserError(f"There is no adapter named '{name}'.", hint)
     module, _, attribute = ADAPTERS[name].partition(":")
     try:

@@ -18,7 +18,6 @@ from posebench.types.model import PoseModel
 if TYPE_CHECKING:
     from torch import nn
 
-PACKAGE = "package:"
 NATIVE = "native"
 RANDOM_SEED = 0
 
@@ -114,16 +113,15 @@ def _shipped(checkpoint: Checkpoint) -> Path | None:
     Raises:
         UserError: The path leaves the package, or nothing is there.
     """
-    location = checkpoint.location or ""
-    if not location.startswith(PACKAGE):
+    if not checkpoint.shipped:
         return None
     from importlib.resources import files
 
     root = Path(str(files("posebench"))).resolve()
-    path = (root / location.removeprefix(PACKAGE)).resolve()
+    path = (root / checkpoint.shipped).resolve()
     if not path.is_relative_to(root) or not path.is_file():
         raise UserError(
-            f"The checkpoint '{checkpoint.id}' is not inside the package at '{location}'.",
+            f"The checkpoint '{checkpoint.id}' is not inside the package: '{checkpoint.location}'.",
             "Install posebench again, or correct the location.",
         )
     return path

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from posebench.files import replace_file, settle  # noqa: F401 (for the cache's other modules)
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 POLL = 0.2
 # Bytes; filesystems take 255, and what is added to a name while it is written needs some.
 LONGEST_NAME = 190
+write_whole = partial(replace_file, locked=True)
 
 
 class Cancelled(Exception):
@@ -84,47 +86,6 @@ def inside(root: Path, relative: str | Path) -> Path:
             "Remove the link on the way to it, or give the folder it leads to.",
         )
     return place
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside the file, flushed to disk, then rename; the caller holds a lock.
-
-    The name beside it is always the same, so that a process that was killed leaves no more than
-    one behind, which the next one uses.
-
-    Raises:
-        OSError: The folder or file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data)
-        settle(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def settle(temporary: Path, final: Path) -> None:
-    """Flush a complete file to disk and give it its final name.
-
-    Raises:
-        OSError: The file cannot be flushed or renamed.
-    """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(final)
-    _flush_folder(final.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush a folder's entries; some systems cannot, and lose no more than the rename."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @contextlib.contextmanager

@@ -15,10 +15,9 @@ from posebench.checkpoints.download_http import SCHEMES, Policy
 from posebench.checkpoints.fetch_lock import Locks, check_locked
 from posebench.checkpoints.files import mismatch, sha1_of, sha256_of, size_of
 from posebench.checkpoints.receive import Received, Receiver
-from posebench.types.entry import Checkpoint
+from posebench.types.entry import PACKAGE, Checkpoint
 from posebench.types.errors import UserError
 
-PACKAGE = "package:"
 # Hosts that give files to signed-in people only.
 BY_HAND = ("pan.baidu.com", "yun.baidu.com")
 BAIDU = "baidu:"

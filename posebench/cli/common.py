@@ -122,7 +122,7 @@ class Parser(argparse.ArgumentParser):
         hint = self._help()
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         if unknown:
-            from posebench.registry.validate import suggestion
+            from posebench.types.suggestions import suggestion
 
             options = re.findall(r"--[\w-]+", self.format_help())
             hint = f"{suggestion(unknown[1], options)} {hint}".strip()
@@ -136,7 +136,7 @@ class Parser(argparse.ArgumentParser):
         """
         if action.choices is None or value in action.choices:
             return
-        from posebench.registry.validate import suggestion
+        from posebench.types.suggestions import suggestion
 
         choices = [str(choice) for choice in action.choices]
         name = "/".join(action.option_strings) or str(action.metavar or action.dest).upper()

@@ -150,7 +150,7 @@ def _with_text(every: Iterable[Any], text: str, names: Callable[[Any], tuple[str
         if all(any(w in name.casefold() for name in names(each)) for w in text.casefold().split())
     ]
     if not found:
-        from posebench.registry.validate import nearest
+        from posebench.types.suggestions import nearest
 
         near = ", ".join(nearest(text, [names(each)[0] for each in every], 5))
         raise UserError(f"No name contains {text!r}.", f"The nearest are {near}.")
@@ -208,7 +208,7 @@ def _explain(
     entries: tuple[Entry, ...], filters: dict[str, str | None], text: str, near: str | None
 ) -> None:
     """Say which filter matches nothing at all, and what it could have been."""
-    from posebench.registry.validate import suggestion
+    from posebench.types.suggestions import suggestion
 
     for name, asked in filters.items():
         known = sorted({getattr(entry, name) for entry in entries} | _always(name))

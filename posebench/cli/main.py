@@ -258,7 +258,7 @@ def _check_order(before: Sequence[str]) -> None:
 
 
 def _guess(verb: str) -> str:
-    from posebench.registry.validate import suggestion
+    from posebench.types.suggestions import suggestion
 
     guess = suggestion(verb, VERBS)
     return (

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from posebench.cli.common import RUNS, Parser
 from posebench.cli.launcher import add_launcher, launcher
-from posebench.cli.progress import Report, progress
+from posebench.cli.progress import progress
 from posebench.cli.terminal import emit, print_json
+from posebench.types.progress import Progress
 
 if TYPE_CHECKING:
     from posebench.launch.many import Board
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     return night.status
 
 
-def _told(say: Report) -> Callable[[Board], None]:
+def _told(say: Progress) -> Callable[[Board], None]:
     """Turn a board into a bar."""
 
     def report(found: Board) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from posebench.cli.terminal import emit, printable
-
-Report = Callable[[str, int, int], None]
+from posebench.types.progress import Progress
 
 
 @contextmanager
-def progress(unit: str = "persons", *, lines: bool = False) -> Iterator[Report | None]:
+def progress(unit: str = "persons", *, lines: bool = False) -> Iterator[Progress | None]:
     """Show (what, done, all) calls as a bar with the rate.
 
     Args:
@@ -24,7 +23,8 @@ def progress(unit: str = "persons", *, lines: bool = False) -> Iterator[Report |
         yield _lines() if lines else None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -43,7 +43,7 @@ def progress(unit: str = "persons", *, lines: bool = False) -> Iterator[Report |
         Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
 
         def report(what: str, done: int, count: int) -> None:
             for other in [name for name in tasks if name != what]:
@@ -56,7 +56,7 @@ def progress(unit: str = "persons", *, lines: bool = False) -> Iterator[Report |
         yield report
 
 
-def _lines() -> Report:
+def _lines() -> Progress:
     begun: set[str] = set()
 
     def report(what: str, _done: int, _count: int) -> None:

@@ -16,8 +16,8 @@ from posebench.types.errors import UserError
 from posebench.types.timing import Method, Precision, Runtime, Timings
 
 if TYPE_CHECKING:
-    from posebench.cli.progress import Report
     from posebench.run.speed import Timed
+    from posebench.types.progress import Progress
     from posebench.types.record import Record
     from posebench.types.timing import SpeedCell
 
@@ -151,7 +151,7 @@ def _say_how_many(arguments: argparse.Namespace) -> None:
         emit(f"{number} models are left out: {reason}.", error=True)
 
 
-def _timed(arguments: argparse.Namespace, report: Report | None) -> Iterator[Timed]:
+def _timed(arguments: argparse.Namespace, report: Progress | None) -> Iterator[Timed]:
     """Time here, or on the nodes of a cluster."""
     cluster = launcher(arguments)
     if cluster is not None:

@@ -53,7 +53,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from posebench.run.zoo_check import RUNS, check_zoo, write_table
 
     with progress("rows") as report:
-        rows = check_zoo(arguments.zoo, names=arguments.rows, report=report)
+        rows = check_zoo(arguments.zoo, names=arguments.rows, progress=report)
     if arguments.output:
         write_table(arguments.output, rows, arguments.zoo, arguments.command)
     runs = sum(row.outcome == RUNS for row in rows)

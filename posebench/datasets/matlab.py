@@ -1,6 +1,9 @@
 """Reads variables of MATLAB's level 5 files without trusting a byte of them.
 
-scipy's reader, which every zoo uses, ends the whole process on some damaged files.
+scipy's reader, which every zoo uses, ends the whole process on some damaged files. In a child
+process it would still accept damaged files that are refused here (shapes with negative sides,
+contents that are cut off, bytes that are not text), no system but Linux limits its memory, and
+starting the child takes many times as long as reading the file.
 
 Source of the layout: MathWorks, "MAT-File Format" (level 5; MATLAB's v6 and v7).
 """

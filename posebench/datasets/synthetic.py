@@ -22,9 +22,6 @@ from posebench.datasets.scene import Image, Person, Scene, compose
 from posebench.types import UserError
 
 VAL_IMAGES = 450
-# Persons with at least one labelled keypoint; boxes in the detector file.
-VAL_PERSONS = 1027
-VAL_DETECTIONS = 1668
 SYNTHETIC_SHA256 = "2112245f5f062f3f7d621c48f66a40227828b892c8a23e5a5753fc7a6b0bfee2"
 
 Json = dict[str, Any]
@@ -70,20 +67,6 @@ def synthetic_coco(split: str = "val", count: int | None = None) -> tuple[Json, 
     for index in range(VAL_IMAGES if count is None else count):
         found += _append(truth, index, draw(split, index))
     return truth, found
-
-
-def synthetic_sha256(count: int | None = None) -> str:
-    """Draw ``val`` and return the SHA-256 of its pixels, annotations and detections.
-
-    Args:
-        count: Only the first so many pictures; None for all, which must give
-            ``SYNTHETIC_SHA256``.
-    """
-    digest, truth = hashlib.sha256(), _empty()
-    for index in range(VAL_IMAGES if count is None else count):
-        scene = draw("val", index)
-        _digest(digest, truth, index, scene)
-    return digest.hexdigest()
 
 
 def write_synthetic(root: Path, count: int | None = None) -> Path:

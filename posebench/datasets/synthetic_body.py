@@ -18,10 +18,6 @@ from posebench.datasets.drawing import Stream
 from posebench.datasets.synthetic import DETECTIONS, IMAGES, Contents, keep_folder, write_png
 
 BODY_IMAGES = 120
-# Persons with a labelled keypoint in Halpe's file, with a joint in MPII's; detector's boxes.
-BODY_PERSONS = 206
-BODY_MPII_PERSONS = 206
-BODY_DETECTIONS = 351
 BODY_SHA256 = "027253d653ff73650e08208dc08093995f6af6d596174170ad4ccf451d0ff4db"
 
 HALPE = Path("annotations") / "halpe_val_v1.json"

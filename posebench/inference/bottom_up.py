@@ -18,7 +18,7 @@ from posebench.inference.loading import IMAGES_AHEAD
 from posebench.inference.normalise import normalise
 from posebench.inference.people import People, find_people, given_people
 from posebench.inference.pictures import ImageDigests, open_image
-from posebench.inference.predict import Options, Progress, network_outputs
+from posebench.inference.predict import Options, network_outputs
 from posebench.inference.transfer import to_device
 from posebench.inference.whole_image import Frame, frame
 from posebench.keypoints import keypoint_set
@@ -26,6 +26,7 @@ from posebench.types.arrays import Dataset, Floats, Images, Ints, Predictions
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
+from posebench.types.progress import Progress
 from posebench.types.protocol import GROUPINGS, Protocol
 
 # More persons than a network gives in one image; of peaks no image has more than MOST_PEOPLE K.
@@ -59,7 +60,7 @@ def predict_images(
         protocols: Their flip, shift and decode are used.
         options: Device and threads; images differ in size, so that each is a batch of its own,
             as in the reference.
-        progress: Called with (images done, images in all).
+        progress: Called with (``images``, done, all).
         images: (n,) rows of ``Dataset.images``, for a part of them; None for all.
         digests: Takes those of the image files that are read.
 
@@ -92,7 +93,7 @@ def predict_images(
                 people.append((row, place, people_of(plain, other, protocol, spec)))
             done += 1
             if progress:
-                progress(done, len(rows))
+                progress("images", done, len(rows))
     return [_predictions(people, dataset, spec) for people in found]
 
 

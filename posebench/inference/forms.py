@@ -30,8 +30,6 @@ DTYPES = {
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
-FAST = Form(folded=True, channels_last=True)
-"""Only rounding differs from the plain form, and nothing beyond torch is needed."""
 
 
 class FormedNetwork(nn.Module):

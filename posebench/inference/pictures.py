@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from posebench.types.arrays import Images
 from posebench.types.errors import UserError
 from posebench.types.faults import Fault
+from posebench.types.progress import Progress
 
 # No dataset has pictures of so many pixels; three bytes each of them fit into memory.
 MOST_PIXELS = 100_000_000
@@ -156,15 +156,13 @@ def open_image(images: Images, row: int, exif: str, digests: ImageDigests | None
     return pixels
 
 
-def bad_images(
-    images: Images, threads: int, progress: Callable[[int, int], None] | None = None
-) -> list[Fault]:
+def bad_images(images: Images, threads: int, progress: Progress | None = None) -> list[Fault]:
     """Read every image and return those that cannot be used, in their order.
 
     Args:
         images: To read.
         threads: At a time.
-        progress: Called with (images done, images in all).
+        progress: Called with (``reading images``, done, all).
     """
 
     def reason(row: int) -> str | None:
@@ -180,7 +178,7 @@ def bad_images(
             if told is not None:
                 found.append(Fault("image", f"{images.file_name[row]} {told}", image=row))
             if progress:
-                progress(row + 1, len(images))
+                progress("reading images", row + 1, len(images))
     return found
 
 

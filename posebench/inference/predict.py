@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,8 @@ from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset, Ints, Persons, Predictions
 from posebench.types.entry import InputSpec
 from posebench.types.model import PoseModel
+from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
-
-Progress = Callable[[int, int], None]
 
 # What of a protocol moves raw predictions; the other axes pick persons, or rescore and score them.
 DECODING_AXES = (
@@ -82,7 +81,7 @@ def predict(
         protocols: Their flip, shift, decode and inverse are used; everything else about them
             is not looked at.
         options: Device, batch size, threads.
-        progress: Called with (persons done, persons in all).
+        progress: Called with (``persons``, done, all).
         digests: Takes those of the image files that are read.
 
     Returns:
@@ -115,7 +114,7 @@ def predict(
             scores[k][batch.rows] = found
         done += real
         if progress:
-            progress(done, len(persons))
+            progress("persons", done, len(persons))
 
     # One batch is kept back: an accelerator works on the next while this one's joints return.
     waiting: tuple[Batch, list[Arriving]] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,9 @@ from posebench.run.speed import Timed, cheapest_first, measure_speeds, speed_cel
 from posebench.run.speed_cell import Findings, SpeedJob, record_of
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
+from posebench.types.progress import Progress
 from posebench.types.record import Record
 from posebench.types.timing import Form, SpeedCell
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ Importing this package imports no torch: the table holds ``module:callable`` str
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from posebench.types.errors import UserError
 from posebench.types.network_arguments import NETWORK_ARGUMENTS, check_arguments
+from posebench.types.suggestions import suggestion
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,8 +65,10 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
     return network
 
 
+def parameter_count(network: nn.Module) -> int:
+    """Return how many learned numbers a network has; statistics of BatchNorm are not among them."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name, NETWORKS, n=1)
-    if close:
-        return f"Did you mean '{close[0]}'?"
-    return f"Known networks: {', '.join(sorted(NETWORKS))}."
+    return suggestion(name, NETWORKS) or f"Known networks: {', '.join(sorted(NETWORKS))}."

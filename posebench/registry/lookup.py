@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from shlex import quote
 
 from posebench.registry.schema import ZooFile
-from posebench.registry.validate import nearest, suggestion
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
+from posebench.types.suggestions import nearest, suggestion
 
 _WORD = re.compile(r"[a-z0-9]+")
 FEWEST = 3  # letters of a part of a name; fewer are a part of too much

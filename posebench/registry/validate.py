@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from posebench.registry.documents import Document
 from posebench.types.errors import UserError
 from posebench.types.network_arguments import shortened
+from posebench.types.suggestions import suggestion
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -49,17 +49,6 @@ def checked(
         return model.model_validate({**fields, **(labels or {})})
     except ValidationError as error:
         raise _explain(document, model, at, error) from None
-
-
-def suggestion(word: str, known: Iterable[str], count: int = 1) -> str:
-    """Return ``Did you mean ...?``, or an empty string when nothing is close."""
-    close = difflib.get_close_matches(word, list(known), n=count)
-    return f"Did you mean {' or '.join(close)}?" if close else ""
-
-
-def nearest(word: str, known: Iterable[str], count: int) -> list[str]:
-    """Return the ``count`` known words that are most like one, however unlike they are."""
-    return difflib.get_close_matches(word, list(known), n=count, cutoff=0.0)
 
 
 def _explain(

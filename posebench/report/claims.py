@@ -17,7 +17,6 @@ from posebench.types.timing import PLAIN
 
 # The tones of verdicts, in the order in which they are counted.
 TONES = get_args(Tone)
-PACKAGE = "package:"  # where weights lie that posebench itself ships
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def known_protocols(records: Sequence[Record]) -> dict[str, Protocol]:
 
 def is_own(entry: Entry) -> bool:
     """Whether posebench ships the model: its claims are what posebench itself measured."""
-    return (entry.checkpoint.location or "").startswith(PACKAGE)
+    return bool(entry.checkpoint.shipped)
 
 
 def counts(rows: Sequence[ClaimRow]) -> tuple[tuple[str, str, int], ...]:

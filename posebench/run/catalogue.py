@@ -11,8 +11,6 @@ from posebench.networks import NETWORKS
 from posebench.registry import Registry, load_registry
 from posebench.types.entry import Entry
 
-PACKAGE = "package:"
-
 
 def list_entries(
     zoo: str | None = None,
@@ -65,8 +63,7 @@ def status_of(entry: Entry, registry: Registry) -> str:
         return "not built yet"
     if entry.network.name in FOREIGN and absent_packages(entry.network.name):
         return "needs openmmlab"
-    location = entry.checkpoint.location or ""
-    here = location.startswith(PACKAGE) or entry.checkpoint.container == "none"
+    here = entry.checkpoint.shipped or entry.checkpoint.container == "none"
     return "runnable" if here or Cache().find(entry.checkpoint) else "needs checkpoint"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +11,13 @@ from posebench.datasets.detections import Detections, read_detections
 from posebench.datasets.readers import READERS
 from posebench.datasets.sample import restrict
 from posebench.datasets.unpacked import check_heads, check_places
-from posebench.run.faults import Progress, usable
+from posebench.run.data_root import DATA_ROOT, named_root
+from posebench.run.faults import usable
 from posebench.types.arrays import Dataset
 from posebench.types.dataset import CompleteBy, DatasetSpec, Sample
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError
-
-DATA_ROOT = "POSEBENCH_DATA"
+from posebench.types.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,7 @@ def data_root(spec: DatasetSpec, given: Path | None) -> Path | None:
     if spec.id in DRAWN:
         drawing = DRAWN[spec.id]()
         return drawing.write(cache_folder() / drawing.folder)
-    named = os.environ.get(DATA_ROOT)
-    return Path(named) if named else None
+    return named_root(None)
 
 
 def open_dataset(
@@ -137,7 +135,7 @@ def open_dataset(
         on_error: What to do about images and annotations that cannot be used, see
             ``posebench.run.faults.usable``.
         threads: That read images, where they are read.
-        progress: Called with (images read, images in all).
+        progress: Called with (``reading images``, done, all).
 
     Raises:
         UserError: Something is missing; the message says what was looked for and where.

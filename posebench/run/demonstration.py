@@ -7,8 +7,8 @@ from pathlib import Path
 
 from posebench.run.catalogue import list_entries
 from posebench.run.evaluation import evaluate, load_model
-from posebench.run.outcome import ProgressOf
 from posebench.speed.forward import measure_forward
+from posebench.types.progress import Progress
 from posebench.types.record import Record
 
 ZOO = "demo"
@@ -21,7 +21,7 @@ def demo(
     limit: int | None = None,
     threads: int | None = None,
     registry: Sequence[Path] = (),
-    progress: ProgressOf | None = None,
+    progress: Progress | None = None,
     command: str = "posebench demo",
 ) -> list[Record]:
     """Evaluate every shipped model under all its claims' protocols, and time it.

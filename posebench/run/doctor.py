@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import sys
 import tempfile
@@ -17,9 +16,9 @@ from typing import Any, Literal
 from posebench import __version__
 from posebench.install import install_command, requirements
 from posebench.registry import Registry, load_registry
+from posebench.run.data_root import DATA_ROOT, named_root
 from posebench.types.errors import UserError
 
-DATA_ROOT = "POSEBENCH_DATA"
 # Where a distribution's module is called otherwise.
 MODULES = {
     "opencv-python-headless": "cv2",
@@ -75,8 +74,7 @@ def examine(registry: Sequence[Path] = (), data_root: Path | None = None) -> lis
         registry: Folders of further rows.
         data_root: Where datasets lie; None means ``POSEBENCH_DATA``.
     """
-    named = os.environ.get(DATA_ROOT)
-    root = data_root or (Path(named) if named else None)
+    root = named_root(data_root)
     looks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("environment", _environment),
         ("devices", _devices),
@@ -132,22 +130,15 @@ def _package(area: str, name: str, wanted: str, absent: Status, mend: str) -> Fi
 
 
 def _satisfies(version: str, wanted: str) -> bool:
-    """Whether a version lies between the declared bounds; only ``>=`` and ``<`` are declared."""
-    for bound in filter(None, wanted.split(",")):
-        found = re.fullmatch(r"\s*(>=|<)\s*([\d.]+)\s*", bound)
-        if found:
-            below = _numbers(version) < _numbers(found[2])
-            if below != (found[1] == "<"):
-                return False
-    return True
+    """Whether a version lies between the declared bounds; ``rc1`` or ``+cpu`` do not count."""
+    # here, so that a machine without it still hears what else it lacks
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
 
-
-def _numbers(version: str) -> list[int]:
-    plain = re.match(r"[\d.]*", version)
-    numbers = [int(part) for part in (plain[0] if plain else "").split(".") if part]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return numbers
+    try:
+        return not wanted or Version(version).base_version in SpecifierSet(wanted)
+    except InvalidVersion:
+        return False
 
 
 def _crops(area: str) -> Iterator[Finding]:

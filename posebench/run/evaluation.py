@@ -9,13 +9,14 @@ from typing import Any
 
 from posebench.registry import load_registry
 from posebench.run.assemble import assemble, save_outcome
-from posebench.run.outcome import ProgressOf, evaluate_protocols
+from posebench.run.outcome import evaluate_protocols
 from posebench.run.parts import Parts
 from posebench.run.protocols import official_beside
 from posebench.run.request import Prepared, Request, load_row, prepare
 from posebench.speed.machine import hardware_name
 from posebench.types.faults import OnError
 from posebench.types.model import PoseModel
+from posebench.types.progress import Progress
 from posebench.types.record import Record
 from posebench.types.timing import PLAIN, Form
 
@@ -62,7 +63,7 @@ def evaluate(
     resume: bool = False,
     registry: Sequence[Path] = (),
     on_error: OnError = "fail",
-    progress: ProgressOf | None = None,
+    progress: Progress | None = None,
     command: str = "",
     **choices: Any,
 ) -> Record:

@@ -9,15 +9,16 @@ from typing import Any
 
 from posebench.records.words import axis_words, is_joint_metric
 from posebench.registry import load_registry
-from posebench.registry.validate import suggestion
-from posebench.run.outcome import ProgressOf, evaluate_protocols
+from posebench.run.outcome import evaluate_protocols
 from posebench.run.protocols import claim_protocols, common_protocol
 from posebench.run.request import Request, prepare
 from posebench.run.shapley import PLAYERS, differing, mixed, shapley, subsets
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
 from posebench.types.explanation import Cell, Explanation, Share
+from posebench.types.progress import Progress
 from posebench.types.protocol import DECODE_OF_OUTPUT, Protocol
+from posebench.types.suggestions import suggestion
 
 # What the grid tries besides the two protocols' own choices: player -> changes.
 TRIED: dict[str, tuple[dict[str, Any], ...]] = {
@@ -34,7 +35,7 @@ TRIED: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def explain(
-    request: Request, *, metric: str | None = None, progress: ProgressOf | None = None
+    request: Request, *, metric: str | None = None, progress: Progress | None = None
 ) -> Explanation:
     """Split the points between the claim's protocol and another one over the choices.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +12,8 @@ from posebench.types.arrays import Dataset
 from posebench.types.dataset import DatasetSpec
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError, counted, refuse
+from posebench.types.progress import Progress
 from posebench.types.record import Skipped
-
-Progress = Callable[[int, int], None]
 
 
 def usable(
@@ -33,7 +31,7 @@ def usable(
         on_error: ``fail`` reads no image as long as all is well; ``skip`` reads each of them
             before anything is estimated, so that shares and resumed runs skip the same.
         threads: That read images.
-        progress: Called with (images read, images in all).
+        progress: Called with (``reading images``, done, all).
 
     Returns:
         With ``skip`` all of its faults are known.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,11 +29,10 @@ from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
+from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 from posebench.types.record import BoxInfo
 from posebench.types.timing import PLAIN, Form
-
-ProgressOf = Callable[[str, int, int], None]
 
 # Axes of Protocol that pick and clean the persons; the others work on their predictions.
 PERSON_AXES = ("boxes", "box_file", "sanitise", "dummy_boxes", "box_score_threshold")
@@ -81,7 +80,7 @@ class Job:
     sources: Sources
     options: Options
     parts: Parts = NOTHING_KEPT
-    progress: ProgressOf | None = None
+    progress: Progress | None = None
     with_intervals: bool = True
     form: Form = PLAIN
     digests: ImageDigests = field(default_factory=ImageDigests)
@@ -195,7 +194,7 @@ def _predict_each_decoding(
             list(different.values()),
             job.options,
             job.parts,
-            lambda done, count: job.report(what, done, count),
+            lambda _, done, count: job.report(what, done, count),
             digests=job.digests,
         )
     job.chunks.extend(chunks)

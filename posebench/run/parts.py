@@ -18,12 +18,13 @@ import numpy as np
 
 from posebench.inference.bottom_up import predict_images
 from posebench.inference.pictures import ImageDigests
-from posebench.inference.predict import DECODING_AXES, Options, Progress, predict
+from posebench.inference.predict import DECODING_AXES, Options, predict
 from posebench.records.environment import versions
 from posebench.run.chunks import ChunkRef, ResumeStore, Unusable, own_folder
 from posebench.types.arrays import Dataset, Persons, Predictions, join, take
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
+from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 
 FIRST_BATCHES = 4
@@ -96,7 +97,7 @@ def predict_in_parts(
         protocols: Their decoding axes are used.
         options: How to run.
         parts: Where chunks are kept.
-        progress: Called with (done, all), of persons or of images.
+        progress: Called with (``persons`` or ``images``, done, all).
         digests: Takes those of all image files that the predictions were made from.
 
     Returns:
@@ -298,4 +299,4 @@ def evaluation_key(
 
 
 def _ahead(progress: Progress | None, done: int, count: int) -> Progress | None:
-    return None if progress is None else lambda more, _: progress(done + more, count)
+    return None if progress is None else lambda what, more, _: progress(what, done + more, count)

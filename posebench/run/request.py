@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -19,7 +18,7 @@ from posebench.keypoints import selection
 from posebench.registry import Registry, load_registry
 from posebench.run.catalogue import missing_parts
 from posebench.run.data import Sources, open_dataset
-from posebench.run.outcome import Job, ProgressOf
+from posebench.run.outcome import Job
 from posebench.run.parts import NOTHING_KEPT, Parts
 from posebench.run.protocols import requested_protocols
 from posebench.types.dataset import DatasetSpec
@@ -27,6 +26,7 @@ from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError
 from posebench.types.model import PoseModel
+from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 from posebench.types.timing import PLAIN, Form
 
@@ -174,7 +174,7 @@ def prepare(
     request: Request,
     *,
     parts: Parts = NOTHING_KEPT,
-    progress: ProgressOf | None = None,
+    progress: Progress | None = None,
     with_intervals: bool = True,
 ) -> Prepared:
     """Open model and data of a request.
@@ -196,7 +196,7 @@ def prepare(
         protocols[0].annotations,
         on_error=request.on_error,
         threads=options.threads,
-        progress=partial(progress, "reading images") if progress else None,
+        progress=progress,
     )
     job = Job(model, data, spec, sources, options, parts, progress, with_intervals, request.form)
     return Prepared(job, protocols, named.registry)

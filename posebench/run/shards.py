@@ -15,13 +15,14 @@ from posebench.records.environment import versions
 from posebench.records.files import write_whole
 from posebench.run.chunks import ChunkRef
 from posebench.run.evaluation import record_of
-from posebench.run.outcome import ProgressOf, predict_protocols
+from posebench.run.outcome import predict_protocols
 from posebench.run.parts import Parts
 from posebench.run.protocols import official_beside
 from posebench.run.request import PATHS, Request, prepare
 from posebench.speed.machine import hardware_name
 from posebench.types.base import Frozen
 from posebench.types.errors import UserError
+from posebench.types.progress import Progress
 from posebench.types.record import Record, Sha256
 
 MOST_SHARDS = 100_000
@@ -94,7 +95,7 @@ def evaluate_shard(
     *,
     resume: bool = True,
     command: str = "",
-    progress: ProgressOf | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Estimate one shard of an evaluation's persons and leave the chunks in a folder.
 
@@ -138,7 +139,7 @@ def merge(
     *,
     save_predictions: Path | None = None,
     command: str = "",
-    progress: ProgressOf | None = None,
+    progress: Progress | None = None,
     **paths: Path | None,
 ) -> Record:
     """Join the shards of one evaluation into its record, without a forward pass.

@@ -17,7 +17,7 @@ from posebench.adapters.catalogue import build_foreign
 from posebench.adapters.mmpose_index import INSTALL
 from posebench.inference.devices import check_device
 from posebench.inference.runtimes import check_installed
-from posebench.networks import NETWORKS, build_network
+from posebench.networks import NETWORKS, build_network, parameter_count
 from posebench.records.store import load, save, speed_file_name
 from posebench.registry import Registry, load_registry
 from posebench.run.speed_cell import Findings, SpeedJob, record_of
@@ -27,6 +27,7 @@ from posebench.speed.samples import fingerprint, given_images
 from posebench.speed.timing import FULL, QUICK
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
+from posebench.types.progress import Progress
 from posebench.types.record import Record
 from posebench.types.timing import Form, Method, Precision, Runtime, SpeedCell
 
@@ -34,7 +35,6 @@ from posebench.types.timing import Form, Method, Precision, Runtime, SpeedCell
 STARTING = 10.0
 KILLED = 9  # what Linux ends a process with when memory runs out
 
-Progress = Callable[[str, int, int], None]
 Launch = Callable[[SpeedJob, Path], int]
 
 
@@ -263,7 +263,7 @@ def _parameters(entry: Entry) -> int:
                 return sys.maxsize
         else:
             network = build_network(entry.network.name, **entry.network.arguments)
-    return sum(parameter.numel() for parameter in network.parameters())
+    return parameter_count(network)
 
 
 def least_seconds(*, quick: bool) -> float:

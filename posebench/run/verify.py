@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from posebench.adapters import load_model
 from posebench.adapters.catalogue import FOREIGN
-from posebench.networks import STRIDES, build_network
+from posebench.networks import STRIDES, build_network, parameter_count
 from posebench.registry import load_registry
 from posebench.run import fill
 from posebench.run.goldens import Golden, Recording, find_recording
@@ -29,6 +29,7 @@ from posebench.run.native_file import filled_state, write_native
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
+from posebench.types.progress import Progress
 
 OK, STRUCTURE_ONLY, FAILED = "ok", "structure only", "failed"
 # Largest difference over the output's standard deviation. Between frameworks 2e-6 to 2e-5 were
@@ -38,7 +39,6 @@ TOLERANCES = {"lite_hrnet": 5e-5}
 # The fill's gain where no record prescribes one.
 GAIN = 0.8
 SHOWN = 3
-PACKAGE = "package:"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def verify(
     *,
     dataset: str | None = None,
     registry: Sequence[Path] = (),
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Verification]:
     """Verify rows one after the other; only one network is in memory at a time.
 
@@ -122,8 +122,8 @@ def _why_none(entry: Entry) -> str:
     """Say why a row's network has no other implementation; empty if it has one."""
     if entry.network.name in FOREIGN:
         return "the zoo's own code builds it"
-    shipped = (entry.checkpoint.location or "").startswith(PACKAGE)
-    return "posebench itself ships it" if shipped or entry.checkpoint.container == "none" else ""
+    own = entry.checkpoint.shipped or entry.checkpoint.container == "none"
+    return "posebench itself ships it" if own else ""
 
 
 def _verify_once(entry: Entry, done: dict[str, Verification]) -> Verification:
@@ -254,7 +254,7 @@ def _with_arguments(entry: Entry, arguments: Any) -> Entry:
 def _parameters(entry: Entry) -> int:
     with torch.device("meta"):
         network = build_network(entry.network.name, **entry.network.arguments)
-    return sum(parameter.numel() for parameter in network.parameters())
+    return parameter_count(network)
 
 
 def _manifest_words(entry: Entry, golden: Golden) -> str:

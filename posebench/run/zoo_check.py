@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from torch import nn
 from posebench.adapters import load_model
 from posebench.inference.bottom_up import check_maps, people_of
 from posebench.inference.outputs import check_output, decode_output
+from posebench.networks import parameter_count
 from posebench.registry import load_registry
 from posebench.run.protocols import claim_protocols
 from posebench.types.entry import Entry, InputSpec
 from posebench.types.errors import UserError
+from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 
-Report = Callable[[str, int, int], None]
 RUNS = "runs"
 
 
@@ -54,14 +55,14 @@ class Checked:
 
 
 def check_zoo(
-    zoo: str, *, names: Sequence[str] = (), report: Report | None = None
+    zoo: str, *, names: Sequence[str] = (), progress: Progress | None = None
 ) -> tuple[Checked, ...]:
     """Build every row of a zoo with random weights and run one batch through it.
 
     Args:
         zoo: Its slug.
         names: Ids of single rows; all if none are given.
-        report: Called with (row, done, all).
+        progress: Called with (what, done, all).
 
     Raises:
         UserError: No such zoo, or no such row in it.
@@ -74,8 +75,8 @@ def check_zoo(
         entries = [known.find(f"{zoo}/{name}") for name in names]
     found = []
     for done, entry in enumerate(entries):
-        if report:
-            report("building and running", done, len(entries))
+        if progress:
+            progress("building and running", done, len(entries))
         start = time.perf_counter()
         protocols = claim_protocols(entry, known)
         outcome, parameters = _outcome(entry, protocols)
@@ -93,7 +94,7 @@ def _outcome(entry: Entry, protocols: Sequence[Protocol]) -> tuple[str, int | No
         network = load_model(entry, allow_random=True).network
     except UserError as error:
         return error.message, None
-    parameters = sum(p.numel() for p in network.parameters())
+    parameters = parameter_count(network)
     try:
         if not _finite(network, entry.input, protocols):
             return "decodes to numbers that are not finite", parameters

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from posebench.networks import NETWORKS, build_network
+from posebench.networks import NETWORKS, build_network, parameter_count
 from posebench.networks.deform import torchvision_op
 from posebench.types.entry import Entry
 
@@ -72,7 +72,7 @@ def complexity(entry: Entry, built: nn.Module | None = None) -> Complexity:
             network = build_network(entry.network.name, **entry.network.arguments).eval()
             macs, extra = count_macs(network, entry.input.size)
     return Complexity(
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=parameter_count(network),
         macs=macs,
         page_macs=macs + extra,
         input_size=entry.input.size,

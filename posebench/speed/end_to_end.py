@@ -102,7 +102,7 @@ def batch_intervals(
     found: list[float] = []
     before: list[float] = []
 
-    def batch_done(done: int, of: int) -> None:
+    def batch_done(what: str, done: int, of: int) -> None:
         moment = now()
         if before and done > ahead * cell.batch_size:
             (found if enough_warmth(warm, effort) else warm).append(moment - before[0])

@@ -34,7 +34,7 @@ _PUBLISHED = re.compile(r"-?[0-9]{1,15}(\.[0-9]{0,15})?")
 _WEB = re.compile(r"https?://[\x21-\x7e]+")
 # Prefixes of ``Checkpoint.location`` that no URL has, before an identifier.
 _IDENTIFIED = re.compile(r"(gdrive|gdrive-folder|baidu):[\w?=&%.+-]+", re.ASCII)
-_PACKAGE = "package:"
+PACKAGE = "package:"
 
 
 def _status(value: str) -> str:
@@ -56,8 +56,8 @@ def _web_address(address: str) -> str:
 
 
 def _location(location: str) -> str:
-    if location.startswith(_PACKAGE):
-        check_relative(location.removeprefix(_PACKAGE))
+    if location.startswith(PACKAGE):
+        check_relative(location.removeprefix(PACKAGE))
     elif not (_WEB.fullmatch(location) or _IDENTIFIED.fullmatch(location)):
         raise ValueError(
             "a location is https://..., gdrive:<id>, gdrive-folder:<id>, baidu:<id> or "
@@ -200,6 +200,12 @@ class Checkpoint(Frozen):
     def has_digest(self) -> bool:
         """Whether a digest was published that a file can be compared with."""
         return bool(self.sha256 or self.sha256_prefix or self.sha1)
+
+    @property
+    def shipped(self) -> str:
+        """Path inside the package of a file that posebench itself ships; empty for all others."""
+        location = self.location or ""
+        return location.removeprefix(PACKAGE) if location.startswith(PACKAGE) else ""
 
     @property
     def names(self) -> frozenset[str]:

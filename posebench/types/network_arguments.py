@@ -7,13 +7,13 @@ bounds of their own; ``check_plain`` keeps their arguments plain and small.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from posebench.types.paths import check_relative
+from posebench.types.suggestions import suggestion
 
 MOST_ARGUMENTS = 32
 LONGEST_LIST = 64
@@ -176,9 +176,8 @@ def check_arguments(network: str, arguments: Mapping[str, Any]) -> None:
         return
     known = signature.arguments
     for name in arguments.keys() - known.keys():
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(known)}"
-        raise ValueError(f"{network} has no argument {name!r}: {hint}")
+        hint = suggestion(name, known) or f"It takes {', '.join(known)}."
+        raise ValueError(f"{network} has no argument {name!r} ({hint})")
     for name in signature.required:
         if name not in arguments:
             raise ValueError(f"{network} needs the argument {name}: {known[name]}")

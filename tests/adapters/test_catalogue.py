@@ -52,7 +52,7 @@ def test_unknown(installed):
     assert "padle" not in adapters
     with pytest.raises(UserError, match="no adapter named 'padle'") as caught:
         catalogue.find_adapter("padle")
-    assert caught.value.hint == "Did you mean 'paddle'?"
+    assert caught.value.hint == "Did you mean paddle?"
     with pytest.raises(UserError) as caught:
         catalogue.find_adapter("zzz")
     assert caught.value.hint == "Known: gluon, mmpose, native, paddle."

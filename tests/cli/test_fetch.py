@@ -564,6 +564,10 @@ def test_the_doctor_names_each_optional_part_once_with_one_command(capsys, monke
         ("2.13.0+cpu", ">=2.2", True), ("2.1.9", ">=2.2", False), ("1.26.0", "<3,>=1.26", True),
         ("3.0", "<3,>=1.26", False), ("2.10", ">=2.2", True), ("5.0.0.1", "<5,>=4.8", False),
         ("0.8.0rc1", ">=0.4", True), ("1", "", True),
+        # containers of NVIDIA bring such a torch; the first release candidate of 3 is a 3
+        ("2.2.0a0+81ea7a4", ">=2.2", True), ("3.0rc1", "<3", False),
+        ("2.5", "~=2.2", True), ("3.1", "~=2.2", False),
+        ("from a fork", "", True), ("from a fork", ">=2", False),
     ],
 )  # fmt: skip
 def test_versions_are_compared_as_numbers(version, wanted, fits):

@@ -265,9 +265,9 @@ def test_all_bad_images_are_found(tmp_path):
     for row in (0, 4, 8):
         images.path(row).write_bytes(b"")
     seen = []
-    found = bad_images(images, 3, lambda done, count: seen.append((done, count)))
+    found = bad_images(images, 3, lambda *told: seen.append(told))
     assert [fault.image for fault in found] == [0, 4, 8]
-    assert seen[-1] == (9, 9)
+    assert seen[-1] == ("reading images", 9, 9)
 
 
 def test_a_whole_split_of_which_something_is_skipped_is_not_complete(tmp_path):

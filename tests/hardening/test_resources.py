@@ -21,7 +21,6 @@ import torch
 from posebench.cli import main as cli
 from posebench.inference import loading
 from posebench.inference.shortage import enough_memory, is_shortage
-from posebench.records import files
 from posebench.records.files import write_whole
 from posebench.records.store import load, load_records
 from posebench.registry import load_registry
@@ -117,7 +116,7 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_file(tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     if step == "write":
-        monkeypatch.setattr(files.os, "fdopen", full)
+        monkeypatch.setattr(Path, "write_bytes", full)
     elif step == "fsync":
         monkeypatch.setattr(os, "fsync", full)
     else:

@@ -217,10 +217,10 @@ def test_images_in_which_nobody_is_seen_have_no_rows(dataset):
         probe_model(Alternating()),
         dataset,
         [protocol(flip=False)],
-        progress=lambda done, count: seen.append((done, count)),
+        progress=lambda *told: seen.append(told),
     )[0]
     assert found.image_id.tolist() == dataset.images.id[[1, 3]].tolist()
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == [("images", done, 4) for done in (1, 2, 3, 4)]
 
 
 def test_nobody_anywhere(dataset):
@@ -246,7 +246,7 @@ def test_few_images_are_read_ahead(dataset, monkeypatch):
         dataset,
         [protocol()],
         Options(threads=2),
-        lambda done, _: ahead.append(len(read) - done),
+        lambda _, done, __: ahead.append(len(read) - done),
         images=rows,
     )
     assert len(read) == len(rows)

@@ -222,9 +222,9 @@ def test_progress_counts_persons(dataset):
         persons,
         [make.protocol()],
         Options(batch_size=2),
-        lambda done, count: seen.append((done, count)),
+        lambda *told: seen.append(told),
     )
-    assert seen == [(2, 5), (4, 5), (5, 5)]
+    assert seen == [("persons", 2, 5), ("persons", 4, 5), ("persons", 5, 5)]
 
 
 def test_a_full_width_box_needs_no_padding_row():

@@ -15,7 +15,7 @@ from posebench.types.errors import UserError
 def test_unknown_name_suggests_the_nearest():
     with pytest.raises(UserError, match="no network named 'lite_hrnt'") as caught:
         build_network("lite_hrnt")
-    assert caught.value.hint == "Did you mean 'lite_hrnet'?"
+    assert caught.value.hint == "Did you mean lite_hrnet?"
 
 
 def test_unknown_name_without_a_neighbour_lists_all():

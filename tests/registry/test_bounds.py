@@ -240,7 +240,7 @@ def test_the_refusal_names_row_field_value_and_range(value, shown, tmp_path):
     ("name", "arguments", "said"),
     [
         ("demo", {"width": 8, "depth": 1_000_000}, "depth 1000000: it is a whole number from 0"),
-        ("demo", {"width": 8, "dept": 1}, "demo has no argument 'dept': did you mean depth?"),
+        ("demo", {"width": 8, "dept": 1}, "demo has no argument 'dept' (Did you mean depth?)"),
         ("demo", {}, "demo needs the argument width: a whole number from 1 to 256"),
         ("lpn", {"layers": [1, 1, 1]}, "layers [1, 1, 1]: it is a list of 4"),
         ("lpn", {"layers": 50}, "layers 50: it is a list of 4"),

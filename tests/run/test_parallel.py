@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -14,7 +14,7 @@ from posebench.run.evaluation import evaluate
 
 TIMES = 4
 ASKED = {"limit": 8, "batch_size": 1, "threads": 1}
-STEPS = ((os, "mkdir"), (tempfile, "mkstemp"), (os, "replace"), (os, "rename"))
+STEPS = ((os, "mkdir"), (secrets, "token_hex"), (os, "replace"), (os, "rename"))
 
 
 def test_equal_evaluations_at_once_in_one_folder_all_succeed(tmp_path):

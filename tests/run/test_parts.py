@@ -58,7 +58,7 @@ OPTIONS = Options(batch_size=2, threads=2)
 def stopping_after(count):
     """A progress report that stops the run when so many persons are done."""
 
-    def report(done, _):
+    def report(_, done, __):
         if done >= count:
             raise Stop
 
@@ -95,11 +95,11 @@ def test_a_resumed_run_does_not_estimate_finished_persons_again(scene, tmp_path)
     seen = []
     predict_in_parts(
         model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path, resume=True),
-        lambda done, count: seen.append((done, count)),
+        lambda what, done, count: seen.append((what, done, count)),
     )  # fmt: skip
     # The first part holds 8 persons; it was whole.
-    assert seen[0][0] > 8
-    assert seen[-1] == (len(persons), len(persons))
+    assert seen[0][1] > 8
+    assert seen[-1] == ("persons", len(persons), len(persons))
 
 
 def test_without_resume_nothing_old_is_used(scene, tmp_path):
@@ -113,7 +113,7 @@ def test_without_resume_nothing_old_is_used(scene, tmp_path):
     seen = []
     predict_in_parts(
         model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path),
-        lambda done, count: seen.append(done),
+        lambda _, done, __: seen.append(done),
     )  # fmt: skip
     assert seen[0] == 2
 
