@@ -94,8 +94,12 @@ def forget() -> None:
     """Send the rest of the answer to the null device: its reader is gone, or its disk is full."""
     stream = _answer()
     if stream is not None:
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _discard(stream)
+
+
+def _discard(stream: TextIO) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -152,9 +156,12 @@ def _write(text: str, *, error: bool) -> None:
     if not error:
         stream.write(text)
         return
-    with contextlib.suppress(OSError, ValueError):
+    try:
         stream.write(text)
         stream.flush()
+    except (OSError, ValueError):
+        # else the interpreter tries once more at its end, and says so in the exit status
+        _discard(stream)
 
 
 def flush() -> None:

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import hostile_rows
 import pytest
 
-from posebench.checkpoints import fetch_data
+from posebench.checkpoints import fetch_data, receive
 from posebench.cli import main as cli
 from posebench.registry import Registry, load_registry, loader
 from posebench.types.errors import UserError
@@ -84,7 +84,7 @@ def check_unchanged(documents: dict, registry: Registry) -> None:
 def check_fetched(registry: Registry, sandbox: Path, monkeypatch) -> int:
     """Fetch every file of every dataset; return how many were placed."""
 
-    def download(url, target, **_):
+    def download(url, target, *_, **__):
         target.parent.mkdir(parents=True, exist_ok=True)
         if url.endswith(".zip"):
             with zipfile.ZipFile(target, "w") as archive:
@@ -93,7 +93,7 @@ def check_fetched(registry: Registry, sandbox: Path, monkeypatch) -> int:
             target.write_bytes(b"[1]")
         return False
 
-    monkeypatch.setattr(fetch_data, "download", download)
+    monkeypatch.setattr(receive, "download", download)
     placed = 0
     root = sandbox / "a" / "b" / "root"
     root.mkdir(parents=True, exist_ok=True)
