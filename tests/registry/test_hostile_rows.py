@@ -19,6 +19,7 @@ import hostile_rows
 import pytest
 
 from posebench.checkpoints import fetch_data, receive
+from posebench.checkpoints.download_http import Policy
 from posebench.cli import main as cli
 from posebench.registry import Registry, load_registry, loader
 from posebench.types.errors import UserError
@@ -94,7 +95,7 @@ def check_fetched(registry: Registry, sandbox: Path, monkeypatch) -> int:
         return False
 
     monkeypatch.setattr(receive, "download", download)
-    placed = 0
+    placed, receiver = 0, receive.Receiver(Policy())
     root = sandbox / "a" / "b" / "root"
     root.mkdir(parents=True, exist_ok=True)
     for spec in registry.datasets.values():
@@ -104,7 +105,7 @@ def check_fetched(registry: Registry, sandbox: Path, monkeypatch) -> int:
         for bundle in fetch_data.missing_bundles(spec, root):
             with writing() as written:
                 try:
-                    placed += len(fetch_data.fetch_bundle(bundle, root))
+                    placed += len(fetch_data.fetch_bundle(bundle, root, receiver))
                 except UserError as error:
                     assert error.message.endswith(".")
             for path in written:
