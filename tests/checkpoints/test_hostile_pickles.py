@@ -24,7 +24,6 @@ from tests.checkpoints.errors import refusal
 COUNT = int(float(os.environ.get("POSEBENCH_FUZZ", "1")) * 60)
 SECONDS = 5.0
 KILOBYTES = 400_000
-WEIGHTS = Path(os.environ.get("POSEBENCH_SHARED", "/nowhere")) / "data" / "weights"
 LONG = hostile.text("a" * 48_000) + hostile.put(0)
 COPY = b"c_codecs\nencode\n" + hostile.get(0) + hostile.text("latin1") + b"\x86R0"
 BOMB = b"\x80\x02})" + b"2\x86" * hostile.LEVELS + b"Ns."
@@ -139,9 +138,8 @@ def test_an_ordered_dict_of_python_2(tmp_path):
     assert read_checkpoint(tmp_path / "w")["w"].tolist() == [1.0, 1.0]
 
 
-@pytest.mark.skipif(not WEIGHTS.is_dir(), reason="no published weights at POSEBENCH_SHARED")
-def test_published_weights():
-    assert len(read_checkpoint(WEIGHTS / "tinypose_256x192.pdparams")) > 500
+def test_published_weights(shared):
+    assert len(read_checkpoint(shared / "data" / "weights" / "tinypose_256x192.pdparams")) > 500
 
 
 # --- siblings that have a sentence of their own ---------------------------------------------------
