@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -71,19 +72,10 @@ class ImageDigests:
         if self._found.setdefault(image_id, digest) != digest:
             raise BadImage(path, "was changed while it was being evaluated")
 
-    def update(self, other: ImageDigests, images: Images) -> None:
-        """Add what another one found.
-
-        Raises:
-            BadImage: A file had other bytes before.
-        """
-        rows = {image_id: row for row, image_id in enumerate(images.id.tolist())}
-        for image_id, digest in other.items():
-            self.add(image_id, digest, images.path(rows[image_id]))
-
-    def items(self) -> tuple[tuple[int, str], ...]:
-        """Return (image id, digest) of every image, ordered by id."""
-        return tuple(sorted(self._found.items()))
+    def items(self, ids: Iterable[int] | None = None) -> tuple[tuple[int, str], ...]:
+        """Return (image id, digest), ordered by id, of every image or of some that were read."""
+        wanted = self._found if ids is None else ids
+        return tuple((image_id, self._found[image_id]) for image_id in sorted(wanted))
 
 
 def file_digest(path: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from posebench.launch.on_ray import (
     on_accelerator,
 )
 from posebench.records.files import write_whole
-from posebench.run.data import DATA_ROOT
+from posebench.run.data_root import named_root
 from posebench.run.request import PATHS, Request
 from posebench.run.shards import evaluate_shard, merge
 from posebench.types.errors import UserError
@@ -274,9 +273,8 @@ def _invisible(share: Share) -> str:
 def _everywhere(request: Request, launcher: RayLauncher | None) -> Request:
     """Paths and device that mean the same in every process, whatever its folder."""
     device = launcher.device(request.device) if launcher else request.device
-    named = os.environ.get(DATA_ROOT)
-    root = request.data_root or (Path(named) if named else None)
-    given: dict[str, Any] = {name: getattr(request, name) for name in PATHS} | {"data_root": root}
+    given: dict[str, Any] = {name: getattr(request, name) for name in PATHS}
+    given["data_root"] = named_root(request.data_root)
     paths = {name: path.absolute() for name, path in given.items() if path is not None}
     boxes = request.boxes
     if boxes not in (None, "gt", "detector"):

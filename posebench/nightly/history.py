@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from posebench.datasets.files import strict_json
 from posebench.nightly.observation import VERSION, Observation
+from posebench.types.base import first_problem
 from posebench.types.errors import UserError
 
 SUFFIX = ".jsonl"
@@ -92,8 +93,7 @@ def _parse(line: bytes, where: str) -> Observation:
             # as JSON: there text may be a date, and nothing else is converted
             return Observation.model_validate_json(line, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        problem = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        problem = ": ".join(first_problem(error))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
     else:

@@ -17,13 +17,12 @@ from posebench.nightly.state import State
 from posebench.nightly.suite import Cell, Suite
 from posebench.nightly.work import Measuring
 from posebench.types.errors import UserError
+from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 from posebench.types.record import Record
 
 FINE, REGRESSION, NOT_RUN = 0, 1, 2
 WORK = "work"
-
-Say = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def run_nightly(
     facts: Mapping[str, str],
     protocols: Mapping[str, Protocol],
     accept: bool = False,
-    say: Say | None = None,
+    say: Progress | None = None,
     publish: Callable[[NightlyRun, Path], None],
     clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
 ) -> NightlyRun:
@@ -123,7 +122,7 @@ class _Night:
     facts: Mapping[str, str]
     clock: Callable[[], datetime]
 
-    def measure(self, work: Measuring, say: Say) -> None:
+    def measure(self, work: Measuring, say: Progress) -> None:
         """Measure what is missing."""
         missing = [each for each in self.cells if self.state.kept(each[0]) is None]
         evaluations = [cell for cell, _ in missing if cell.kind == "eval"]

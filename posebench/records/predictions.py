@@ -52,8 +52,11 @@ def digest(predictions: Predictions) -> str:
     return state.hexdigest()
 
 
-def save_predictions(predictions: Predictions, path: Path) -> None:
+def save_predictions(predictions: Predictions, path: Path) -> str:
     """Write the raw columnar file.
+
+    Returns:
+        The SHA-256 of the file's bytes.
 
     Raises:
         UserError: The file cannot be written.
@@ -66,7 +69,9 @@ def save_predictions(predictions: Predictions, path: Path) -> None:
         keypoint_set=np.str_(predictions.keypoint_set),
         **arrays,  # type: ignore[arg-type]
     )
-    write_whole(path, buffer.getvalue())
+    data = buffer.getvalue()
+    write_whole(path, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def load_predictions(path: Path) -> Predictions:

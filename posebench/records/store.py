@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from posebench.datasets.files import strict_json
 from posebench.records.files import write_whole
 from posebench.records.migrate import UPGRADES, upgraded
+from posebench.types.base import first_problem
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import SCHEMA_VERSION, Record
@@ -106,8 +107,7 @@ def from_json(content: Any, *, source: str = "The record") -> Record:
         text = json.dumps(upgraded(content), allow_nan=False)
         return Record.model_validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        problem = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        problem = ": ".join(first_problem(error))
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         problem = f"it does not follow schema version {version} ({type(error).__name__}: {error})"
     raise UserError(
@@ -152,9 +152,13 @@ def save(record: Record, output: Path, *, overwrite: bool = True) -> Path:
     path = output / file_name(record)
     if not overwrite and path.is_file():
         return path
+    _write(record, path)
+    return path
+
+
+def _write(record: Record, path: Path) -> None:
     text = json.dumps(to_json(record), indent=1, allow_nan=False, ensure_ascii=False)
     write_whole(path, f"{text}\n".encode())
-    return path
 
 
 def load(path: Path) -> Record:
@@ -168,10 +172,15 @@ def load(path: Path) -> Record:
 
 def _load(path: Path, name: str) -> Record:
     """See ``load``; errors call the file by its name."""
+    return from_json(_content(path, name), source=f"The record {name}")
+
+
+def _content(path: Path, name: str) -> Any:
+    """The JSON value of a file."""
     try:
         if path.exists() and (not path.is_file() or path.stat().st_size > LARGEST):
             raise UserError(f"{name} is not a record: it is not a file, or far too large for one.")
-        content = strict_json(path.read_bytes(), finite=True)
+        return strict_json(path.read_bytes(), finite=True)
     except FileNotFoundError as error:
         raise UserError(f"There is no record {name}.", "posebench eval writes one.") from error
     except OSError as error:
@@ -180,7 +189,6 @@ def _load(path: Path, name: str) -> Record:
         raise UserError(
             f"The record {name} is not JSON ({error}).", "Delete it and measure again."
         ) from error
-    return from_json(content, source=f"The record {name}")
 
 
 def load_records(folder: Path) -> list[Record]:
@@ -243,8 +251,8 @@ def read_records(folder: Path) -> tuple[list[Record], tuple[LeftOut, ...]]:
 def migrate(folder: Path) -> list[Migration]:
     """Rewrite every record below a folder that has an earlier schema version.
 
-    A migrated record gets the file name of its measurement; its former file is removed after the
-    new one is on the disk.  What cannot be read stays as it is.
+    A migrated record gets the file name of its measurement, in the folder where it was; its former
+    file is removed after the new one is on the disk.  What cannot be read stays as it is.
 
     Returns:
         What became of each file that was not of the present version already.
@@ -257,19 +265,19 @@ def migrate(folder: Path) -> list[Migration]:
     done = []
     for path in sorted(path for kind in KINDS for path in folder.rglob(f"{kind}-*.json")):
         try:
-            record = load(path)
-            content = strict_json(path.read_bytes())
-        except (UserError, OSError, ValueError) as error:
+            content = _content(path, str(path))
+            record = from_json(content, source=f"The record {path}")
+        except UserError as error:
             done.append(Migration(path, None, str(error)))
             continue
         if content["schema_version"] == SCHEMA_VERSION:
             continue
-        root = path.parents[len(file_name(record).parts) - 1]
-        target = root / file_name(record)
+        target = path.with_name(file_name(record).name)
         if target != path and target.exists():
             done.append(Migration(path, None, f"{target} is there already"))
             continue
-        done.append(Migration(path, save(record, root)))
+        _write(record, target)
+        done.append(Migration(path, target))
         if target != path:
             path.unlink()
     return done

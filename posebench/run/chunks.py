@@ -21,7 +21,7 @@ from posebench.inference.pictures import BadImage, ImageDigests, file_digest
 from posebench.records.files import write_whole
 from posebench.records.predictions import load_predictions, save_predictions
 from posebench.types.arrays import Dataset, Predictions
-from posebench.types.base import Frozen
+from posebench.types.base import Frozen, first_problem
 from posebench.types.errors import UserError
 from posebench.types.record import Sha256
 
@@ -93,20 +93,29 @@ class ResumeStore:
         return self.folder / f"{ref.start:09d}-{ref.stop:09d}.json"
 
     def save(
-        self, start: int, stop: int, found: Sequence[Predictions], digests: ImageDigests
+        self,
+        start: int,
+        stop: int,
+        found: Sequence[Predictions],
+        images: tuple[tuple[int, str], ...],
     ) -> ChunkRef:
         """Write a chunk.
+
+        Args:
+            start: Number of its first person or image.
+            stop: Number after its last.
+            found: One ``Predictions`` a protocol.
+            images: (image id, digest of the file's bytes) of those it was made from.
 
         Raises:
             UserError: The folder cannot be written.
         """
-        for number, each in enumerate(found):
-            save_predictions(each, self._predictions(start, stop, number))
         files = tuple(
-            _sha256(self._predictions(start, stop, number)) for number in range(len(found))
+            save_predictions(each, self._predictions(start, stop, number))
+            for number, each in enumerate(found)
         )
         description = ChunkDescription(
-            key=self._key, start=start, stop=stop, files=files, images=digests.items()
+            key=self._key, start=start, stop=stop, files=files, images=images
         )
         data = description.model_dump_json().encode()
         sha256 = hashlib.sha256(data).hexdigest()
@@ -191,7 +200,6 @@ def _check_images(
     ids = [int(dataset.images.id[row]) for row in rows]
     if set(described) != set(ids):
         raise Unusable("it was made from other images")
-    here = ImageDigests()
     for row, image_id in zip(rows, ids, strict=True):
         path = dataset.images.path(row)
         try:
@@ -200,17 +208,14 @@ def _check_images(
             raise Unusable(f"its image {path.name} {error.reason}") from error
         if digest != described[image_id]:
             raise Unusable(f"it was made from another image file {path.name} than the one here")
-        here.add(image_id, digest, path)
-    digests.update(here, dataset.images)
+        digests.add(image_id, digest, path)
 
 
 def _description(data: bytes) -> ChunkDescription:
     try:
         return ChunkDescription.model_validate_json(data, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise Unusable(f"its description is damaged ({where}: {first['msg']})") from error
+        raise Unusable(f"its description is damaged ({': '.join(first_problem(error))})") from error
 
 
 def _bytes(path: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,12 +18,12 @@ from posebench.checkpoints.fetch_lock import Locks
 from posebench.checkpoints.fetch_many import in_parallel
 from posebench.registry import load_registry
 from posebench.registry.validate import suggestion
+from posebench.run.data_root import DATA_ROOT, named_root
 from posebench.run.fetch_boxes import prove_boxes
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
 
-DATA_ROOT = "POSEBENCH_DATA"
 # Called with (name, bytes so far, bytes in all or None).
 Report = Callable[[str, int, "int | None"], None]
 THERE, SHIPPED, TO_FETCH, BY_HAND = "there", "shipped", "to fetch", "by hand"
@@ -115,8 +114,7 @@ class Settings:
         Raises:
             UserError: None was given.
         """
-        named = os.environ.get(DATA_ROOT)
-        root = self.data_root or (Path(named) if named else None)
+        root = named_root(self.data_root)
         if root is None:
             raise UserError(
                 f"Where shall {spec.title} go? Neither --data-root nor {DATA_ROOT} is given.",

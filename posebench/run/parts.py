@@ -212,10 +212,10 @@ def _estimated(
     while start < end:
         chunk = store.find(start, end, dataset, work, digests)
         if chunk is None:
-            stop, began, read = min(start + size, end), time.monotonic(), ImageDigests()
-            kept = work.run(start, stop, _ahead(progress, done, work.count), read)
-            digests.update(read, dataset.images)
-            chunk = stop, kept, store.save(start, stop, kept, read)
+            stop, began = min(start + size, end), time.monotonic()
+            kept = work.run(start, stop, _ahead(progress, done, work.count), digests)
+            images = digests.items(dataset.images.id[work.rows(start, stop)].tolist())
+            chunk = stop, kept, store.save(start, stop, kept, images)
             size *= 2 if time.monotonic() - began < SECONDS else 1
         stop, kept, ref = chunk
         found.append(kept)

@@ -21,6 +21,7 @@ from posebench.run.data import Sources, open_dataset
 from posebench.run.outcome import Job
 from posebench.run.parts import NOTHING_KEPT, Parts
 from posebench.run.protocols import requested_protocols
+from posebench.types.base import first_problem
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
@@ -119,9 +120,8 @@ class Request:
                 raise UserError(f"{min(unknown)[:40]!r} is not an axis of a protocol.")
             Protocol.model_validate_json(json.dumps(ANY_PROTOCOL | request.choices), strict=True)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))[:80]
-            raise UserError(f"{where} of its request: {first['msg']}.") from error
+            where, problem = first_problem(error)
+            raise UserError(f"{where[:80]} of its request: {problem}.") from error
         return request
 
 

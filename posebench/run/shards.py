@@ -20,7 +20,7 @@ from posebench.run.parts import Parts
 from posebench.run.protocols import official_beside
 from posebench.run.request import PATHS, Request, prepare
 from posebench.speed.machine import hardware_name
-from posebench.types.base import Frozen
+from posebench.types.base import Frozen, first_problem
 from posebench.types.errors import UserError
 from posebench.types.progress import Progress
 from posebench.types.record import Record, Sha256
@@ -168,8 +168,9 @@ def merge(
     request = replace(request, **given)
     finished = tuple((folder, manifest.chunks) for folder, manifest in found)
     prepared = prepare(request, parts=Parts(finished=finished), progress=progress)
-    _check_files(manifests[0], prepared.job.model.checkpoint_sha256, "weights")
-    _check_files(manifests[0], prepared.job.dataset.annotations_sha256, "annotations")
+    job, first = prepared.job, manifests[0]
+    _check_file("weights", first.checkpoint_sha256, job.model.checkpoint_sha256)
+    _check_file("annotations", first.annotations_sha256, job.dataset.annotations_sha256)
     return record_of(
         prepared,
         save_predictions=save_predictions,
@@ -187,20 +188,20 @@ def _read(path: Path) -> ShardManifest:
     """
     again = "Evaluate this shard again."
     try:
-        content = strict_json(read_bytes(path, "The manifest"), finite=True)
+        data = read_bytes(path, "The manifest")
+        content = strict_json(data, finite=True)
         if isinstance(content, dict) and content.get("format") in (1, "1"):
             raise UserError(
                 f"The manifest {path} was written by an earlier posebench.",
                 "Merge with the version that made the shards, or evaluate them again.",
             )
-        manifest = ShardManifest.model_validate_json(path.read_bytes(), strict=True)
+        manifest = ShardManifest.model_validate_json(data, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))[:80]
+        where, problem = first_problem(error)
         raise UserError(
-            f"The manifest {path} is damaged ({where}: {first['msg']}).", again
+            f"The manifest {path} is damaged ({where[:80]}: {problem}).", again
         ) from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UserError(f"The manifest {path} cannot be read ({error}).", again) from error
     if manifest.shard[0] > manifest.shard[1]:
         raise UserError(f"The manifest {path} is damaged: it is shard {manifest.name}.", again)
@@ -232,12 +233,13 @@ def _check(manifests: Sequence[ShardManifest], folders: Sequence[Path]) -> None:
                 f"they differ in {', '.join(names)}.",
                 "Merge the shards of one evaluation.",
             )
-    changed = [name for name, value in versions().items() if first.versions.get(name) != value]
+    here = versions()
+    changed = [name for name in here if first.versions.get(name) != here[name]]
     if changed:
         told = ", ".join(f"{name} {first.versions.get(name)}" for name in changed)
         raise UserError(
             f"The shards were made with {told}, which is not what is installed here "
-            f"({', '.join(f'{name} {versions()[name]}' for name in changed)}).",
+            f"({', '.join(f'{name} {here[name]}' for name in changed)}).",
             "Merge them where the same versions are installed.",
         )
     count = first.shard[1]
@@ -251,8 +253,7 @@ def _check(manifests: Sequence[ShardManifest], folders: Sequence[Path]) -> None:
         )
 
 
-def _check_files(manifest: ShardManifest, here: str | None, what: str) -> None:
-    theirs = manifest.checkpoint_sha256 if what == "weights" else manifest.annotations_sha256
+def _check_file(what: str, theirs: str | None, here: str | None) -> None:
     if theirs != here:
         raise UserError(
             f"The shards were made with another file of {what} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Strict
+from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Strict, ValidationError
 
 # Rows come from strangers: text, true and 1.0 are not taken for whole numbers, nor text or an
 # infinity for a number. ``within`` adds their bounds.
@@ -22,6 +22,12 @@ def within(low: float, high: float) -> Any:
         return value
 
     return AfterValidator(check)
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Return where the first problem of a refused value is, its names joined by dots, and what."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ".".join(map(str, first["loc"])), first["msg"]
 
 
 class Frozen(BaseModel):

@@ -7,8 +7,21 @@ from collections.abc import Sequence
 import make
 import numpy as np
 
+from posebench.run import speed_cell
+from posebench.speed import end_to_end, forward
 from posebench.speed.complexity import Complexity
+from posebench.speed.timing import Effort
 from posebench.types.timing import SpeedCell, Timings
+
+
+def shorten(monkeypatch, iterations: int) -> None:
+    """So few iterations that timing a model takes less than a second."""
+    effort = Effort(iterations=iterations, seconds=0.0, agreeing=2, warm_up=2)
+    for module in (forward, end_to_end):
+        for name in ("QUICK", "NULL"):
+            monkeypatch.setattr(module, name, effort)
+    monkeypatch.setattr(forward, "matrix_product_rate", lambda clock, device, dtype: 1e12)
+    monkeypatch.setattr(speed_cell.torch, "set_num_threads", lambda count: None)
 
 
 class SetClock:

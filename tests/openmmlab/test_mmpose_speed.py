@@ -14,24 +14,16 @@ if importlib.util.find_spec("mmpose") is None:
     pytest.skip("needs mmpose", allow_module_level=True)
 
 from posebench.registry import load_registry
-from posebench.run import speed_cell
 from posebench.run.speed import hindrance
 from posebench.run.speed_cell import SpeedJob, measure_cell
-from posebench.speed import end_to_end, forward
-from posebench.speed.timing import Effort
 
-SHORT = Effort(iterations=2, seconds=0.0, agreeing=2, warm_up=2)
 CROPS = "mmpose/rtmpose_t_8xb256_420e_coco_256x192"
 PERSONS = "mmpose/yoloxpose_tiny_4xb64_300e_coco_416"
 
 
 @pytest.fixture
 def quickly(monkeypatch):
-    for module in (forward, end_to_end):
-        for name in ("QUICK", "NULL"):
-            monkeypatch.setattr(module, name, SHORT)
-    monkeypatch.setattr(forward, "matrix_product_rate", lambda clock, device, dtype: 1e12)
-    monkeypatch.setattr(speed_cell.torch, "set_num_threads", lambda count: None)
+    make_speed.shorten(monkeypatch, iterations=2)
 
 
 def test_a_model_of_crops_is_timed_both_ways(quickly):

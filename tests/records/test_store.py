@@ -163,6 +163,16 @@ def test_records_of_version_1_are_migrated_once(tmp_path, kind):
     assert [each.old for each in store.migrate(tmp_path)] == [broken], "a second time changes none"
 
 
+def test_a_migrated_record_stays_in_the_folder_where_it_was(tmp_path):
+    folder = tmp_path / "x" / "flat"
+    folder.mkdir(parents=True)
+    shutil.copy(SCHEMAS / "eval-1.json", folder / "eval-1.json")
+    (done,) = store.migrate(folder)
+    assert done.new.parent == folder
+    assert [path.name for path in tmp_path.rglob("*.json")] == [done.new.name]
+    assert store.load(done.new).entry.id == "demo_s"
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -35,7 +35,7 @@ def stored(tmp_path):
     digests = ImageDigests()
     found = work.run(0, 4, None, digests)
     store = ResumeStore(tmp_path / KEY, KEY, 1)
-    return store, store.save(0, 4, found, digests), dataset, work, found
+    return store, store.save(0, 4, found, digests.items()), dataset, work, found
 
 
 def described(store, ref, change):

@@ -30,26 +30,19 @@ from posebench.run.speed_cell import (
     measure_cell,
     record_of,
 )
-from posebench.speed import end_to_end, forward
+from posebench.speed import forward
 from posebench.speed.complexity import complexity
 from posebench.speed.forward import WrongOutputs
-from posebench.speed.timing import Effort
 from posebench.types.errors import UserError
 from posebench.types.record import Record
 from posebench.types.timing import AcceleratorState, Form, Machine
 
-SHORT = Effort(iterations=3, seconds=0.0, agreeing=2, warm_up=2)
 DEMO = "demo/demo_s"
 
 
 @pytest.fixture
 def quickly(monkeypatch):
-    """So few iterations that a cell takes less than a second."""
-    for module in (forward, end_to_end):
-        for name in ("QUICK", "NULL"):
-            monkeypatch.setattr(module, name, SHORT)
-    monkeypatch.setattr(forward, "matrix_product_rate", lambda clock, device, dtype: 1e12)
-    monkeypatch.setattr(speed_cell.torch, "set_num_threads", lambda count: None)
+    make_speed.shorten(monkeypatch, iterations=3)
 
 
 def launched(status: int = 0, calls: list | None = None):
