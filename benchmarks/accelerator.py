@@ -36,6 +36,9 @@ import numpy as np
 import torch
 from accelerator_page import Result, page
 
+from posebench.evaluation.evaluate import evaluate
+from posebench.evaluation.protocols import claim_protocols, common_protocol
+from posebench.files import write_whole
 from posebench.inference.decode import DECODERS
 from posebench.inference.devices import check_device, computing_on
 from posebench.inference.forms import difference
@@ -43,15 +46,12 @@ from posebench.inference.normalise import normalise
 from posebench.inference.outputs import decode_output
 from posebench.inference.predict import Options, network_outputs, predict
 from posebench.inference.transfer import Arriving, to_device
-from posebench.records.files import write_whole
+from posebench.records.environment import hardware_name
 from posebench.records.store import save
 from posebench.registry import load_registry
-from posebench.run import evaluate
-from posebench.run.protocols import claim_protocols, common_protocol
-from posebench.run.speed import cheapest_first, speed_cell
-from posebench.run.speed_cell import SpeedJob, load_timed, measure_cell
-from posebench.speed.machine import hardware_name
-from posebench.speed.samples import draw_images, persons_on
+from posebench.timing.benchmark import SpeedJob, load_timed, measure_cell
+from posebench.timing.measure import cheapest_first, speed_cell
+from posebench.timing.samples import draw_images, persons_on
 from posebench.types.entry import Entry, InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel

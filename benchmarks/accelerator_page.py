@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from posebench.inference.forms import allowed_difference
-from posebench.speed.forward import TOLERANCES
+from posebench.timing.forward import TOLERANCES
 
 CLOSE = 0.01  # percent points that the device's metrics may differ from the CPU's
 

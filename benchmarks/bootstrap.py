@@ -16,7 +16,7 @@ import numpy as np
 from val2017_scale import val2017_scale
 
 from posebench.scoring.bootstrap import RESAMPLES, multiplicities, percentiles, resampled
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 

@@ -30,8 +30,9 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from posebench.adapters import load_model
 from posebench.datasets.boxes import ground_truth_persons
+from posebench.evaluation.data import Sources, open_dataset
+from posebench.evaluation.weights import load_entry
 from posebench.inference.crop import crop_matrix, inverse_matrix
 from posebench.inference.forms import FAST, in_form
 from posebench.inference.loading import batches
@@ -39,7 +40,6 @@ from posebench.inference.normalise import normalise
 from posebench.inference.predict import Options, predict
 from posebench.keypoints import keypoint_set
 from posebench.registry import load_registry
-from posebench.run.data import Sources, open_dataset
 from posebench.types.arrays import Dataset, Persons, take
 from posebench.types.entry import InputSpec
 from posebench.types.model import PoseModel
@@ -252,7 +252,7 @@ def main() -> None:
             result = alternate(stages, len(some[1]), asked.alternations)
             found[name] = report(result, "opened for each person")
     else:
-        model = load_model(entry, allow_random=True)
+        model = load_entry(entry, allow_random=True)
         form = FORMS[asked.form]
         model = in_form(model, form, batch_size=asked.batch_size, threads=asked.threads)
         protocol = registry.protocol("hrnet_det56").with_choices(flip=not asked.no_flip)

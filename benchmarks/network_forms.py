@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from posebench.adapters import load_model
+from posebench.evaluation.weights import load_entry
 from posebench.inference.forms import FAST, difference, in_form
 from posebench.registry import load_registry
-from posebench.run.random_weights import weighted
-from posebench.speed.complexity import complexity
-from posebench.speed.machine import Usage, cores
+from posebench.timing.complexity import complexity
+from posebench.timing.machine import Usage, cores
+from posebench.timing.random_weights import weighted
 from posebench.types.errors import UserError
 from posebench.types.timing import Form
 
@@ -58,7 +58,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     entry = load_registry().find(asked.model, asked.dataset)
-    model = weighted(load_model(entry, allow_random=True))
+    model = weighted(load_entry(entry, allow_random=True))
     size = (asked.batch_size, 3, *entry.input.size)
     batch = torch.randn(size, generator=torch.Generator().manual_seed(0))
     networks, errors = {}, {}

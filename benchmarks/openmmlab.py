@@ -27,15 +27,15 @@ from typing import Any
 import torch
 from eval_pipeline import FORMS, alternate, crowd, data_stages, report
 
-from posebench.adapters import load_model
-from posebench.adapters.mmpose_networks import READ, MMPoseNetwork
-from posebench.adapters.openmmlab_standin import stand_in
 from posebench.datasets.boxes import ground_truth_persons
+from posebench.evaluation.data import Sources, open_dataset
+from posebench.evaluation.outcome import Job, evaluate_protocols
+from posebench.evaluation.weights import load_entry
 from posebench.inference.forms import in_form
 from posebench.inference.predict import Options
+from posebench.mmpose.networks import READ, MMPoseNetwork
+from posebench.mmpose.stand_ins import stand_in
 from posebench.registry import load_registry
-from posebench.run.data import Sources, open_dataset
-from posebench.run.outcome import Job, evaluate_protocols
 from posebench.types.arrays import Dataset, Persons
 from posebench.types.model import PoseModel
 
@@ -129,7 +129,7 @@ def evaluations(
     runner.model.eval()
     runner.test()  # what it builds at first use is not timed
     theirs = MMPoseNetwork(runner.model, READ["heatmaps"])
-    plain = load_model(entry, allow_random=True)
+    plain = load_entry(entry, allow_random=True)
     networks: dict[str, PoseModel] = {
         "posebench eval, mmpose's network": replace(plain, network=theirs.eval())
     }

@@ -21,12 +21,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from posebench.evaluation.listing import list_entries
+from posebench.evaluation.request import Request
 from posebench.launch import many
 from posebench.launch.many import Result, Share, carry_out, evaluate_all
 from posebench.launch.on_ray import RayLauncher
 from posebench.records.store import to_json
-from posebench.run.catalogue import list_entries
-from posebench.run.request import Request
 from posebench.types.record import Record
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))

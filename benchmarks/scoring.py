@@ -36,7 +36,7 @@ from val2017_scale import val2017_scale
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.coco import coco_results
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 from posebench.types.arrays import Dataset, Floats, Results
 

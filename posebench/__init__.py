@@ -36,8 +36,15 @@ __all__ = [
     "measure_speed",
 ]
 
-# Named as text: a static import here would tie every lower floor to the run room.
-_PUBLIC = {name: "posebench.run" for name in __all__ if not name.startswith("_")}
+# Named as text: a static import here would tie every lower floor to the rooms above it.
+_PUBLIC = {
+    "demo": "posebench.api.demo",
+    "evaluate": "posebench.evaluation.evaluate",
+    "find_entry": "posebench.evaluation.listing",
+    "list_entries": "posebench.evaluation.listing",
+    "load_model": "posebench.evaluation.evaluate",
+    "measure_speed": "posebench.timing.measure",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,19 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and JSON that says everything once."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import secrets
+from collections import Counter
 from pathlib import Path
+from typing import Any
+
+from posebench.types.errors import UserError
+
+LARGEST = 4 << 30  # bytes; the largest published annotations have a tenth of that
 
 
 def replace_file(path: Path, data: bytes, *, locked: bool = False) -> None:
@@ -30,6 +38,21 @@ def replace_file(path: Path, data: bytes, *, locked: bool = False) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; several processes may write the same one.
+
+    Raises:
+        UserError: The folder or file cannot be written.
+    """
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}.",
+            "Free some space, or give another folder with --output.",
+        ) from error
+
+
 def settle(temporary: Path, final: Path) -> None:
     """Flush a complete file to disk and give it its final name.
 
@@ -51,3 +74,74 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        UserError: It is missing or unreadable; ``what`` names it in the sentence.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{what} {path} cannot be read: it is no file.")
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{what} {path} has more than {LARGEST:,} bytes.")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{what} {path} cannot be read: {error.strerror}.") from error
+
+
+def strict_json(data: bytes | str, *, finite: bool = False) -> Any:
+    """Return the value of a JSON text that says everything once.
+
+    Args:
+        data: The text.
+        finite: Refuse NaN and infinities, which are no JSON, also.
+
+    Raises:
+        ValueError: It is none, is nested too deeply, or has a key twice in one object.
+    """
+    try:
+        if finite:
+            return json.loads(data, object_pairs_hook=_once, parse_constant=_not_finite)
+        return json.loads(data, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {key[:40]!r} stands twice in one object")
+    return found
+
+
+def _not_finite(word: str) -> float:
+    raise ValueError(f"{word} is no number")
+
+
+def parse_json(data: bytes, path: Path, what: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        return strict_json(data)
+    except ValueError as error:
+        raise UserError(f"{what} {path} is no valid JSON ({error}).") from error
+
+
+def read_json(path: Path, what: str) -> tuple[Any, str]:
+    """Read a JSON file whole.
+
+    Returns:
+        The value and the SHA-256 of the file's bytes.
+
+    Raises:
+        UserError: The file is missing, unreadable or no JSON.
+    """
+    data = read_bytes(path, what)
+    return parse_json(data, path, what), hashlib.sha256(data).hexdigest()

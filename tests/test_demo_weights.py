@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import posebench
-from posebench.datasets.body_files import MPII_POINTS
-from posebench.datasets.synthetic import draw
-from posebench.datasets.synthetic_body import draw_body
 from posebench.keypoints import keypoint_set
 from posebench.networks.demo import GAUSSIAN_SIGMA, GAUSSIAN_SUM, SIZES, DemoNet
+from posebench.synthetic.body_dataset import draw_body
+from posebench.synthetic.body_files import MPII_POINTS
+from posebench.synthetic.keypoints_dataset import draw
 
 NAMES = ("demo_s", "demo_m", "demo_l")
 BODY_ROWS = ("demo_body_halpe_136", "demo_body_halpe_26", "demo_body_wholebody_133")

@@ -31,9 +31,9 @@ def test_the_installed_distribution_has_the_version_of_the_package():
 def test_the_public_functions_are_loaded_on_first_use():
     code = (
         "import sys, posebench\n"
-        "assert 'posebench.run' not in sys.modules\n"
+        "assert 'posebench.evaluation' not in sys.modules\n"
         "assert callable(posebench.list_entries)\n"
-        "assert 'posebench.run' in sys.modules and 'torch' not in sys.modules\n"
+        "assert 'posebench.evaluation' in sys.modules and 'torch' not in sys.modules\n"
         "assert set(posebench.__all__) <= set(dir(posebench))\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -96,10 +96,10 @@ def test_imports_run_down_the_floors(house):
     [
         ("types/entry.py", "import posebench.records.store"),
         ("registry/lookup.py", "from posebench.datasets import coco"),
-        ("records/store.py", "def late():\n    from posebench.run import evaluation"),
+        ("records/store.py", "def late():\n    from posebench.evaluation import evaluate"),
         ("inference/select.py", "from posebench.scoring import coco"),
         ("networks/lpn.py", "from posebench.checkpoints import reader"),
-        ("run/data.py", "from posebench.cli import common"),
+        ("evaluation/data.py", "from posebench.cli import common"),
     ],
 )
 def test_an_import_up_or_across_is_found(house, file, line):

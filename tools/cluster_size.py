@@ -28,8 +28,8 @@ from posebench.keypoints import keypoint_set
 from posebench.networks import NETWORKS
 from posebench.records.store import load_records
 from posebench.registry import Registry, load_registry
-from posebench.speed.complexity import complexity
-from posebench.speed.published import published_speeds
+from posebench.timing.complexity import complexity
+from posebench.timing.published import published_speeds
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 

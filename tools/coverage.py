@@ -33,7 +33,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from posebench.scoring.bootstrap import LEVEL, RESAMPLES, multiplicities, percentiles, resampled
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 from posebench.scoring.matching import Matches
 from posebench.types.arrays import Floats

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 
 import torch
 
+from posebench.evaluation.data import Sources, open_dataset
+from posebench.evaluation.evaluate import load_model
+from posebench.evaluation.listing import list_entries
+from posebench.evaluation.outcome import Job, evaluate_protocols
+from posebench.evaluation.protocols import claim_protocols
 from posebench.inference.predict import Options
 from posebench.registry import load_registry
-from posebench.run import list_entries, load_model
-from posebench.run.data import Sources, open_dataset
-from posebench.run.outcome import Job, evaluate_protocols
-from posebench.run.protocols import claim_protocols
 from posebench.types.model import PoseModel
 
 ALLOWED = 0.05

@@ -23,11 +23,11 @@ from demo_rows import ASSETS
 from torch import Tensor, nn
 from training import Flags, Floats, Labelled, Numbers, Pixels
 
-from posebench.datasets.body_files import MPII_POINTS
-from posebench.datasets.body_points import POINTS, UPPER_NECK
-from posebench.datasets.synthetic_body import draw_body
 from posebench.keypoints import keypoint_set
 from posebench.networks.demo import BODY_SIZE, GAUSSIAN_SIGMA, DemoNet
+from posebench.synthetic.body_dataset import draw_body
+from posebench.synthetic.body_files import MPII_POINTS
+from posebench.synthetic.body_points import POINTS, UPPER_NECK
 
 # (H, W) of Halpe's crops and of MPII's, which are square.
 SHAPES, STRIDE, PADDING = ((192, 144), (192, 192)), 4, 1.25

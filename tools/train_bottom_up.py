@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from training import Flags, Floats, Numbers, Pixels
 
-from posebench.datasets.synthetic import draw
 from posebench.keypoints import keypoint_set
 from posebench.networks.demo_bottom_up import DemoBottomUp
+from posebench.synthetic.keypoints_dataset import draw
 
 NAME = "demo_bottom_up"
 SHORT, CANVAS = 192, (192, 256)  # the input's shorter side; (height, width) of training

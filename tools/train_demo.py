@@ -26,10 +26,10 @@ from demo_rows import ASSETS, ROWS, register
 from torch import Tensor, nn
 from training import Flags, Floats, Labelled, Numbers, Pixels
 
-from posebench.datasets.synthetic import draw
 from posebench.inference.crop import hrnet_affine
 from posebench.keypoints import keypoint_set
 from posebench.networks.demo import GAUSSIAN_SIGMA, SIZES, DemoNet
+from posebench.synthetic.keypoints_dataset import draw
 
 SIZE, STRIDE, PADDING = (128, 96), 4, 1.25
 SCENES, BYTES_PER_SCENE = 16_000, 240 * 320 * 3

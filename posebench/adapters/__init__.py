@@ -5,7 +5,7 @@ Importing this package imports no torch.
 
 from __future__ import annotations
 
-from posebench.adapters.catalogue import ADAPTERS, FOREIGN, absent_packages
-from posebench.adapters.loading import load_model
+from posebench.adapters.loading import load_weights, random_model
+from posebench.adapters.schemes import ADAPTERS, FOREIGN, absent_packages
 
-__all__ = ["ADAPTERS", "FOREIGN", "absent_packages", "load_model"]
+__all__ = ["ADAPTERS", "FOREIGN", "absent_packages", "load_weights", "random_model"]

@@ -9,7 +9,7 @@ from posebench.cli.common import Parser, table
 from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
-    from posebench.checkpoints.cache import Cache
+    from posebench.downloads.cache import Cache
 
 EXAMPLES = (
     "posebench cache list",
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         1 if ``verify`` found damage.
     """
-    from posebench.checkpoints.cache import Cache
+    from posebench.downloads.cache import Cache
 
     cache = Cache()
     if arguments.action == "prune":

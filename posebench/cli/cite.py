@@ -21,8 +21,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print BibTeX."""
+    from posebench import find_entry
     from posebench.registry import cite, load_registry
-    from posebench.run import find_entry
 
     entry = find_entry(arguments.model, arguments.dataset, registry=arguments.registry)
     text = cite(entry, load_registry(tuple(arguments.registry)))

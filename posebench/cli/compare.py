@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, print."""
-    from posebench.run.compare import compare
+    from posebench.analysis.compare import compare
 
     found = compare(
         arguments.first,
@@ -66,7 +66,7 @@ def text(found: Comparison) -> str:
 
 
 def _printed(metric: str) -> bool:
-    from posebench.records.words import is_joint_metric
+    from posebench.records.formatting import is_joint_metric
 
     return not is_joint_metric(metric)
 

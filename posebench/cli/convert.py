@@ -28,7 +28,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the copy and say what it is."""
-    from posebench.run.convert import convert
+    from posebench.evaluation.convert import convert
 
     copy = convert(
         arguments.model,

@@ -47,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         1 if one of our own claims was judged, on the whole dataset, and not reproduced.
     """
+    from posebench import demo
     from posebench.records.store import save_all, to_json
     from posebench.records.verdict import REPRODUCED, is_neutral
-    from posebench.report import write_site
-    from posebench.run import demo
+    from posebench.site.pages import write_site
 
     with progress(lines=True) as report:
         records = demo(

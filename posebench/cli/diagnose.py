@@ -25,7 +25,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Diagnose, print."""
-    from posebench.run.diagnose import diagnose
+    from posebench.analysis.diagnose import diagnose
 
     found = diagnose(arguments.predictions, where(arguments))
     print_json(found.to_json()) if arguments.json else emit(text(found))

@@ -10,7 +10,7 @@ from posebench.cli.common import Parser, wrapped
 from posebench.cli.terminal import emit, print_json, printable
 
 if TYPE_CHECKING:
-    from posebench.run.doctor import Finding
+    from posebench.api.doctor import Finding
 
 EXAMPLES = ("posebench doctor", "posebench doctor --data-root data --json")
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         1 if something is broken that every use needs.
     """
-    from posebench.run.doctor import examine
+    from posebench.api.doctor import examine
 
     found = examine(tuple(arguments.registry), arguments.data_root)
     broken = sum(finding.status == "broken" for finding in found)

@@ -18,7 +18,7 @@ from posebench.types.faults import OnError
 from posebench.types.record import Record
 
 if TYPE_CHECKING:
-    from posebench.run.request import Request
+    from posebench.evaluation.request import Request
 
 SHARES = 4
 
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, store the record, print it."""
     if arguments.fetch and arguments.checkpoint is None:
         from posebench.cli.fetch import bring_weights
-        from posebench.run.request import check_names
+        from posebench.evaluation.request import check_names
 
         check_names(_request(arguments))  # before anything is downloaded for it
         bring_weights(
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_shard(arguments)
     if arguments.launcher != "local":
         return _run_elsewhere(arguments)
-    from posebench.run import evaluate
+    from posebench import evaluate
 
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
     parts = arguments.output / "parts"
@@ -181,7 +181,7 @@ def _run_elsewhere(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> Request:
-    from posebench.run.request import Request
+    from posebench.evaluation.request import Request
 
     return Request.of(
         arguments.model,
@@ -193,7 +193,7 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _run_shard(arguments: argparse.Namespace) -> int:
-    from posebench.run.shards import evaluate_shard, parse_shard
+    from posebench.evaluation.shards import evaluate_shard, parse_shard
 
     shard = parse_shard(arguments.shard)
     folder = arguments.output / "parts"

@@ -40,8 +40,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain, print."""
-    from posebench.run.explain import explain
-    from posebench.run.request import Request
+    from posebench.analysis.explain import explain
+    from posebench.evaluation.request import Request
 
     with progress() as report:
         request = Request.of(
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         found = explain(request, metric=arguments.metric, progress=report)
     if arguments.html:
-        from posebench.report.explanation import write_explanation
+        from posebench.site.explanation import write_explanation
 
         write_explanation(found, arguments.html)
     print_json(found.to_json()) if arguments.json else emit(text(found))

@@ -15,7 +15,7 @@ from posebench.cli.terminal import emit, print_json, printable
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
-    from posebench.run.fetch import Item, Report, Settings
+    from posebench.downloads.plan import Item, Report, Settings
 
 EXAMPLES = (
     "posebench fetch tinypose_256x192",
@@ -87,21 +87,23 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: Nothing to fetch was named, a licence was not agreed to, or the only file that
             was asked for cannot be had.
     """
-    from posebench.run import fetch
+    from posebench.downloads import plan
+    from posebench.evaluation.published_boxes import with_checked_boxes
 
     settings = _settings(arguments)
     if arguments.file is not None:
         return _take(arguments, settings)
     items = _plan(arguments, settings)
     if arguments.dry_run:
-        items = fetch.with_sizes(items, settings)
+        items = plan.with_sizes(items, settings)
         _show(arguments, items, _total(items))
         return 0
     _agree(items, accepted=arguments.accept_licence)
     say = _say if sys.stderr.isatty() else None
     with _bars() as report:
-        items = fetch.fetch_items(items, settings, report=report, say=say)
-    lacking = [item for item in items if item.state in (fetch.FAILED, fetch.BY_HAND)]
+        items = plan.fetch_items(items, settings, report=report, say=say)
+    items = with_checked_boxes(items, settings)
+    lacking = [item for item in items if item.state in (plan.FAILED, plan.BY_HAND)]
     if len(items) == 1 and lacking:
         (item,) = lacking
         raise UserError(item.message or f"{item.name} cannot be fetched.", item.hint)
@@ -110,8 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    from posebench.checkpoints.download_http import Policy
-    from posebench.run.fetch import Settings
+    from posebench.downloads.http import Policy
+    from posebench.downloads.plan import Settings
 
     return Settings(
         registry=tuple(arguments.registry),
@@ -122,8 +124,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _plan(arguments: argparse.Namespace, settings: Settings) -> list[Item]:
+    from posebench.downloads import plan
     from posebench.registry import load_registry
-    from posebench.run import fetch
 
     named = bool(arguments.models) + bool(arguments.zoo) + arguments.all
     if named > 1 or not (named or arguments.dataset):
@@ -134,11 +136,11 @@ def _plan(arguments: argparse.Namespace, settings: Settings) -> list[Item]:
     registry = tuple(arguments.registry)
     if not named:
         spec = load_registry(registry).dataset(arguments.dataset)
-        return fetch.plan_dataset(spec, settings)
-    entries = fetch.entries_to_fetch(
+        return plan.plan_dataset(spec, settings)
+    entries = plan.entries_to_fetch(
         arguments.models, zoo=arguments.zoo, dataset=arguments.dataset, registry=registry
     )
-    return fetch.plan_entries(entries, settings)
+    return plan.plan_entries(entries, settings)
 
 
 def bring_weights(
@@ -151,27 +153,27 @@ def bring_weights(
     Raises:
         UserError: Nobody agreed to the licence, or the file cannot be had.
     """
-    from posebench.run import fetch
+    from posebench.downloads import plan
 
-    settings = fetch.Settings(registry=tuple(registry))
-    entries = fetch.entries_to_fetch([model], dataset=dataset, registry=registry)
-    items = fetch.plan_entries(entries, settings)
+    settings = plan.Settings(registry=tuple(registry))
+    entries = plan.entries_to_fetch([model], dataset=dataset, registry=registry)
+    items = plan.plan_entries(entries, settings)
     _agree(items, accepted=accepted)
     with _bars() as report:
-        (item,) = fetch.fetch_items(items, settings, report=report, say=_say)
-    if item.state in (fetch.FAILED, fetch.BY_HAND):
+        (item,) = plan.fetch_items(items, settings, report=report, say=_say)
+    if item.state in (plan.FAILED, plan.BY_HAND):
         raise UserError(item.message or f"{entries[0].key} needs its weights file.", item.hint)
 
 
 def _take(arguments: argparse.Namespace, settings: Settings) -> int:
-    from posebench.run import fetch
+    from posebench.downloads import plan
 
     if len(arguments.models) != 1:
         raise UserError("--from needs the one model that the file belongs to.", "Name it.")
-    (entry,) = fetch.entries_to_fetch(
+    (entry,) = plan.entries_to_fetch(
         arguments.models, dataset=arguments.dataset, registry=settings.registry
     )
-    item = fetch.take_file(entry, arguments.file, settings)
+    item = plan.take_file(entry, arguments.file, settings)
     _show(arguments, [item], f"{item.name} is in the cache now.")
     return 0
 
@@ -182,7 +184,7 @@ def _agree(items: list[Item], *, accepted: bool) -> None:
     Raises:
         UserError: Nobody said yes.
     """
-    from posebench.run.fetch import TO_FETCH
+    from posebench.downloads.plan import TO_FETCH
 
     licences: dict[str, list[Item]] = {}
     for item in items:
@@ -270,7 +272,7 @@ def _show(arguments: argparse.Namespace, items: list[Item], last: str) -> None:
 
 
 def _to_fetch(item: Item) -> bool:
-    from posebench.run.fetch import TO_FETCH
+    from posebench.downloads.plan import TO_FETCH
 
     return item.state == TO_FETCH
 

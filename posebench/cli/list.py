@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list_models(arguments: argparse.Namespace, registry: Registry) -> None:
-    from posebench.run import list_entries
+    from posebench import list_entries
 
     filters = {name: getattr(arguments, name) for name in FILTERS}
     named = {entry.key for entry in registry.search(arguments.text)}
@@ -116,7 +116,7 @@ def _models(spec: DatasetSpec, registry: Registry) -> int:
 
 
 def _list_protocols(arguments: argparse.Namespace, registry: Registry) -> None:
-    from posebench.records.words import protocol_words
+    from posebench.records.formatting import protocol_words
 
     found = _with_text(registry.protocols.values(), arguments.text, lambda p: (p.key, p.summary))
     if arguments.json:

@@ -39,7 +39,6 @@ VERBS = {
     "migrate": "rewrite stored records of earlier schema versions",
     "nightly": "measure a suite, hold it against earlier nights, and say what moved and why",
     "cite": "BibTeX for a model, its dataset and posebench",
-    "zoo": "rows of an optional zoo, written from its installed package",
 }
 USAGE = """\
 usage: posebench [--version] [--help] VERB ...

@@ -38,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge, store, print."""
-    from posebench.run.shards import merge
+    from posebench.evaluation.shards import merge
 
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
     with progress() as report:

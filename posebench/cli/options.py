@@ -99,7 +99,7 @@ def option(axis: str) -> str:
 
 
 def shared_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what ``add_data``, ``add_running`` and ``add_axes`` parsed, for ``posebench.run``."""
+    """Return what ``add_data``, ``add_running`` and ``add_axes`` parsed, as keyword arguments."""
     names = (
         *("dataset", "checkpoint", "data_root", "annotations", "images", "limit"),
         *("device", "batch_size", "threads", "registry"),

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             "The lines above say why.",
         )
     if arguments.format != "html":
-        from posebench.report.tables import latex_tables, markdown_tables
+        from posebench.site.tables import latex_tables, markdown_tables
 
         make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
         text = make(records)
@@ -105,9 +105,9 @@ def _write(
 ) -> tuple[Path, tuple[LeftOut, ...]]:
     """Write the site; returns its front page and which other files had to be left out."""
     from posebench.registry import load_registry
-    from posebench.report import write_site
-    from posebench.report.background import registry_background
-    from posebench.report.studies import find_explanations, find_studies
+    from posebench.site.background import registry_background
+    from posebench.site.pages import write_site
+    from posebench.site.studies import find_explanations, find_studies
 
     registry = load_registry(tuple(arguments.registry))
     verified, unread = _verified(arguments)
@@ -131,7 +131,7 @@ def _write(
 def _verified(arguments: argparse.Namespace) -> tuple[dict[str, str] | None, tuple[LeftOut, ...]]:
     """Read what was verified: a file that was asked for has to be right, one found does not."""
     from posebench.records.store import LeftOut
-    from posebench.report.background import VERIFIED, read_verified
+    from posebench.site.background import VERIFIED, read_verified
 
     if arguments.verified is not None:
         return read_verified(arguments.verified), ()
@@ -147,7 +147,7 @@ def _paths(left_out: Sequence[LeftOut]) -> list[str]:
 
 
 def _name(left_out: Sequence[LeftOut]) -> None:
-    from posebench.report.text import one_line
+    from posebench.site.text import one_line
 
     for file in left_out:
         words = one_line(f"{file.problem} {file.hint}")

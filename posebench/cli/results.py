@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from posebench.cli.common import facts, number, span, table
-from posebench.records.words import (
+from posebench.records.formatting import (
     claimed,
     is_joint_metric,
     protocol_words,

@@ -13,7 +13,7 @@ from posebench.cli.terminal import emit, print_json
 from posebench.types.comparison import Scored
 
 if TYPE_CHECKING:
-    from posebench.run.score import Where
+    from posebench.analysis.score import Where
 
 EXAMPLES = (
     "posebench score --predictions runs/predictions/predictions-demo_gt-0123abcd.npz \\",
@@ -89,7 +89,7 @@ def add_choices(group: Group) -> None:
 
 def where(arguments: argparse.Namespace) -> Where:
     """Return what ``add_where`` parsed."""
-    from posebench.run.score import Where
+    from posebench.analysis.score import Where
 
     return Where(
         dataset=arguments.dataset,
@@ -104,7 +104,7 @@ def where(arguments: argparse.Namespace) -> Where:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, print."""
-    from posebench.run.score import score
+    from posebench.analysis.score import score
 
     found = score(arguments.predictions, where(arguments), engine=arguments.engine)
     print_json(found.to_json()) if arguments.json else emit(text(found))
@@ -128,7 +128,7 @@ def text(found: Scored) -> str:
 
 def what(found: Scored) -> list[tuple[str, str]]:
     """Name the predictions, the data and the choices."""
-    from posebench.records.words import data_words
+    from posebench.records.formatting import data_words
 
     pairs = [("predictions", found.name + (f" of {found.entry}" if found.entry else ""))]
     pairs.append(("data", f"{found.dataset.id}. {data_words(found.dataset)}"))

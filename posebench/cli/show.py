@@ -12,7 +12,7 @@ from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
     from posebench.registry import Registry
-    from posebench.speed.complexity import Complexity
+    from posebench.timing.complexity import Complexity
     from posebench.types.entry import Claim, Entry
 
 EXAMPLES = (
@@ -36,8 +36,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one registry row with its protocols."""
+    from posebench import find_entry
     from posebench.registry import load_registry
-    from posebench.run import find_entry
 
     entry = find_entry(arguments.model, arguments.dataset, registry=arguments.registry)
     registry = load_registry(tuple(arguments.registry))
@@ -55,7 +55,7 @@ def _count(entry: Entry) -> Complexity | None:
 
     if find_spec("torch") is None or entry.network.name not in NETWORKS:
         return None
-    from posebench.speed.complexity import complexity
+    from posebench.timing.complexity import complexity
 
     return complexity(entry)
 
@@ -78,7 +78,7 @@ def _content(entry: Entry, registry: Registry, counted: Complexity | None) -> di
 
 
 def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
-    from posebench.records.words import protocol_words
+    from posebench.records.formatting import protocol_words
 
     taken, checkpoint = entry.input, entry.checkpoint
     height, width = taken.size

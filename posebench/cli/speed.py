@@ -16,7 +16,7 @@ from posebench.types.errors import UserError
 from posebench.types.timing import Method, Precision, Runtime, Timings
 
 if TYPE_CHECKING:
-    from posebench.run.speed import Timed
+    from posebench.timing.measure import Timed
     from posebench.types.progress import Progress
     from posebench.types.record import Record
     from posebench.types.timing import SpeedCell
@@ -133,7 +133,7 @@ def _say_how_many(arguments: argparse.Namespace) -> None:
         UserError: Neither models nor ``--all`` were given.
     """
     from posebench.registry import load_registry
-    from posebench.run.speed import hindrance, least_seconds, left_out
+    from posebench.timing.measure import hindrance, least_seconds, left_out
 
     known = load_registry(tuple(arguments.registry))
     count = sum(not hindrance(entry) for entry in known.entries)
@@ -167,7 +167,7 @@ def _timed(arguments: argparse.Namespace, report: Progress | None) -> Iterator[T
         return measure_on_ray(
             cluster, arguments.models, order, dataset=arguments.dataset, progress=report
         )
-    from posebench.run.speed import measure_speeds, speed_cell
+    from posebench.timing.measure import measure_speeds, speed_cell
 
     return measure_speeds(
         arguments.models,
@@ -267,7 +267,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def speed_text(record: Record) -> str:
     """Everything a reader needs to believe one timing, or not to."""
-    from posebench.speed.published import published_speeds
+    from posebench.timing.published import published_speeds
 
     pairs = [("model", f"{record.entry.key}  ({record.entry.title})")]
     if record.cell:

@@ -10,7 +10,7 @@ from posebench.cli.terminal import emit, print_json
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
-    from posebench.run.verify import Verification
+    from posebench.verification.verify import Verification
 
 EXAMPLES = (
     "posebench verify tinypose_256x192",
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: Neither models nor ``--all``, or both.
     """
     from posebench.cli.progress import progress
-    from posebench.run.verify import FAILED, verify
+    from posebench.verification.verify import FAILED, verify
 
     if bool(arguments.models) == arguments.all:
         raise UserError("Name models to verify, or give --all.", "`posebench list` names them.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from posebench.datasets.files import Kind, check_inside, kind_of, read_json
+from posebench.datasets.file_kinds import Kind, check_inside, kind_of
 from posebench.datasets.rows import (
     FARTHEST,
     Row,
@@ -19,6 +19,7 @@ from posebench.datasets.rows import (
     shown,
     whole_number,
 )
+from posebench.files import read_json
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset, GroundTruth, Images, Ints, join, take
 from posebench.types.errors import UserError

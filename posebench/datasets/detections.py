@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from posebench.datasets.files import kind_of, read_json
+from posebench.datasets.file_kinds import kind_of
 from posebench.datasets.rows import FARTHEST, MOST, Rows, places_of
+from posebench.files import read_json
 from posebench.types.arrays import Dataset, Floats, Ints
 from posebench.types.errors import UserError
 from posebench.types.faults import Fault, refuse

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from posebench.datasets.coco import NOWHERE
-from posebench.datasets.files import check_inside, kind_of, parse_json, read_bytes
+from posebench.datasets.file_kinds import check_inside, kind_of
 from posebench.datasets.matlab import Value, read_matlab
 from posebench.datasets.rows import FARTHEST, Bools, Rows
+from posebench.files import parse_json, read_bytes
 from posebench.keypoints import keypoint_set as named_set
 from posebench.types.arrays import Dataset, Floats, GroundTruth, Images, Ints
 from posebench.types.errors import UserError

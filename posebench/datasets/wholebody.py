@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from posebench.datasets.coco import box_of, build, expect, numbers_of, open_coco
-from posebench.datasets.files import PARTS
+from posebench.datasets.file_kinds import PARTS
 from posebench.datasets.halpe import recounted
 from posebench.datasets.rows import Row, WrongValue, flag, whole_number
 from posebench.keypoints import keypoint_set as named_set

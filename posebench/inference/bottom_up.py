@@ -14,10 +14,10 @@ from torch import Tensor
 from posebench.inference.crop import Image
 from posebench.inference.devices import computing_on
 from posebench.inference.grouping import MOST_PEOPLE, WAYS, full_maps, joint_order
+from posebench.inference.image_io import ImageDigests, open_image
+from posebench.inference.instances import People, find_people, given_people
 from posebench.inference.loading import IMAGES_AHEAD
 from posebench.inference.normalise import normalise
-from posebench.inference.people import People, find_people, given_people
-from posebench.inference.pictures import ImageDigests, open_image
 from posebench.inference.predict import Options, network_outputs
 from posebench.inference.transfer import to_device
 from posebench.inference.whole_image import Frame, frame

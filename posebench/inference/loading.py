@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posebench.inference.crop import crop_person
-from posebench.inference.pictures import ImageDigests, open_image
+from posebench.inference.image_io import ImageDigests, open_image
 from posebench.types.arrays import Dataset, Ints, Persons
 from posebench.types.entry import InputSpec
 

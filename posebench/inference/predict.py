@@ -12,10 +12,10 @@ from torch import Tensor
 
 from posebench.inference.crop import apply_affine, box_pixels, inverse_matrix
 from posebench.inference.devices import computing_on
+from posebench.inference.image_io import ImageDigests
 from posebench.inference.loading import Batch, batches
 from posebench.inference.normalise import normalise
 from posebench.inference.outputs import check_output, decode_output
-from posebench.inference.pictures import ImageDigests
 from posebench.inference.transfer import Arriving, to_device
 from posebench.keypoints import keypoint_set
 from posebench.types.arrays import Dataset, Ints, Persons, Predictions

@@ -5,8 +5,7 @@ Locks of the cache and of the data root make the others wait, so that a node get
 
 from __future__ import annotations
 
-from posebench.registry import load_registry
-from posebench.run.fetch import (
+from posebench.downloads.plan import (
     FAILED,
     TO_FETCH,
     Settings,
@@ -14,7 +13,8 @@ from posebench.run.fetch import (
     fetch_items,
     plan_dataset,
 )
-from posebench.run.request import Request
+from posebench.evaluation.request import Request
+from posebench.registry import load_registry
 from posebench.types.errors import UserError
 
 

@@ -11,6 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from posebench.downloads.data_root import named_root
+from posebench.evaluation.request import PATHS, Request
+from posebench.evaluation.shards import evaluate_shard, merge
+from posebench.files import write_whole
 from posebench.launch.files import bring
 from posebench.launch.memory import ROOM, UNKNOWN, Peaks, forget_peak, peak
 from posebench.launch.on_ray import (
@@ -21,10 +25,6 @@ from posebench.launch.on_ray import (
     nodes_with,
     on_accelerator,
 )
-from posebench.records.files import write_whole
-from posebench.run.data_root import named_root
-from posebench.run.request import PATHS, Request
-from posebench.run.shards import evaluate_shard, merge
 from posebench.types.errors import UserError
 from posebench.types.record import Record
 

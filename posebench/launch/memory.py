@@ -6,9 +6,9 @@ import contextlib
 import json
 from pathlib import Path
 
-from posebench.records.files import write_whole
-from posebench.run.request import Request
-from posebench.speed.memory import peak_memory
+from posebench.evaluation.request import Request
+from posebench.files import write_whole
+from posebench.timing.memory import peak_memory
 
 # Asked for where nothing was measured: Python, torch and a batch of 64 crops of the registry's
 # largest inputs stay below.

@@ -19,8 +19,8 @@ from posebench.launch.on_ray import (
 )
 from posebench.records.store import save
 from posebench.registry import load_registry
-from posebench.run.speed import Timed, cheapest_first, measure_speeds, speed_cell
-from posebench.run.speed_cell import Findings, SpeedJob, record_of
+from posebench.timing.benchmark import Findings, SpeedJob, record_of
+from posebench.timing.measure import Timed, cheapest_first, measure_speeds, speed_cell
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.progress import Progress

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from posebench.records.environment import processor_name
 from posebench.registry.loader import shipped_folder
-from posebench.speed.machine import processor_name
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # Folders whose code no number depends on.

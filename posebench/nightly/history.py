@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock
 from pydantic import ValidationError
 
-from posebench.datasets.files import strict_json
+from posebench.files import strict_json
 from posebench.nightly.observation import VERSION, Observation
 from posebench.types.base import first_problem
 from posebench.types.errors import UserError

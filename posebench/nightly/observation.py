@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field
 
 from posebench.nightly.suite import Cell
 from posebench.records.consistency import impossible_timings
-from posebench.records.words import is_joint_metric
+from posebench.records.formatting import is_joint_metric
 from posebench.types.base import Frozen
 from posebench.types.record import Record
 

@@ -9,11 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from posebench.files import write_whole
 from posebench.nightly.changes import Check
 from posebench.nightly.junit import junit
 from posebench.nightly.nightly_run import NightlyRun
 from posebench.nightly.observation import CEILING
-from posebench.records.files import write_whole
 from posebench.records.store import save_all
 from posebench.types.record import Record
 
@@ -46,14 +46,14 @@ def publish(
     Args:
         run: To write down.
         output: Folder; what an earlier run left is replaced.
-        site: Writes the site of some records; by default ``posebench.report.write_site``.
+        site: Writes the site of some records; by default ``posebench.site.pages.write_site``.
     """
     records, pages = output / "records", output / SITE
     shutil.rmtree(records, ignore_errors=True)
     save_all(run.records, records)
     if run.records:
         if site is None:
-            from posebench.report import write_site
+            from posebench.site.pages import write_site
 
             site = write_site
         shutil.rmtree(pages, ignore_errors=True)
@@ -169,7 +169,7 @@ def _cell(text: str) -> str:
 
 
 def _drawings(run: NightlyRun) -> Iterator[tuple[str, Markup]]:
-    from posebench.report.drawings import history
+    from posebench.site.svg import history
 
     for seen in run.observations:
         line = [*run.past.get(seen.key, ()), seen]

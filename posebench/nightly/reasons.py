@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from posebench.nightly.changes import Check
 from posebench.nightly.observation import CEILING, FORWARD, WHOLE, Observation
-from posebench.records.words import axis_words
+from posebench.records.formatting import axis_words
 from posebench.types.protocol import Protocol
 
 # Facts by how much they explain; those of the first line are causes by themselves.

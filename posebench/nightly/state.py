@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from posebench.files import write_whole
 from posebench.nightly.suite import Cell
-from posebench.records.files import write_whole
 from posebench.records.store import from_json, to_json
 from posebench.types.errors import UserError
 from posebench.types.record import Record

@@ -13,7 +13,7 @@ from posebench.types.errors import UserError
 from posebench.types.record import Record
 
 if TYPE_CHECKING:
-    from posebench.run.request import Request
+    from posebench.evaluation.request import Request
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Measuring:
     def _timed(self, model: str, asked: dict[str, Any]) -> Record:
         """Time here, or on a node of the cluster that evaluations run on."""
         if not hasattr(self.launcher, "nodes"):
-            from posebench.run.speed import measure_speed
+            from posebench.timing.measure import measure_speed
 
             return measure_speed(model, registry=self.registry, command=self.command, **asked)
         from posebench.launch.speed import Order, measure_on_ray
@@ -80,7 +80,7 @@ class Measuring:
         return timed.record
 
     def _request(self, cell: Cell) -> Request:
-        from posebench.run.request import Request
+        from posebench.evaluation.request import Request
 
         run = cell.run
         return Request(

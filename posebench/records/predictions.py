@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from posebench.datasets.rows import MOST
+from posebench.files import write_whole
 from posebench.keypoints import keypoint_set
-from posebench.records.files import write_whole
 from posebench.scoring.coco import coco_results
 from posebench.types.arrays import Predictions, Results
 from posebench.types.errors import UserError

@@ -21,8 +21,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from posebench.datasets.files import strict_json
-from posebench.records.files import write_whole
+from posebench.files import strict_json, write_whole
 from posebench.records.migrate import UPGRADES, upgraded
 from posebench.types.base import first_problem
 from posebench.types.entry import Entry

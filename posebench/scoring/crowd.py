@@ -13,7 +13,7 @@ import numpy as np
 from posebench.keypoints import keypoint_set
 from posebench.scoring.accumulate import accumulate, evaluate
 from posebench.scoring.bootstrap import resampled
-from posebench.scoring.dialects import CROWD_DIALECT
+from posebench.scoring.evaluator_rules import CROWD_DIALECT
 from posebench.scoring.keypoint_ap import mean_similarities, people_of_parts
 from posebench.scoring.matching import match
 from posebench.scoring.oks import Bools, People

@@ -6,7 +6,7 @@ import numpy as np
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.accumulate import Evaluation, evaluate
-from posebench.scoring.dialects import Dialect
+from posebench.scoring.evaluator_rules import Dialect
 from posebench.scoring.oks import People, joint_similarities, spans
 from posebench.types.arrays import Dataset, Floats, Predictions, Results
 

@@ -12,7 +12,7 @@ from posebench.keypoints import keypoint_set
 from posebench.scoring import crowd, pckh
 from posebench.scoring.bootstrap import multiplicities, percentiles
 from posebench.scoring.bootstrap import resampled as resampled_ap
-from posebench.scoring.dialects import CROWD_DIALECT, DIALECTS
+from posebench.scoring.evaluator_rules import CROWD_DIALECT, DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts, mean_similarities
 from posebench.types.arrays import Dataset, Floats, Results, Scores
 from posebench.types.errors import UserError

@@ -11,7 +11,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from posebench.adapters import load_model
+from posebench.adapters import load_weights, random_model
+from posebench.evaluation.weights import load_entry
 from posebench.networks import build_network
 from posebench.types.entry import Checkpoint, Entry, InputSpec, NetworkSpec
 from posebench.types.errors import UserError
@@ -52,7 +53,7 @@ def file(tmp_path) -> Path:
 
 
 def test_model_is_what_the_file_says(file):
-    model = load_model(entry(), file)
+    model = load_weights(entry(), file)
     state = weights()
     assert all(torch.equal(value, state[n]) for n, value in model.network.state_dict().items())
     assert model.coverage.fraction == 1.0
@@ -68,7 +69,7 @@ def test_model_is_what_the_file_says(file):
 def test_half_precision_file_gives_a_float32_network(tmp_path):
     path = tmp_path / "half.safetensors"
     save_file({n: v.half() for n, v in weights().items() if v.is_floating_point()}, path)
-    model = load_model(entry(), path)
+    model = load_weights(entry(), path)
     assert {p.dtype for p in model.network.parameters()} == {torch.float32}
     assert model.coverage.fraction == 1.0
 
@@ -78,7 +79,7 @@ def test_the_published_digest_is_checked_before_opening(file, monkeypatch):
     monkeypatch.setattr("posebench.checkpoints.read_checkpoint", lambda *_: opened.append(1))
     for wrong in ({"sha256": "0" * 64}, {"size": 1}, {"sha1": "00000000"}):
         with pytest.raises(UserError, match="the published file has"):
-            load_model(entry(wrong), file)
+            load_weights(entry(wrong), file)
     assert not opened
 
 
@@ -89,14 +90,14 @@ def test_the_published_digest_may_agree(file):
         "size": len(data),
         "sha1": hashlib.sha1(data).hexdigest()[:8],
     }
-    assert load_model(entry(known), file).coverage.fraction == 1.0
+    assert load_weights(entry(known), file).coverage.fraction == 1.0
 
 
 def test_wrong_architecture_names_the_file(tmp_path):
     path = tmp_path / "resnet.pth"
     torch.save(torch.nn.Linear(2, 2).state_dict(), path)
     with pytest.raises(UserError, match="does not fit the network") as caught:
-        load_model(entry(), path)
+        load_weights(entry(), path)
     assert str(path) in caught.value.message
     assert "another kind of network" in caught.value.hint
 
@@ -105,11 +106,11 @@ def test_every_loader_error_reaches_the_user(file):
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="damaged torch file"):
-        load_model(entry(), file)
+        load_weights(entry(), file)
     with pytest.raises(UserError, match="No such file"):
-        load_model(entry(), file.with_name("nowhere.pth"))
+        load_weights(entry(), file.with_name("nowhere.pth"))
     with pytest.raises(UserError, match="is a folder"):
-        load_model(entry(), file.parent)
+        load_weights(entry(), file.parent)
 
 
 class TestNoFile:
@@ -124,12 +125,12 @@ class TestNoFile:
     )
     def test_hint_says_where_it_is_published(self, location, said):
         with pytest.raises(UserError, match="test/tiny needs its weights file") as caught:
-            load_model(entry({"location": location, "file_name": "w.pth"}))
+            load_entry(entry({"location": location, "file_name": "w.pth"}))
         assert said in caught.value.hint
         assert "--checkpoint FILE" in caught.value.hint
 
     def test_random_weights_only_when_asked_for(self):
-        model = load_model(entry(), allow_random=True)
+        model = random_model(entry())
         assert model.coverage is None
         assert model.checkpoint_name is None
         assert model.checkpoint_sha256 is None
@@ -137,16 +138,16 @@ class TestNoFile:
 
     def test_random_weights_are_always_the_same(self):
         torch.manual_seed(1)
-        first = load_model(entry(), allow_random=True).network.state_dict()
+        first = random_model(entry()).network.state_dict()
         following = torch.rand(1)
         torch.manual_seed(1)
         assert torch.equal(torch.rand(1), following), "the caller's generator was touched"
         torch.manual_seed(2)
-        second = load_model(entry(), allow_random=True).network.state_dict()
+        second = random_model(entry()).network.state_dict()
         assert all(torch.equal(first[name], second[name]) for name in first)
 
     def test_an_entry_without_weights_needs_no_file(self):
-        assert load_model(entry({"container": "none"})).coverage is None
+        assert load_entry(entry({"container": "none"})).coverage is None
 
 
 class TestShipped:
@@ -160,19 +161,19 @@ class TestShipped:
         return root
 
     def test_weights_of_the_package_are_found(self, package):
-        model = load_model(entry({"location": "package:assets/tiny.pth"}))
+        model = load_entry(entry({"location": "package:assets/tiny.pth"}))
         assert model.coverage.fraction == 1.0
         assert model.checkpoint_name == "tiny.pth"
 
     def test_a_file_of_the_user_comes_first(self, package, file):
-        model = load_model(entry({"location": "package:assets/tiny.pth"}), file)
+        model = load_weights(entry({"location": "package:assets/tiny.pth"}), file)
         assert model.checkpoint_name == file.name
 
     @pytest.mark.parametrize("path", ["assets/none.pth", "assets/link.pth", "assets"])
     def test_nothing_outside_the_package(self, package, path):
         (package / "assets/link.pth").symlink_to(package.parent / "outside.pth")
         with pytest.raises(UserError, match="not inside the package"):
-            load_model(entry({"location": f"package:{path}"}))
+            load_entry(entry({"location": f"package:{path}"}))
 
     @pytest.mark.parametrize("path", ["../outside.pth", "/etc/hosts"])
     def test_no_row_can_name_such_a_place(self, package, path):
@@ -183,21 +184,21 @@ class TestShipped:
 def test_a_wrong_stride_is_an_error(file):
     wrong = entry(input=InputSpec(size=(64, 48), stride=2), origin="zoos/test.yaml:7")
     with pytest.raises(UserError, match="says stride 2, its network 'lpn' has stride 4") as caught:
-        load_model(wrong, file)
+        load_weights(wrong, file)
     assert "zoos/test.yaml:7" in caught.value.hint
 
 
 def test_unknown_adapter_and_network(file):
     with pytest.raises(UserError, match="no adapter named 'padddle'"):
-        load_model(entry(adapter="padddle"), file)
+        load_weights(entry(adapter="padddle"), file)
     with pytest.raises(UserError, match="no network named 'lqn'"):
-        load_model(entry(network=NetworkSpec(name="lqn")), file)
+        load_weights(entry(network=NetworkSpec(name="lqn")), file)
 
 
 def test_real_trained_weights_load(shared):
     case = cases.find("tinypose_256x192")
     path = shared / "data/weights/tinypose_256x192.pdparams"
-    model = load_model(cases.entry(case), path)
+    model = load_weights(cases.entry(case), path)
     assert model.coverage.fraction == 1.0
     # the export behind this file folded its BatchNorms
     assert torch.equal(model.network.backbone.stem.conv1.norm.running_mean, torch.zeros(32))
@@ -209,5 +210,5 @@ def test_parts_that_serve_training_alone_are_named(monkeypatch):
     from posebench.registry import load_registry
 
     monkeypatch.setattr(DemoNet, "training_only", ("scale.0", "scale.1"), raising=False)
-    model = load_model(load_registry().find("demo_s"))
+    model = load_entry(load_registry().find("demo_s"))
     assert model.notes == ("scale.0, scale.1: loaded, used in training only",)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from posebench.adapters import load_model
+from posebench.adapters import load_weights
 from posebench.adapters.repair import repaired
 from posebench.networks import build_network
 from posebench.registry import load_registry
@@ -64,7 +64,7 @@ class TestPublishedFile:
         found = load_registry().find(short)
         # the file is made up: its digest is another
         checkpoint = found.checkpoint.model_copy(update={"sha1": None})
-        return load_model(found.model_copy(update={"checkpoint": checkpoint}), file)
+        return load_weights(found.model_copy(update={"checkpoint": checkpoint}), file)
 
     def test_is_repaired_with_a_note(self, file):
         model = self.load("mobile_pose_mobilenetv3_small", file)
@@ -79,4 +79,4 @@ class TestPublishedFile:
         row = load_registry().find("mobile_pose_mobilenetv3_small")
         checkpoint = row.checkpoint.model_copy(update={"sha1": None, "repair": None})
         with pytest.raises(UserError, match="NaN or infinite"):
-            load_model(row.model_copy(update={"checkpoint": checkpoint}), file)
+            load_weights(row.model_copy(update={"checkpoint": checkpoint}), file)

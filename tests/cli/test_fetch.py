@@ -20,12 +20,12 @@ import torch
 from safetensors.torch import save
 from server import Answer, Server, page
 
+from posebench.api import doctor
 from posebench.cli import main as cli
 from posebench.cli.fetch import size_words
+from posebench.downloads.plan import Item, Settings, ensure_checkpoint
 from posebench.install import install_command
 from posebench.registry import load_registry
-from posebench.run import doctor
-from posebench.run.fetch import Item, Settings, ensure_checkpoint
 from posebench.types.errors import UserError
 
 BODY = save({"weight": torch.randn(3000, generator=torch.Generator().manual_seed(1))})

@@ -10,10 +10,10 @@ import make_records
 import make_speed
 import pytest
 
-import posebench.run.speed as run_speed
+import posebench.timing.measure as run_speed
 from posebench.cli import main as cli
 from posebench.cli import speed
-from posebench.run.speed import Timed
+from posebench.timing.measure import Timed
 from posebench.types.entry import Claim, Source
 from posebench.types.timing import Form
 

@@ -168,7 +168,13 @@ def test_nothing_is_imported_before_an_interrupt_has_a_meaning():
 
 
 EARLY = ("posebench.cli", "posebench.cli.main", "posebench.cli.terminal", "argparse", "errno")
-LATER = ("posebench.cli.list", "posebench.registry", "pydantic", "yaml", "posebench.run.catalogue")
+LATER = (
+    "posebench.cli.list",
+    "posebench.registry",
+    "pydantic",
+    "yaml",
+    "posebench.evaluation.listing",
+)
 
 
 @pytest.mark.parametrize("module", [*EARLY, *LATER])

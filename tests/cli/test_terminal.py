@@ -11,8 +11,8 @@ from pathlib import Path
 import make_records as make
 import pytest
 
+import posebench
 import posebench.cli
-import posebench.run
 from posebench.cli import common, progress, terminal
 from posebench.cli import main as cli
 from posebench.cli.terminal import claimed, emit, print_json, printable
@@ -90,7 +90,7 @@ def test_errors_of_fetched_pages_and_files_are_shown_not_obeyed(monkeypatch, cap
     def fake(model, **_):
         raise UserError("The page \x1b]0;gone\x07 says \x9b31m no.", "Try\x1b[2J again.")
 
-    monkeypatch.setitem(posebench.run.__dict__, "evaluate", fake)
+    monkeypatch.setitem(posebench.__dict__, "evaluate", fake)
     for words in ([], ["--json"]):
         assert cli.main(["eval", "demo_s", *words]) == 2
         told = capsys.readouterr()
@@ -103,7 +103,7 @@ def test_records_are_shown_not_obeyed(monkeypatch, tmp_path, capsys):
     record = make.evaluation(verdict="differs")
     notes = ("a note\x1b[2J\nverdict  reproduced", "\u202edecalper")
     record = record.model_copy(update={"notes": notes, "checkpoint_name": "\x9b31m.pth"})
-    monkeypatch.setitem(posebench.run.__dict__, "evaluate", lambda model, **_: record)
+    monkeypatch.setitem(posebench.__dict__, "evaluate", lambda model, **_: record)
     assert cli.main(["eval", "demo_s", "--output", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert not obeyed(text)

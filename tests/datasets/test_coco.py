@@ -13,7 +13,7 @@ import pytest
 from posebench.datasets.boxes import ground_truth_persons
 from posebench.datasets.coco import load_coco
 from posebench.datasets.sample import restrict
-from posebench.run.data import sample_of
+from posebench.evaluation.data import sample_of
 from posebench.types.dataset import Sample
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError

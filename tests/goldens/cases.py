@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posebench.adapters import load_model
-from posebench.networks import build_network
-from posebench.run import fill
-from posebench.run.native_file import filled_state
+from posebench.adapters import load_weights
+from posebench.networks import build_network, deterministic_weights
 from posebench.types.entry import Checkpoint, Entry, InputSpec, NetworkSpec
 from posebench.types.model import PoseModel
+from posebench.verification.checkpoint_writer import filled_state
 from tests.helpers import mxnet
 
 FOLDER = Path(__file__).resolve().parent
@@ -205,12 +204,12 @@ def write_native(case: Case, path: Path) -> Path:
 def loaded(case: Case) -> PoseModel:
     """The model as users load it, from its published container; do not change it, copy it."""
     with tempfile.TemporaryDirectory() as folder:
-        return load_model(entry(case), write_native(case, Path(folder) / "weights"))
+        return load_weights(entry(case), write_native(case, Path(folder) / "weights"))
 
 
 def run(network: torch.nn.Module, case: Case) -> NDArray[np.float32]:
     """The network's output for the recorded input."""
-    crops = torch.from_numpy(fill.network_input(tuple(case.golden["input"])))
+    crops = torch.from_numpy(deterministic_weights.network_input(tuple(case.golden["input"])))
     with torch.inference_mode():
         heatmaps: NDArray[np.float32] = network(crops).numpy()
     return heatmaps

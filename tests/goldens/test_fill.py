@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posebench.run import fill
+from posebench.networks import deterministic_weights
 from tests.goldens import cases
 
 
@@ -17,8 +17,8 @@ from tests.goldens import cases
 def test_weights_and_input_are_the_recorded_ones(case):
     state = cases.native_state(case)
     assert len(state) == case.golden["n_entries"]
-    assert fill.digest(state.items()) == case.golden["weights_sha256"]
-    crops = fill.network_input(tuple(case.golden["input"]))
+    assert deterministic_weights.digest(state.items()) == case.golden["weights_sha256"]
+    crops = deterministic_weights.network_input(tuple(case.golden["input"]))
     assert hashlib.sha256(crops.tobytes()).hexdigest() == case.golden["input_sha256"]
 
 
@@ -31,7 +31,7 @@ def test_uniform_is_splitmix64_of_the_hashed_name():
         z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
         expected.append(((z ^ (z >> 31)) >> 11) / 2**53)
-    assert fill.uniform("conv1.weight", 3).tolist() == expected
+    assert deterministic_weights.uniform("conv1.weight", 3).tolist() == expected
 
 
 def test_fill_equals_the_recorders_own(shared: Path):
@@ -46,11 +46,13 @@ def test_fill_equals_the_recorders_own(shared: Path):
         ("b.norm.beta", (7,)),
         ("b.norm.gamma", (7,)),
         ("b.norm._mean", (7,)),
-        ("c.weight", (5, fill.CHUNK)),
+        ("c.weight", (5, deterministic_weights.CHUNK)),
         ("b.bn.running_var", (7,)),
     ):
-        ours = fill.parameter(name, shape, 0.8)
+        ours = deterministic_weights.parameter(name, shape, 0.8)
         theirs = original.value(name, shape, 0.8)
         assert ours.dtype == theirs.dtype
         assert np.array_equal(ours, theirs), name
-    assert np.array_equal(fill.network_input((1, 3, 40, 24)), original.make_input((1, 3, 40, 24)))
+    assert np.array_equal(
+        deterministic_weights.network_input((1, 3, 40, 24)), original.make_input((1, 3, 40, 24))
+    )

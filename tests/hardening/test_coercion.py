@@ -24,14 +24,14 @@ import reference_rows as reference
 import saved
 from reference_rows import Bad
 
+from posebench.analysis.results_file import read_results
+from posebench.analysis.score import score
 from posebench.datasets.boxes import detector_persons
 from posebench.datasets.coco import load_coco
 from posebench.datasets.detections import read_detections
 from posebench.datasets.readers import READERS
 from posebench.inference.crop import crop_person, inverse_matrix
 from posebench.records.predictions import DTYPES
-from posebench.run.results_file import read_results
-from posebench.run.score import score
 from posebench.scoring.coco import box_ap
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError

@@ -104,7 +104,7 @@ def test_the_script_writes_this_corpus(tmp_path):
 @pytest.mark.parametrize("name", ["claims.jpg", "claims.png", "claims.bmp", "bomb.png"])
 def test_bombs_are_told_before_they_unfold_also_where_no_size_is_annotated(name):
     pytest.importorskip("torch")
-    from posebench.inference.pictures import BadImage, read_image
+    from posebench.inference.image_io import BadImage, read_image
 
     with pytest.raises(BadImage, match="more than 100,000,000 are refused"):
         read_image(CORPUS / "image" / "refused" / name, "ignore")

@@ -12,14 +12,14 @@ import pytest
 
 from posebench.cli import main as cli
 from posebench.datasets.readers import READERS
+from posebench.evaluation.data import Sources, open_dataset
+from posebench.evaluation.evaluate import evaluate
+from posebench.evaluation.request import Request
+from posebench.evaluation.shards import evaluate_shard, merge
 from posebench.inference import predict as predicting
-from posebench.inference.pictures import BadImage, bad_images, read_image
+from posebench.inference.image_io import BadImage, bad_images, read_image
 from posebench.records.store import from_json, to_json
 from posebench.registry import load_registry
-from posebench.run import evaluate
-from posebench.run.data import Sources, open_dataset
-from posebench.run.request import Request
-from posebench.run.shards import evaluate_shard, merge
 from posebench.types.errors import UserError
 
 LIMIT = 24

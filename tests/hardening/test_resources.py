@@ -19,13 +19,13 @@ import pytest
 import torch
 
 from posebench.cli import main as cli
+from posebench.evaluation.data import data_root
+from posebench.evaluation.evaluate import evaluate
+from posebench.files import write_whole
 from posebench.inference import loading
-from posebench.inference.shortage import enough_memory, is_shortage
-from posebench.records.files import write_whole
+from posebench.inference.out_of_memory import enough_memory, is_shortage
 from posebench.records.store import load, load_records
 from posebench.registry import load_registry
-from posebench.run import evaluate
-from posebench.run.data import data_root
 from posebench.types.entry import Checkpoint
 from posebench.types.errors import UserError
 
@@ -163,8 +163,8 @@ HUNGRY = """
 import resource, sys, torch, cv2, scipy, pandas, pydantic
 from posebench.cli.main import main
 from posebench.registry import load_registry
-from posebench.run import evaluate
-from posebench.run.data import data_root
+from posebench.evaluation.evaluate import evaluate
+from posebench.evaluation.data import data_root
 used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]),) * 2)
 sys.exit(main(sys.argv[2:]))

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from server import Server
 
-from posebench.adapters.loading import _shipped
+from posebench.evaluation.weights import shipped_file
 from posebench.registry import load_registry
 
 
 def fetched_row(folder: Path, server: Server, licence: str = "MIT") -> Path:
     """A registry whose one row is demo_s, with its weights on a server."""
     entry = load_registry().find("demo_s")
-    url = server.put("/weights", _shipped(entry.checkpoint).read_bytes())
+    url = server.put("/weights", shipped_file(entry.checkpoint).read_bytes())
     network = json.dumps({"name": entry.network.name, "arguments": entry.network.arguments})
     (folder / "zoos").mkdir(parents=True)
     (folder / "zoos" / "probe.yaml").write_text(

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import make
 import numpy as np
 
-from posebench.run import speed_cell
-from posebench.speed import end_to_end, forward
-from posebench.speed.complexity import Complexity
-from posebench.speed.timing import Effort
+from posebench.timing import benchmark, end_to_end, forward
+from posebench.timing.clocks import Effort
+from posebench.timing.complexity import Complexity
 from posebench.types.timing import SpeedCell, Timings
 
 
@@ -21,7 +20,7 @@ def shorten(monkeypatch, iterations: int) -> None:
         for name in ("QUICK", "NULL"):
             monkeypatch.setattr(module, name, effort)
     monkeypatch.setattr(forward, "matrix_product_rate", lambda clock, device, dtype: 1e12)
-    monkeypatch.setattr(speed_cell.torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(benchmark.torch, "set_num_threads", lambda count: None)
 
 
 class SetClock:

@@ -8,10 +8,10 @@ import warnings
 import numpy as np
 import torch
 
-from posebench.adapters.mmpose import estimator
-from posebench.adapters.mmpose_config import read_config
-from posebench.adapters.mmpose_index import config_file, package_folder
-from posebench.run import fill
+from posebench.mmpose.build import estimator
+from posebench.mmpose.config import read_config
+from posebench.mmpose.index import config_file, package_folder
+from posebench.networks import deterministic_weights
 
 
 def config_of(entry):
@@ -30,13 +30,13 @@ def filled(network, size, gain):
     """
     state = network.state_dict()  # with the versions of its parts: nothing is to be renamed
     for name, value in state.items():
-        state[name] = torch.from_numpy(fill.parameter(name, tuple(value.shape), gain)).to(
-            value.dtype
-        )
+        state[name] = torch.from_numpy(
+            deterministic_weights.parameter(name, tuple(value.shape), gain)
+        ).to(value.dtype)
     network.load_state_dict(state)
     if LAST_BIAS in state:
         with torch.inference_mode():
-            found = network(torch.from_numpy(fill.network_input((1, 3, *size))))
+            found = network(torch.from_numpy(deterministic_weights.network_input((1, 3, *size))))
         low, high = float(found.min()), float(found.max())
         state[LAST_BIAS] = state[LAST_BIAS] + (0.5 * (high - low) - low)
         network.load_state_dict(state)

@@ -55,7 +55,7 @@ def boxes(path: Path) -> Any:
 
 
 def results(path: Path) -> Any:
-    from posebench.run.results_file import read_results
+    from posebench.analysis.results_file import read_results
 
     return read_results(path, one_image())
 
@@ -80,7 +80,7 @@ def matlab(path: Path) -> Any:
 
 
 def image(path: Path) -> Any:
-    from posebench.inference.pictures import read_image
+    from posebench.inference.image_io import read_image
 
     return read_image(path, "apply", (64, 48))
 
@@ -118,7 +118,7 @@ def predictions(path: Path) -> Any:
 
 
 def archive(path: Path) -> Any:
-    from posebench.checkpoints.fetch_unpack import unpack_archive
+    from posebench.downloads.unpack import unpack_archive
 
     with tempfile.TemporaryDirectory() as folder:
         return unpack_archive(path, Path(folder) / "data", "a.json")

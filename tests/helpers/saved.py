@@ -10,10 +10,10 @@ import make_records
 import numpy as np
 import random_people
 
+from posebench.analysis.score import Where
 from posebench.datasets.coco import load_coco
 from posebench.records import store
 from posebench.records.predictions import digest, save_predictions
-from posebench.run.score import Where
 from posebench.types.arrays import Dataset, Predictions, Results
 from posebench.types.record import BoxInfo
 

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 import posebench
 from posebench.datasets.coco import load_coco
-from posebench.datasets.synthetic import ANNOTATIONS, IMAGES, write_synthetic
 from posebench.inference import bottom_up
 from posebench.inference.bottom_up import predict_images
 from posebench.inference.loading import IMAGES_AHEAD
@@ -27,6 +26,7 @@ from posebench.inference.whole_image import input_size, whole_matrix
 from posebench.keypoints import keypoint_set
 from posebench.networks.demo_bottom_up import DemoBottomUp
 from posebench.scoring.scorers import score
+from posebench.synthetic.keypoints_dataset import ANNOTATIONS, IMAGES, write_synthetic
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel

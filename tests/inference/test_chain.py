@@ -17,8 +17,8 @@ import worlds
 from posebench.inference.predict import Options, predict
 from posebench.inference.select import select
 from posebench.registry import load_registry
-from posebench.run.verify import GAIN, load_filled
 from posebench.types.model import PoseModel
+from posebench.verification.verify import GAIN, load_filled
 
 BGR = {"colour": "bgr"}
 

@@ -10,7 +10,7 @@ import plain_grouping
 import pytest
 import torch
 
-from posebench.inference import grouping, missing, people
+from posebench.inference import grouping, instances, refine_missing
 from posebench.inference.grouping import WAYS, Maps, Peaks, find_peaks, full_maps
 from posebench.keypoints import keypoint_set
 
@@ -20,7 +20,7 @@ PAIRS = keypoint_set("coco_17").flip_pairs
 
 
 def find_people(maps):
-    return people.find_people(maps, WAY, range(len(maps.heat)))
+    return instances.find_people(maps, WAY, range(len(maps.heat)))
 
 
 def group(peaks, joints):
@@ -249,7 +249,7 @@ def test_a_missing_joint_may_lie_where_another_persons_is():
     np.testing.assert_allclose(found.joint_scores, [[0.8, 0.3], [0.6, 1.3]], atol=1e-6)
 
 
-@pytest.mark.parametrize("level", missing.SALVAGE_LEVELS[:-1])
+@pytest.mark.parametrize("level", refine_missing.SALVAGE_LEVELS[:-1])
 def test_salvage_is_exact_at_every_level(level):
     """The best cell may lie below a level though others lie above it."""
     heat = torch.zeros(2, 9, 9)
@@ -275,7 +275,7 @@ def test_a_level_is_left_only_when_nothing_below_can_be_better():
 
 @pytest.mark.parametrize("levels", [(0.0625, 0.0), (0.1, 0.05, 0.0), (0.0,)])
 def test_of_equal_cells_the_first_is_taken_wherever_the_levels_lie(monkeypatch, levels):
-    monkeypatch.setattr(missing, "SALVAGE_LEVELS", levels)
+    monkeypatch.setattr(refine_missing, "SALVAGE_LEVELS", levels)
     heat = torch.zeros(2, 9, 9)
     tags = torch.zeros(1, 2, 9, 9)
     heat[0, 2, 2] = 0.8

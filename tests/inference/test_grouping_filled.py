@@ -23,9 +23,9 @@ pytest.importorskip("munkres")
 
 import plain_filled
 
-from posebench.inference import grouping, missing
+from posebench.inference import grouping, refine_missing
 from posebench.inference.grouping import WAYS, Maps, full_maps, group, joint_order
-from posebench.inference.people import find_people
+from posebench.inference.instances import find_people
 from posebench.keypoints import keypoint_set
 from posebench.types.errors import UserError
 from posebench.types.protocol import GROUPINGS
@@ -132,7 +132,7 @@ def test_of_equal_cells_the_first_is_filled_in(monkeypatch):
     found = assert_as_plain(Maps(heat, tags))
     assert found.xy[0, 1].tolist() == [1, 1]
     assert found.joint_scores[0, 1] == 0
-    monkeypatch.setattr(missing, "MOST_SCORED", 1)
+    monkeypatch.setattr(refine_missing, "MOST_SCORED", 1)
     assert_as_plain(Maps(heat, tags))
 
 

@@ -13,9 +13,9 @@ import torch
 
 from posebench.datasets.boxes import centre_and_scale, ground_truth_persons
 from posebench.datasets.coco import load_coco
+from posebench.inference.image_io import read_image
 from posebench.inference.loading import batches
 from posebench.inference.normalise import normalise
-from posebench.inference.pictures import read_image
 from posebench.inference.predict import Options, predict
 from posebench.inference.select import select
 from posebench.types.arrays import Persons

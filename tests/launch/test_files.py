@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from far_row import fetched_row
 
+from posebench.downloads.plan import FAILED, THERE, TO_FETCH, Item
+from posebench.evaluation.evaluate import load_model
+from posebench.evaluation.request import Request
 from posebench.launch import files
 from posebench.launch.files import bring
 from posebench.launch.many import Share, carry_out
-from posebench.run.evaluation import load_model
-from posebench.run.fetch import FAILED, THERE, TO_FETCH, Item
-from posebench.run.request import Request
 from posebench.types.errors import UserError
 
 ASKED = {"limit": 6, "batch_size": 4, "threads": 1}

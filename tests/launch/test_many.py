@@ -6,13 +6,13 @@ import json
 
 import pytest
 
+from posebench.evaluation.evaluate import evaluate
+from posebench.evaluation.request import Request
 from posebench.inference import predict as predicting
 from posebench.launch import many
 from posebench.launch.many import evaluate_all
 from posebench.launch.memory import ROOM, UNKNOWN
 from posebench.launch.on_ray import Node
-from posebench.run.evaluation import evaluate
-from posebench.run.request import Request
 
 ASKED = {"limit": 12, "batch_size": 8, "threads": 1}
 

@@ -13,14 +13,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from posebench.evaluation.evaluate import evaluate
+from posebench.evaluation.request import Request
 from posebench.install import install_command
 from posebench.launch import on_ray, speed
 from posebench.launch.many import AHEAD, Line, Result, Share, board_of, share_options
 from posebench.launch.memory import ROOM, UNKNOWN, Peaks
 from posebench.launch.on_ray import ATTEMPTS, Node, RayLauncher, Task
 from posebench.registry import load_registry
-from posebench.run.evaluation import evaluate
-from posebench.run.request import Request
 from posebench.types.errors import UserError
 from posebench.types.timing import Form
 

@@ -15,12 +15,12 @@ import pytest
 from far_row import fetched_row
 from server import serving
 
+from posebench.evaluation.evaluate import evaluate
+from posebench.evaluation.request import Request
 from posebench.launch import many, speed
 from posebench.launch.files import bring
 from posebench.launch.many import Result, Share, carry_out, evaluate_all
 from posebench.launch.on_ray import RayLauncher, Task
-from posebench.run.evaluation import evaluate
-from posebench.run.request import Request
 
 if os.environ.get("POSEBENCH_RAY") is None:
     pytest.skip(

@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from posebench.networks import build_network, higher_hrnet
-from posebench.run import goldens
-from posebench.run import verify as verification
+from posebench.verification import goldens
+from posebench.verification import verify as verification
 
 PLAIN_INTERPOLATE = F.interpolate
 NAME = "paddle/higherhrnet_hrnet_w32_512"

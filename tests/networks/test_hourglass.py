@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from posebench.networks import build_network, hourglass
-from posebench.run import fill
+from posebench.networks import build_network, deterministic_weights, hourglass
 from posebench.types.errors import UserError
 from tests.goldens import cases
 
@@ -34,7 +33,7 @@ def fault_shows(network=None) -> bool:
 
 
 def all_outputs(case):
-    crops = torch.from_numpy(fill.network_input(tuple(case.golden["input"])))
+    crops = torch.from_numpy(deterministic_weights.network_input(tuple(case.golden["input"])))
     with torch.inference_mode():
         return [maps.numpy() for maps in cases.loaded(case).network.all_heatmaps(crops)]
 

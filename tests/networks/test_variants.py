@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from posebench.adapters import load_model
+from posebench.adapters import load_weights
 from posebench.networks import NETWORKS, STRIDES, build_network
 from posebench.networks.variants import check_variant
 from posebench.types.errors import UserError
@@ -88,7 +88,7 @@ def test_loading_reports_the_variant(tmp_path: Path):
     network = build_network("fastpose", joints=26)
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     with pytest.raises(UserError, match=r"joints 26 \(asked: 17\)"):
-        load_model(cases.entry(case), tmp_path / "weights.pth")
+        load_weights(cases.entry(case), tmp_path / "weights.pth")
 
 
 @EACH

@@ -35,7 +35,7 @@ def long_history(folder):
 
 
 def test_a_thousand_nights_are_compared_and_drawn(tmp_path):
-    from posebench.report import write_site
+    from posebench.site.pages import write_site
 
     long_history(tmp_path)
     ended = []

@@ -11,8 +11,8 @@ import pytest
 from posebench.launch import many
 from posebench.launch import speed as on_nodes
 from posebench.nightly.work import Measuring
-from posebench.run import speed
-from posebench.run.speed import Timed
+from posebench.timing import measure
+from posebench.timing.measure import Timed
 from posebench.types.errors import UserError
 
 RUN = nights.Run(
@@ -54,7 +54,7 @@ def test_what_cannot_be_timed_is_told(monkeypatch, error, words):
     def measure_speed(*_, **__):
         raise error
 
-    monkeypatch.setattr(speed, "measure_speed", measure_speed)
+    monkeypatch.setattr(measure, "measure_speed", measure_speed)
     assert Measuring("here").time(cells()[1]) == words
 
 
@@ -68,5 +68,5 @@ def test_a_cluster_times_on_its_nodes(monkeypatch):
         raise AssertionError("timed here")
 
     monkeypatch.setattr(on_nodes, "measure_on_ray", measure_on_ray)
-    monkeypatch.setattr(speed, "measure_speed", measure_speed)
+    monkeypatch.setattr(measure, "measure_speed", measure_speed)
     assert Measuring(Cluster()).time(cells()[1]) == make.timing()

@@ -15,8 +15,8 @@ if importlib.util.find_spec("mmpose") is None:
 
 import mmpose_pipeline as pipeline
 
-from posebench.adapters import load_model
-from posebench.adapters.mmpose import OLD_HEAD, estimator, published
+from posebench.adapters import load_weights, random_model
+from posebench.mmpose.build import OLD_HEAD, estimator, published
 from posebench.registry import load_registry
 
 # One row of each head whose files may carry old names, and of those whose names never changed.
@@ -64,7 +64,7 @@ def old_names(state):
 @pytest.mark.parametrize("row", OLD_ROWS + NEW_ROWS)
 def test_names_become_what_mmpose_makes_of_them(row, registry):
     entry = registry.find(f"mmpose/{row}")
-    network = load_model(entry, allow_random=True).network
+    network = random_model(entry).network
     state = marked(network)
     file = dict(state) if row in NEW_ROWS else old_names(state)
     found = published(file | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}, network)
@@ -100,7 +100,7 @@ def test_intermediate_convolutions_of_old_heads_are_found(registry):
 def test_a_file_that_mmengine_wrote_is_read(registry, tmp_path):
     """Its notes hold the dataset's colours and sigmas as numpy arrays."""
     entry = registry.find("mmpose/td_hm_litehrnet_18_8xb64_210e_coco_256x192")
-    network = load_model(entry, allow_random=True).network
+    network = random_model(entry).network
     state = pipeline.filled(network, entry.input.size, 0.7)
     from mmengine.registry import init_default_scope
     from mmengine.runner.checkpoint import save_checkpoint
@@ -114,7 +114,7 @@ def test_a_file_that_mmengine_wrote_is_read(registry, tmp_path):
     file = tmp_path / "w.pth"
     save_checkpoint({"meta": meta, "state_dict": state}, str(file))
     checkpoint = entry.checkpoint.model_copy(update={"sha256_prefix": None})
-    model = load_model(entry.model_copy(update={"checkpoint": checkpoint}), file)
+    model = load_weights(entry.model_copy(update={"checkpoint": checkpoint}), file)
     assert model.coverage.fraction == 1
     found = model.network.state_dict()
     assert all(torch.equal(found[name], value) for name, value in state.items())

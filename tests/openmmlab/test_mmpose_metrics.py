@@ -16,9 +16,9 @@ if importlib.util.find_spec("mmpose") is None:
 import mmpose_pipeline as pipeline
 
 from posebench.datasets.readers import READERS
+from posebench.evaluation.protocols import claim_protocols
 from posebench.inference.select import select
 from posebench.registry import load_registry
-from posebench.run.protocols import claim_protocols
 from posebench.scoring.scorers import score
 from posebench.types.arrays import Predictions
 

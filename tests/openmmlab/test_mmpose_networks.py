@@ -19,7 +19,7 @@ if importlib.util.find_spec("mmpose") is None:
 
 import mmpose_pipeline as pipeline
 
-from posebench.adapters.mmpose import estimator
+from posebench.mmpose.build import estimator
 from posebench.networks import build_network, lite_hrnet
 from posebench.registry import load_registry
 

@@ -17,19 +17,19 @@ if importlib.util.find_spec("mmpose") is None:
 
 import mmpose_pipeline as pipeline
 
-from posebench.adapters import load_model
-from posebench.adapters.mmpose_config import evaluator_of
-from posebench.adapters.openmmlab_standin import stand_in
+from posebench.adapters import random_model
 from posebench.datasets.boxes import annotation_persons, detector_persons
 from posebench.datasets.detections import read_detections
 from posebench.datasets.readers import READERS
+from posebench.evaluation.protocols import claim_protocols
 from posebench.inference.bottom_up import predict_images
 from posebench.inference.crop import crop_person
-from posebench.inference.pictures import open_image
+from posebench.inference.image_io import open_image
 from posebench.inference.predict import Options, predict
 from posebench.inference.select import select
+from posebench.mmpose.config import evaluator_of
+from posebench.mmpose.stand_ins import stand_in
 from posebench.registry import load_registry
-from posebench.run.protocols import claim_protocols
 from posebench.types.arrays import take
 
 COCO = ("coco", "test_coco.json", "test_coco_det_AP_H_56.json")
@@ -77,7 +77,7 @@ def test_keypoints_are_those_of_mmpose_s_own_pipeline(name, registry, shared):
     torch.set_num_threads(1)  # threads that wait for each other on a busy machine take minutes
     row, (where, annotations, boxes) = ROWS[name]
     entry, folder = registry.find(f"mmpose/{row}"), shared / "data" / "samples" / where
-    model = load_model(entry, allow_random=True)
+    model = random_model(entry)
     state = pipeline.filled(model.network, entry.input.size, GAINS.get(name, 0.7))
     dataset = our_dataset(registry, entry, folder, annotations)
     protocol = claim_protocols(entry, registry)[0]
@@ -163,7 +163,7 @@ def test_persons_of_whole_images_are_those_of_mmpose_s_own_pipeline(
     entry = registry.find(f"mmpose/{row}")
     where, annotations, _ = CROWDPOSE if entry.dataset == "crowdpose" else COCO
     folder = shared / "data" / "samples" / where
-    model = load_model(entry, allow_random=True)
+    model = random_model(entry)
     state = pipeline.filled(model.network, entry.input.size, gain)
     dataset = our_dataset(registry, entry, folder, annotations)
     protocol = claim_protocols(entry, registry)[0]

@@ -21,14 +21,14 @@ if importlib.util.find_spec("mmpose") is None:
 
 import mmpose_pipeline as pipeline
 
-from posebench.adapters import load_model
+from posebench.adapters import load_weights, random_model
 from posebench.datasets.boxes import detector_persons
 from posebench.datasets.detections import read_detections
+from posebench.evaluation.data import Sources, open_dataset
+from posebench.evaluation.outcome import Job, evaluate_protocols
+from posebench.evaluation.protocols import claim_protocols
 from posebench.inference.predict import Options, predict
 from posebench.registry import load_registry
-from posebench.run.data import Sources, open_dataset
-from posebench.run.outcome import Job, evaluate_protocols
-from posebench.run.protocols import claim_protocols
 from posebench.types.arrays import take
 
 ROW = "mmpose/td_hm_litehrnet_18_8xb64_210e_coco_256x192"
@@ -48,7 +48,7 @@ def saved_weights(entry, file):
     Heatmaps lie so that some joints count for their instance's score and others do not, and
     some maps are nowhere positive.
     """
-    network = load_model(entry, allow_random=True).network
+    network = random_model(entry).network
     state = pipeline.filled(network, entry.input.size, 1.0)
     with torch.inference_mode():
         maps = network(torch.from_numpy(pipeline.fill.network_input((1, 3, *entry.input.size))))
@@ -56,7 +56,7 @@ def saved_weights(entry, file):
     torch.save({"meta": {}, "state_dict": state}, file)
     # the published file's digest is not this one's
     checkpoint = entry.checkpoint.model_copy(update={"sha256_prefix": None})
-    return load_model(entry.model_copy(update={"checkpoint": checkpoint}), file)
+    return load_weights(entry.model_copy(update={"checkpoint": checkpoint}), file)
 
 
 def annotated_where_it_points(model, protocol, dataset, folder, file):

@@ -14,8 +14,8 @@ if importlib.util.find_spec("mmpose") is None:
     pytest.skip("needs mmpose", allow_module_level=True)
 
 from posebench.registry import load_registry
-from posebench.run.speed import hindrance
-from posebench.run.speed_cell import SpeedJob, measure_cell
+from posebench.timing.benchmark import SpeedJob, measure_cell
+from posebench.timing.measure import hindrance
 
 CROPS = "mmpose/rtmpose_t_8xb256_420e_coco_256x192"
 PERSONS = "mmpose/yoloxpose_tiny_4xb64_300e_coco_416"

@@ -17,14 +17,14 @@ if importlib.util.find_spec("mmpose") is None:
     pytest.skip("needs mmpose", allow_module_level=True)
 
 import mmpose_pipeline as pipeline
+from check_rows import RUNS, check_zoo
+from zoo import compare_or_write
 
-from posebench.adapters import load_model
-from posebench.adapters.mmpose_index import package_folder
+from posebench.adapters import random_model
+from posebench.evaluation.listing import find_entry, list_entries
+from posebench.mmpose.index import package_folder
 from posebench.networks import build_network
 from posebench.registry import load_registry
-from posebench.run.catalogue import find_entry, list_entries
-from posebench.run.zoo import import_zoo
-from posebench.run.zoo_check import RUNS, check_zoo
 from posebench.types.errors import UserError
 
 PAGE = Path(__file__).parents[2] / "docs" / "mmpose_rows.md"
@@ -36,8 +36,7 @@ def registry():
 
 
 def test_the_committed_rows_are_what_the_package_says():
-    found = import_zoo("mmpose", write=False)
-    assert (found.rows, found.changed) == (251, False)
+    assert compare_or_write(write=False) == (251, False)
 
 
 def test_every_claim_stands_on_its_line_of_the_metafile(registry):
@@ -82,7 +81,7 @@ def test_a_model_that_needs_another_package_says_which():
     entry = find_entry("mmpose/td_hm_vitpose_base_8xb64_210e_coco_256x192")
     assert entry.status == "broken: mmpretrain.VisionTransformer needs mmpretrain"
     with pytest.raises(UserError, match="cannot build"):
-        load_model(entry, allow_random=True)
+        random_model(entry)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,7 @@ def test_a_model_that_needs_another_package_says_which():
 )
 def test_our_own_networks_compute_what_mmpose_s_do(row, network, arguments, registry):
     torch.set_num_threads(1)
-    theirs = load_model(registry.find(f"mmpose/{row}"), allow_random=True).network
+    theirs = random_model(registry.find(f"mmpose/{row}")).network
     state = pipeline.filled(theirs, (128, 96), 1.0)
     ours = build_network(network, **arguments).eval()
     ours.load_state_dict({name.partition(".")[2]: value for name, value in state.items()})

@@ -12,8 +12,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined
 
-from posebench.checkpoints.cache import Cache
-from posebench.checkpoints.cache_files import inside
+from posebench.downloads.cache import Cache
+from posebench.downloads.files import inside
 from posebench.registry import load_registry, registry_of
 from posebench.registry.schema import CheckpointRow, ZooFile
 from posebench.types.dataset import DatasetSpec

@@ -100,7 +100,7 @@ def test_fpd_s_prose_is_marked_where_its_table_contradicts_it() -> None:
 
 
 def test_a_misprint_is_never_judged() -> None:
-    from posebench.run.protocols import matching_claims
+    from posebench.evaluation.protocols import matching_claims
 
     registry = shipped_registry()
     entry = registry.find("fpd/hourglass_student_mpii_256x256")

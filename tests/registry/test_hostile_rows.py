@@ -18,9 +18,9 @@ from types import SimpleNamespace
 import hostile_rows
 import pytest
 
-from posebench.checkpoints import fetch_data, receive
-from posebench.checkpoints.download_http import Policy
 from posebench.cli import main as cli
+from posebench.downloads import datasets, receive
+from posebench.downloads.http import Policy
 from posebench.registry import Registry, load_registry, loader
 from posebench.types.errors import UserError
 
@@ -102,10 +102,10 @@ def check_fetched(registry: Registry, sandbox: Path, monkeypatch) -> int:
         for file, folder in spec.layouts("val"):
             for path in (file, folder):
                 assert (root / path).resolve().is_relative_to(root.resolve()), path
-        for bundle in fetch_data.missing_bundles(spec, root):
+        for bundle in datasets.missing_bundles(spec, root):
             with writing() as written:
                 try:
-                    placed += len(fetch_data.fetch_bundle(bundle, root, receiver))
+                    placed += len(datasets.fetch_bundle(bundle, root, receiver))
                 except UserError as error:
                     assert error.message.endswith(".")
             for path in written:

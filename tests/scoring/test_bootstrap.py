@@ -9,7 +9,7 @@ import random_people
 from posebench.scoring import bootstrap
 from posebench.scoring.accumulate import METRICS
 from posebench.scoring.bootstrap import multiplicities, percentiles, resampled
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 

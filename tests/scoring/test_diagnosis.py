@@ -17,7 +17,7 @@ from posebench.scoring.diagnosis import (
     mend,
     recalls,
 )
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import people_of_parts
 from posebench.types.arrays import Dataset, GroundTruth, Images, Predictions, Results
 

@@ -9,7 +9,7 @@ import pytest
 import random_people
 
 from posebench.scoring import matching, pairs
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 from posebench.scoring.oks import similarities, spans
 from posebench.scoring.pairs import similar_pairs

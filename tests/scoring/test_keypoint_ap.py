@@ -9,7 +9,7 @@ import random_people
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring import oks, pairs
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts, mean_similarities
 from posebench.types.arrays import Results
 from posebench.types.errors import UserError

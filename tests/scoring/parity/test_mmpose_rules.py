@@ -16,7 +16,7 @@ import referees
 from posebench.keypoints import keypoint_set
 from posebench.registry import shipped_registry
 from posebench.scoring import crowd
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 SETS = 20

@@ -10,7 +10,7 @@ import random_people
 import referees
 
 from posebench.keypoints import keypoint_set
-from posebench.scoring.dialects import DIALECTS
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 # POSEBENCH_PARITY_SETS=500 for a long look.

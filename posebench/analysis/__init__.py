@@ -1,0 +1,1 @@
+"""What saved predictions and records say: scored again, compared, diagnosed, explained."""

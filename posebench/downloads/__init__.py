@@ -1,0 +1,1 @@
+"""Published weights and datasets: fetched, checked, cached; no network code elsewhere."""

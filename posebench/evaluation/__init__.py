@@ -1,0 +1,1 @@
+"""One request to one record: opened, estimated, selected, scored and judged."""

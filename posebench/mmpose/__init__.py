@@ -1,0 +1,1 @@
+"""MMPose's models through its own packages, which are optional."""

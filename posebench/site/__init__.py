@@ -1,0 +1,1 @@
+"""Records in; pages, figures and tables out."""

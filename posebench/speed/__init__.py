@@ -1,1 +1,0 @@
-"""Speed and complexity of a network."""

@@ -1,0 +1,1 @@
+"""The datasets that posebench draws itself: scenes, figures, annotations."""

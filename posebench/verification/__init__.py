@@ -1,0 +1,1 @@
+"""Networks and file formats compared with what the zoos' own code computed."""

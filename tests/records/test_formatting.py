@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import make_records as make
+import pytest
+
+from posebench.records.formatting import claimed, protocol_words, subset_words, verdict_words
+from posebench.types.record import Skipped
+
+pytestmark = pytest.mark.light
+
+
+@pytest.mark.parametrize(
+    ("raw", "unit", "text"),
+    [
+        ("68.8", "percent", "68.8"),
+        ("69", "percent", "69"),
+        ("0.691", "fraction", "69.1"),
+        ("0.57", "fraction", "57"),
+        ("61.20", "percent", "61.20"),
+    ],
+)
+def test_a_claim_keeps_its_digits(raw, unit, text):
+    assert claimed(make.claim(raw, unit=unit)) == text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "ground-truth boxes, flip shifted by one cell, maximum plus a quarter cell, OKS NMS"),
+        ({"shift": False}, "boxes, flip, maximum"),
+        ({"flip": False}, "boxes, no flip, maximum"),
+        ({"decode": "dark", "dark_kernel": 11}, "DARK (kernel 11)"),
+        ({"decode": "softargmax"}, "soft-argmax plus a quarter cell (beta 160)"),
+        ({"nms": "none"}, "no suppression"),
+        ({"nms": "soft_oks", "nms_threshold": 0.5}, "soft-OKS NMS 0.5"),
+        (
+            {"boxes": "detector", "box_file": "det56", "box_score_threshold": 0.5},
+            "detector boxes (det56) scored 0.5 or more, flip",
+        ),
+    ],
+)
+def test_a_protocol_says_what_it_does(changes, words):
+    assert words in protocol_words(make.protocol(**changes))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "complete", "words"),
+    [
+        ("reproduced", True, "whole dataset, equal to the claim within half of its last digit"),
+        ("differs", True, "under the claim's protocol, and not equal"),
+        ("consistent (n=68)", False, "20 images with 68 persons that count; the interval contains"),
+        ("outside the interval (n=68)", False, "interval does not contain the claim; the whole"),
+        ("too few images (n=68)", False, "fewer than 30 of the images have such a person"),
+        ("no claim", True, "Nothing published"),
+    ],
+)
+def test_a_verdict_says_what_it_means(verdict, complete, words):
+    record = make.evaluation(verdict=verdict, complete=complete)
+    assert words in verdict_words(record.claims[0], record)
+
+
+def test_what_could_not_be_met_is_named():
+    record = make.evaluation(verdict="not comparable", axes=("box_file: yolov3 -> det56",))
+    assert "(box_file: yolov3 -> det56)" in verdict_words(record.claims[0], record)
+    guessed = make.evaluation(verdict="not comparable")
+    assert "guess" in verdict_words(guessed.claims[0], guessed)
+
+
+def test_the_part_of_the_dataset_is_named():
+    counted = "All 420 images with 1,040 persons that count"
+    assert subset_words(make.evaluation()) == f"{counted}, complete by counts"
+    info = make.dataset(complete_by="sha256")
+    assert subset_words(make.evaluation(dataset=info)) == counted
+    part = "20 images with 68 persons that count"
+    for changes, words in (
+        ({}, f"A subset: {part}"),
+        ({"sample": None}, f"A subset, not proven: {part}"),
+        ({"own_data": True}, f"Own data: {part}"),
+    ):
+        info = make.dataset(complete=False, **changes)
+        assert subset_words(make.evaluation(dataset=info)) == words
+    skipped = Skipped(images=1, annotations=0, persons=2, faults=("x",))
+    info = make.dataset(complete=False, sample=None)
+    assert "what was skipped" in subset_words(make.evaluation(dataset=info, skipped=skipped))
+    assert subset_words(make.timing()) == "No dataset"
