@@ -49,13 +49,14 @@ from posebench.inference.transfer import Arriving, to_device
 from posebench.records.environment import hardware_name
 from posebench.records.store import save
 from posebench.registry import load_registry
-from posebench.timing.benchmark import SpeedJob, load_timed, measure_cell
-from posebench.timing.measure import cheapest_first, speed_cell
+from posebench.timing.benchmark import load_timed, measure_cell
+from posebench.timing.measure import cheapest_first, configuration, job_of
 from posebench.timing.samples import draw_images, persons_on
 from posebench.types.entry import Entry, InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
+from posebench.types.request import SpeedRequest
 from posebench.types.timing import Precision
 
 KINDS = ("waiting", "parity", "accuracy", "pipeline", "speed")
@@ -319,11 +320,10 @@ def speed(
     asked: argparse.Namespace,
 ) -> Result:
     """Time a cell with the functions of ``posebench speed``, and keep its record."""
-    cell = speed_cell(
-        device=device, quick=not asked.thorough, images=images, threads=asked.threads, **form
-    )
+    quick, threads = not asked.thorough, asked.threads
+    request = SpeedRequest(device=device, quick=quick, images=images, threads=threads, **form)
     command = f"python benchmarks/accelerator.py --repeats {asked.repeats}"
-    job = SpeedJob(entry.key, cell, images=images, command=command)
+    job = job_of(entry, configuration(request), request, command)
     record = measure_cell(job, load(entry))
     torch._dynamo.reset()
     record = record.model_copy(update={"notes": (*record.notes, NOTE)})

@@ -31,8 +31,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from posebench.datasets.boxes import ground_truth_persons
-from posebench.evaluation.data import Sources, open_dataset
-from posebench.evaluation.weights import load_entry
+from posebench.evaluation.data import open_dataset
+from posebench.evaluation.prepare import load_entry
 from posebench.inference.crop import crop_matrix, inverse_matrix
 from posebench.inference.forms import FAST, in_form
 from posebench.inference.loading import batches
@@ -44,6 +44,7 @@ from posebench.types.arrays import Dataset, Persons, take
 from posebench.types.entry import InputSpec
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
+from posebench.types.request import DataPaths
 from posebench.types.timing import PLAIN, Form
 
 FORMS = {
@@ -240,7 +241,7 @@ def main() -> None:
     registry = load_registry()
     entry = registry.find(asked.model, "coco")
     spec = registry.dataset("coco" if asked.data_root else "synthetic")
-    dataset = open_dataset(spec, Sources(asked.data_root), "person_keypoints_val2017")
+    dataset = open_dataset(spec, DataPaths(asked.data_root), "person_keypoints_val2017")
     persons = ground_truth_persons(dataset, entry.input, "clip_before_width")
     options = Options("cpu", asked.batch_size, asked.threads)
     found: dict[str, Any] = {"machine": f"{platform.machine()}, {asked.threads} threads"}

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from posebench.evaluation.weights import load_entry
+from posebench.evaluation.prepare import load_entry
 from posebench.inference.forms import FAST, difference, in_form
 from posebench.registry import load_registry
 from posebench.timing.complexity import complexity

@@ -28,9 +28,9 @@ import torch
 from eval_pipeline import FORMS, alternate, crowd, data_stages, report
 
 from posebench.datasets.boxes import ground_truth_persons
-from posebench.evaluation.data import Sources, open_dataset
-from posebench.evaluation.outcome import Job, evaluate_protocols
-from posebench.evaluation.weights import load_entry
+from posebench.evaluation.data import open_dataset
+from posebench.evaluation.outcome import evaluate_protocols
+from posebench.evaluation.prepare import Prepared, load_entry
 from posebench.inference.forms import in_form
 from posebench.inference.predict import Options
 from posebench.mmpose.networks import READ, MMPoseNetwork
@@ -38,6 +38,7 @@ from posebench.mmpose.stand_ins import stand_in
 from posebench.registry import load_registry
 from posebench.types.arrays import Dataset, Persons
 from posebench.types.model import PoseModel
+from posebench.types.request import DataPaths
 
 SPLIT = "person_keypoints_val2017"
 CONFIG = "body_2d_keypoint/topdown_heatmap/coco/td-hm_litehrnet-18_8xb64-210e_coco-256x192.py"
@@ -113,7 +114,7 @@ def their_loader(config: Any, dataset: Dataset, persons: Persons) -> Callable[[]
 
 
 def evaluations(
-    config: Any, dataset: Dataset, sources: Sources, options: Options, forms: list[str]
+    config: Any, dataset: Dataset, sources: DataPaths, options: Options, forms: list[str]
 ) -> dict[str, Callable[[], Any]]:
     """``Runner.test`` and our evaluation, with each network."""
     from mmengine.runner import Runner
@@ -140,7 +141,7 @@ def evaluations(
         )
     stages: dict[str, Callable[[], Any]] = {"mmpose Runner.test": runner.test}
     for name, model in networks.items():
-        job = Job(model, dataset, registry.dataset("coco"), sources, options)
+        job = Prepared(model, dataset, registry.dataset("coco"), sources, options)
         stages[name] = lambda job=job: evaluate_protocols(job, [protocol])
     return stages
 
@@ -177,7 +178,7 @@ def main() -> None:
         if asked.what == "eval":
             root = more_persons(root, asked.persons or 256, Path(folder))
         config = their_config(root, asked.batch_size, asked.threads, Path(folder) / "work")
-        sources = Sources(root)
+        sources = DataPaths(root)
         dataset = open_dataset(registry.dataset("coco"), sources, SPLIT)
         if asked.what == "data":
             spec = registry.find(MODEL, "coco").input

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from posebench.evaluation.listing import list_entries
-from posebench.evaluation.request import Request
 from posebench.launch import many
 from posebench.launch.many import Result, Share, carry_out, evaluate_all
 from posebench.launch.on_ray import RayLauncher
 from posebench.records.store import to_json
 from posebench.types.record import Record
+from posebench.types.request import EvalRequest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 from cluster_size import makespan
@@ -38,13 +38,13 @@ TIMES = ("created", "seconds")
 NODES = 2
 
 
-def suite(shared: Path, batch_size: int, limit: int | None) -> list[Request]:
+def suite(shared: Path, batch_size: int, limit: int | None) -> list[EvalRequest]:
     """Every row that ships its weights, and TinyPose on its published ones."""
     same: dict[str, Any] = {"threads": 1, "batch_size": batch_size, "limit": limit}
     data = shared / "data"
-    demos = [Request.of(entry.key, **same) for entry in list_entries(zoo="demo")]
-    tiny = Request.of(
-        "paddledetection/tinypose_256x192",
+    demos = [EvalRequest.of(model=entry.key, **same) for entry in list_entries(zoo="demo")]
+    tiny = EvalRequest.of(
+        model="paddledetection/tinypose_256x192",
         dataset="coco",
         checkpoint=data / "weights" / "tinypose_256x192.pdparams",
         data_root=data / "coco_mini",
@@ -83,7 +83,7 @@ def logged(log: Path) -> Callable[[Share], Result]:
     return run
 
 
-def evaluated(requests: list[Request], launcher: Any, folder: Path, shares: int) -> Run:
+def evaluated(requests: list[EvalRequest], launcher: Any, folder: Path, shares: int) -> Run:
     """Evaluate; return each record's bytes and a line a task, the first one first."""
     log = folder.with_suffix(".jsonl")
     many.carry_out = logged(log)
@@ -131,7 +131,7 @@ def figures(lines: list[Line]) -> dict[str, float]:
     }
 
 
-def clustered(requests: list[Request], folder: Path, shares: int) -> tuple[Run, Run, bool]:
+def clustered(requests: list[EvalRequest], folder: Path, shares: int) -> tuple[Run, Run, bool]:
     """Run twice on a cluster of two nodes; also say whether the second run left the parts alone."""
     import ray
     from ray.cluster_utils import Cluster

@@ -99,7 +99,7 @@ def test_imports_run_down_the_floors(house):
         ("records/store.py", "def late():\n    from posebench.evaluation import evaluate"),
         ("inference/select.py", "from posebench.scoring import coco"),
         ("networks/lpn.py", "from posebench.checkpoints import reader"),
-        ("evaluation/data.py", "from posebench.cli import common"),
+        ("evaluation/data.py", "from posebench.cli import parser"),
     ],
 )
 def test_an_import_up_or_across_is_found(house, file, line):

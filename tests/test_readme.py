@@ -14,7 +14,7 @@ import make_records as make
 import pytest
 
 from posebench.cli import main as cli
-from posebench.cli.common import Parser
+from posebench.cli.parser import Parser
 from posebench.records import store
 
 ROOT = Path(__file__).resolve().parent.parent

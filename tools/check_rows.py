@@ -18,10 +18,10 @@ from posebench.evaluation.protocols import claim_protocols
 from posebench.inference.bottom_up import check_maps, people_of
 from posebench.inference.outputs import check_output, decode_output
 from posebench.networks import parameter_count
+from posebench.progress import Progress
 from posebench.registry import load_registry
 from posebench.types.entry import Entry, InputSpec
 from posebench.types.errors import UserError
-from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 
 RUNS = "runs"

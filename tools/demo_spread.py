@@ -13,14 +13,16 @@ from contextlib import contextmanager
 
 import torch
 
-from posebench.evaluation.data import Sources, open_dataset
-from posebench.evaluation.evaluate import load_model
+from posebench.api.model import load_model
+from posebench.evaluation.data import open_dataset
 from posebench.evaluation.listing import list_entries
-from posebench.evaluation.outcome import Job, evaluate_protocols
+from posebench.evaluation.outcome import evaluate_protocols
+from posebench.evaluation.prepare import Prepared
 from posebench.evaluation.protocols import claim_protocols
 from posebench.inference.predict import Options
 from posebench.registry import load_registry
 from posebench.types.model import PoseModel
+from posebench.types.request import DataPaths
 
 ALLOWED = 0.05
 
@@ -58,10 +60,10 @@ def primary_ap(model: PoseModel, limit: int | None) -> float:
     registry = load_registry()
     spec = registry.dataset(model.entry.dataset)
     protocol = claim_protocols(model.entry, registry)[0]
-    sources = Sources(limit=limit)
+    sources = DataPaths(limit=limit)
     data = open_dataset(spec, sources, protocol.annotations)
     options = Options(threads=torch.get_num_threads())
-    (outcome,) = evaluate_protocols(Job(model, data, spec, sources, options), [protocol])
+    (outcome,) = evaluate_protocols(Prepared(model, data, spec, sources, options), [protocol])
     return outcome.scores.values["AP"]
 
 

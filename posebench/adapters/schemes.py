@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from posebench.networks import NETWORKS
 from posebench.types.errors import UserError
 from posebench.types.suggestions import suggestion
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from posebench.registry import Registry
     from posebench.types.entry import Entry
 
     Adapter = Callable[[Mapping[str, Tensor], nn.Module], dict[str, Tensor]]
@@ -120,3 +122,15 @@ def find_adapter(name: str) -> Adapter:
             f"Check the package that brings {ADAPTERS[name]}.",
         ) from error
     return adapter
+
+
+def missing_parts(entry: Entry, registry: Registry) -> list[str]:
+    """Return what this version lacks to run an entry, in words."""
+    missing = []
+    if entry.network.name not in (*NETWORKS, *FOREIGN):
+        missing.append(f"network {entry.network.name}")
+    if entry.adapter not in ADAPTERS:
+        missing.append(f"adapter {entry.adapter}")
+    if entry.dataset not in registry.datasets:
+        missing.append(f"dataset {entry.dataset}")
+    return missing

@@ -8,21 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from posebench.analysis.score import Opened, Where, described, on_images, open_predictions
+from posebench.analysis.score import LoadedPredictions, described, load_predictions_of, on_images
 from posebench.datasets.sample import on_rows
-from posebench.evaluation.assemble import finite
+from posebench.evaluation.evaluate import finite
 from posebench.scoring.bootstrap import RESAMPLES, multiplicities
 from posebench.scoring.paired import differences
 from posebench.scoring.scorers import Measured, measure, with_intervals_of
 from posebench.types.arrays import Dataset
 from posebench.types.comparison import Comparison, Scored
 from posebench.types.errors import UserError
+from posebench.types.request import ScoringContext
 
 
 def compare(
     first: Path,
     second: Path,
-    where: Where,
+    context: ScoringContext,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -36,7 +37,7 @@ def compare(
     Args:
         first: A record with saved predictions, a columnar file or a results file.
         second: Likewise.
-        where: Data and choices, for both.
+        context: Data and choices, for both.
         resamples: Draws of images, the same for both.
         seed: Of the draws.
         force: Compare even what was measured on other images or other boxes; then only the
@@ -48,7 +49,7 @@ def compare(
     """
     if resamples < 1:
         raise UserError(f"--resamples {resamples} is no number of draws.", "Give 1 or more.")
-    sides = open_predictions(first, where), open_predictions(second, where)
+    sides = load_predictions_of(first, context), load_predictions_of(second, context)
     apart = _obstacles(*sides)
     if apart and not force:
         raise UserError(
@@ -83,7 +84,7 @@ def _whole_first(metrics: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: name.rpartition("/")[0] != whole)
 
 
-def _obstacles(one: Opened, other: Opened) -> list[str]:
+def _obstacles(one: LoadedPredictions, other: LoadedPredictions) -> list[str]:
     """Why two measurements do not belong side by side, in words."""
     found = []
     if one.dataset.id != other.dataset.id:
@@ -103,18 +104,20 @@ def _obstacles(one: Opened, other: Opened) -> list[str]:
     return found
 
 
-def _annotations(side: Opened) -> str:
+def _annotations(side: LoadedPredictions) -> str:
     """Digest of the annotations a file was measured on, or is measured on here."""
     known = side.record.dataset if side.record else None
     return known.annotations_sha256 if known else side.dataset.annotations_sha256
 
 
-def _boxes(side: Opened) -> tuple[str | None, str | None]:
+def _boxes(side: LoadedPredictions) -> tuple[str | None, str | None]:
     known = side.record.boxes if side.record else None
     return side.boxes, known.sha256 if known else None
 
 
-def _on_common_images(one: Opened, other: Opened) -> tuple[Opened, Opened]:
+def _on_common_images(
+    one: LoadedPredictions, other: LoadedPredictions
+) -> tuple[LoadedPredictions, LoadedPredictions]:
     """Both on the images that both were measured on, with the first's annotations."""
     shared = np.isin(one.dataset.images.id, other.dataset.images.id)
     dataset = one.dataset if shared.all() else on_rows(one.dataset, np.flatnonzero(shared))
@@ -127,11 +130,11 @@ def _on_common_images(one: Opened, other: Opened) -> tuple[Opened, Opened]:
     return _placed(one, dataset), _placed(other, dataset)
 
 
-def _placed(side: Opened, dataset: Dataset) -> Opened:
+def _placed(side: LoadedPredictions, dataset: Dataset) -> LoadedPredictions:
     return replace(side, dataset=dataset, results=on_images(side.results, dataset))
 
 
-def _scored(side: Opened, found: Measured) -> Scored:
+def _scored(side: LoadedPredictions, found: Measured) -> Scored:
     scores = with_intervals_of(found)
     return Scored(
         scores=finite(scores),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posebench.analysis.score import Opened, Where, described, open_predictions
+from posebench.analysis.score import LoadedPredictions, described, load_predictions_of
 from posebench.keypoints import KeypointSet, keypoint_set
 from posebench.scoring.accumulate import Evaluation, evaluate
 from posebench.scoring.diagnosis import (
@@ -28,6 +28,7 @@ from posebench.scoring.scorers import VERSION, check
 from posebench.types.arrays import Floats
 from posebench.types.diagnosis import Diagnosis, Group, JointErrors, Mend, PartDiagnosis
 from posebench.types.errors import UserError
+from posebench.types.request import ScoringContext
 
 SIZES = (("small", 0.0, 32.0**2), ("medium", 32.0**2, 96.0**2), ("large", 96.0**2, np.inf))
 # Bins of labelled joints for COCO's 17 and of overlapping persons: coco-analyze,
@@ -36,17 +37,17 @@ LABELLED = (0, 5, 10, 15, 17)
 CROWDS = (("alone", 0, 0), ("1 or 2 others", 1, 2), ("3 others or more", 3, None))
 
 
-def diagnose(predictions: Path, where: Where) -> Diagnosis:
+def diagnose(predictions: Path, context: ScoringContext) -> Diagnosis:
     """Count errors and what each kind costs; definitions in ``posebench.scoring.diagnosis``.
 
     Args:
         predictions: A record with saved predictions, a columnar file or a results file.
-        where: Data and choices.
+        context: Data and choices.
 
     Raises:
         UserError: A file is missing or does not fit, or the scorer knows no OKS.
     """
-    opened = open_predictions(predictions, where)
+    opened = load_predictions_of(predictions, context)
     scorer, dataset = opened.protocol.scorer, opened.dataset
     if scorer not in DIALECTS:
         raise UserError(
@@ -64,7 +65,7 @@ def diagnose(predictions: Path, where: Where) -> Diagnosis:
 
 
 def _diagnosis(
-    opened: Opened,
+    opened: LoadedPredictions,
     dialect: Dialect,
     keypoints: KeypointSet,
     parts: dict[str, People],

@@ -9,15 +9,16 @@ from typing import Any
 
 from posebench.analysis.shapley import PLAYERS, differing, mixed, shapley, subsets
 from posebench.evaluation.outcome import evaluate_protocols
+from posebench.evaluation.prepare import prepare
 from posebench.evaluation.protocols import claim_protocols, common_protocol
-from posebench.evaluation.request import Request, prepare
+from posebench.progress import Progress
 from posebench.records.formatting import axis_words, is_joint_metric
 from posebench.registry import load_registry
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
 from posebench.types.explanation import Cell, Explanation, Share
-from posebench.types.progress import Progress
 from posebench.types.protocol import DECODE_OF_OUTPUT, Protocol
+from posebench.types.request import EvalRequest
 from posebench.types.suggestions import suggestion
 
 # What the grid tries besides the two protocols' own choices: player -> changes.
@@ -35,7 +36,7 @@ TRIED: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def explain(
-    request: Request, *, metric: str | None = None, progress: Progress | None = None
+    request: EvalRequest, *, metric: str | None = None, progress: Progress | None = None
 ) -> Explanation:
     """Split the points between the claim's protocol and another one over the choices.
 
@@ -53,13 +54,13 @@ def explain(
     entry = known.find(request.model, request.dataset)
     start = _start(entry, claim_protocols(entry, known) or (common_protocol(entry, known),))
     prepared = prepare(request, progress=progress, with_intervals=False)
-    end, job = prepared.protocols[0], prepared.job
+    end = prepared.protocols[0]
     claim = _claim(entry, start, metric)
     name = metric or (claim.metric if claim else "AP")
     grid = _grid(start, end)
     chain = {chosen: mixed(start, end, chosen) for chosen in subsets(differing(start, end))}
     wanted = {p.hash: p for p in (*chain.values(), *grid, start, end)}
-    outcomes = dict(zip(wanted, evaluate_protocols(job, list(wanted.values())), strict=True))
+    outcomes = dict(zip(wanted, evaluate_protocols(prepared, list(wanted.values())), strict=True))
     measured = {key: outcome.scores.values.get(name) for key, outcome in outcomes.items()}
     for each in (start, end):
         if measured[each.hash] is None:
@@ -73,7 +74,7 @@ def explain(
     met = outcomes[start.hash].protocol
     return Explanation(
         entry=entry.key,
-        dataset=job.dataset.id,
+        dataset=prepared.dataset.id,
         metric=name,
         claim=claim.value if claim else None,
         start=met,
@@ -87,8 +88,8 @@ def explain(
         grid=_cells(grid, measured, claim.value if claim else None),
         unmet=tuple(f"{a}: {old} -> {new}" for a, (old, new) in start.differences(met).items()),
         persons=outcomes[start.hash].scores.persons,
-        complete=job.dataset.complete,
-        notes=job.model.notes,
+        complete=prepared.dataset.complete,
+        notes=prepared.model.notes,
     )
 
 

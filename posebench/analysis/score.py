@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 
 from posebench.analysis.results_file import read_results
 from posebench.datasets.sample import restrict
-from posebench.evaluation.assemble import dataset_info, finite
-from posebench.evaluation.data import Sources, open_dataset, sample_of
+from posebench.evaluation.data import open_dataset, sample_of
+from posebench.evaluation.evaluate import dataset_info, finite
 from posebench.files import read_bytes
 from posebench.inference.select import in_keypoint_set, select
 from posebench.records import store
@@ -28,47 +27,17 @@ from posebench.types.dataset import DatasetSpec
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
 from posebench.types.record import Record
+from posebench.types.request import DataPaths, ScoringContext
 
-# Axes of Protocol that work on saved predictions, and those that need more than final scores.
-SELECTION = ("rescoring", "visibility_threshold", "nms", "nms_threshold")
-SCORING = ("max_detections", "result_area", "scorer")
-CHOICES = (*SELECTION, *SCORING)
+# Axes of Protocol that work on saved predictions, and those that work on final scores.
+CHOICES, SCORING = tuple(Protocol.axes("selection", "scoring")), tuple(Protocol.axes("scoring"))
 # Name of the protocol of a results file, and what nobody can say of predictions without a record.
 AS_WRITTEN = "as_written"
 UNKNOWN = "flip test and decoding are unknown"
 
 
-@dataclass(frozen=True)
-class Where:
-    """Which data predictions were made for, and how they are to be scored.
-
-    Attributes:
-        dataset: Id of the registry; a record knows its own.
-        data_root: Folder in the usual layout; default ``POSEBENCH_DATA``.
-        annotations: Annotation file, if not in the usual place.
-        limit: Only so many images, see ``Sample``; a record knows its own.
-        protocol: Name of a protocol whose choices count; by default the record's, else HRNet's
-            rescoring and suppression with the dataset's official scorer.
-        registry: Folders of further rows.
-        choices: Axes of ``CHOICES`` to override; None is no override.
-    """
-
-    dataset: str | None = None
-    data_root: Path | None = None
-    annotations: Path | None = None
-    limit: int | None = None
-    protocol: str | None = None
-    registry: Sequence[Path] = ()
-    choices: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """The choices that were made."""
-        return {axis: value for axis, value in self.choices.items() if value is not None}
-
-
 @dataclass(frozen=True, eq=False)
-class Opened:
+class LoadedPredictions:
     """Predictions beside the ground truth they were made for.
 
     Attributes:
@@ -90,28 +59,28 @@ class Opened:
     record: Record | None
 
 
-def score(predictions: Path, where: Where, *, engine: str = OWN) -> Scored:
+def score(predictions: Path, context: ScoringContext, *, engine: str = OWN) -> Scored:
     """Score a file of predictions.
 
     Args:
         predictions: A record with saved predictions, posebench's columnar file, or a results
             file in COCO's format.
-        where: Data and choices.
+        context: Data and choices.
         engine: ``own``, or the name of a published evaluator that is installed.
 
     Raises:
         UserError: A file is missing or does not fit; the sentence says where.
     """
-    return scored(open_predictions(predictions, where), engine)
+    return scored(load_predictions_of(predictions, context), engine)
 
 
-def scored(opened: Opened, engine: str = OWN) -> Scored:
-    """Score opened predictions; see ``score``."""
-    found = score_results(opened.results, opened.dataset, opened.protocol)
-    notes = _other_annotations(opened)
+def scored(loaded: LoadedPredictions, engine: str = OWN) -> Scored:
+    """Score loaded predictions; see ``score``."""
+    found = score_results(loaded.results, loaded.dataset, loaded.protocol)
+    notes = _other_annotations(loaded)
     name, values = OWN, finite(found)
     if engine != OWN:
-        theirs, name = referee_scores(engine, opened.results, opened.dataset, opened.protocol)
+        theirs, name = referee_scores(engine, loaded.results, loaded.dataset, loaded.protocol)
         notes += (_agreement(found.values, theirs, name),)
         values |= {metric: v for metric, v in theirs.items() if np.isfinite(v)}
     return Scored(
@@ -120,32 +89,32 @@ def scored(opened: Opened, engine: str = OWN) -> Scored:
         scorer=found.scorer,
         engine=name,
         notes=notes,
-        **described(opened, found.persons, found.images),
+        **described(loaded, found.persons, found.images),
     )
 
 
-def described(opened: Opened, persons: int, images: int) -> dict[str, Any]:
+def described(loaded: LoadedPredictions, persons: int, images: int) -> dict[str, Any]:
     """Return the fields of ``Scored`` that tell what was scored.
 
     Args:
-        opened: The predictions.
+        loaded: The predictions.
         persons: Annotated persons that count.
         images: Images with such a person.
     """
-    record = opened.record
+    record = loaded.record
     return {
-        "name": opened.name,
-        "sha256": opened.sha256,
+        "name": loaded.name,
+        "sha256": loaded.sha256,
         "entry": record.entry.key if record else None,
-        "protocol": known_choices(opened),
-        "boxes": opened.boxes,
-        "read": len(opened.results.predictions),
-        "kept": int(opened.results.kept.sum()),
-        "dataset": dataset_info(opened.dataset, persons, images),
+        "protocol": known_choices(loaded),
+        "boxes": loaded.boxes,
+        "read": len(loaded.results.predictions),
+        "kept": int(loaded.results.kept.sum()),
+        "dataset": dataset_info(loaded.dataset, persons, images),
     }
 
 
-def known_choices(opened: Opened) -> dict[str, Any]:
+def known_choices(loaded: LoadedPredictions) -> dict[str, Any]:
     """Return what is known of how predictions were made and scored.
 
     A record knows how they were made; of a file alone nobody does, and only what was done to it
@@ -154,26 +123,26 @@ def known_choices(opened: Opened) -> dict[str, Any]:
     Returns:
         Field of ``Protocol`` -> value, None where it is not known; ``summary`` in words.
     """
-    used, final = opened.protocol, opened.protocol.name == AS_WRITTEN
-    made = opened.record.protocol if opened.record else None
+    used, final = loaded.protocol, loaded.protocol.name == AS_WRITTEN
+    made = loaded.record.protocol if loaded.record else None
     known: dict[str, Any] = dict.fromkeys(("name", "version", "summary", *Protocol.axes()))
     applied = {axis: getattr(used, axis) for axis in (SCORING if final else CHOICES)}
     known |= (made.model_dump() if made else {}) | applied
-    known["annotations"] = Path(opened.dataset.annotations_file).stem
+    known["annotations"] = Path(loaded.dataset.annotations_file).stem
     known["summary"] = used.summary if final else selection_words(used)
     if final:
         known |= {"name": used.name, "version": used.version}
     if made is None:
-        known["boxes"] = opened.boxes
-        known["summary"] += f"; {'' if opened.boxes else 'boxes, '}{UNKNOWN}"
+        known["boxes"] = loaded.boxes
+        known["summary"] += f"; {'' if loaded.boxes else 'boxes, '}{UNKNOWN}"
     elif any(getattr(made, axis) != value for axis, value in applied.items()):
         known |= {"name": "custom", "version": 1}
     return known
 
 
-def _other_annotations(opened: Opened) -> tuple[str, ...]:
-    known = opened.record.dataset if opened.record else None
-    if known is None or known.annotations_sha256 == opened.dataset.annotations_sha256:
+def _other_annotations(loaded: LoadedPredictions) -> tuple[str, ...]:
+    known = loaded.record.dataset if loaded.record else None
+    if known is None or known.annotations_sha256 == loaded.dataset.annotations_sha256:
         return ()
     return ("the record was measured on other annotations (their SHA-256 differs)",)
 
@@ -185,20 +154,20 @@ def _agreement(own: dict[str, float], theirs: dict[str, float], name: str) -> st
     return f"posebench's own engine differs from {name} by up to {apart:.3g} points"
 
 
-def open_predictions(path: Path, where: Where) -> Opened:
+def load_predictions_of(path: Path, context: ScoringContext) -> LoadedPredictions:
     """Read predictions and the annotations they belong to, and select persons.
 
     Raises:
         UserError: See ``score``.
     """
-    registry = load_registry(tuple(where.registry))
+    registry = load_registry(context.registry)
     record = _record(path)
-    spec = registry.dataset(_dataset_name(record, where))
-    protocol = _protocol(record, spec, registry, where)
-    folder = where.annotations.parent if where.annotations else None
-    sources = Sources(where.data_root, where.annotations, images=folder)
-    whole = open_dataset(spec, sources, protocol.annotations, with_images=False)
-    sample = sample_of(where.limit) if where.limit is not None else None
+    spec = registry.dataset(_dataset_name(record, context))
+    protocol = _protocol(record, spec, registry, context)
+    folder = context.annotations.parent if context.annotations else None
+    paths = DataPaths(context.data_root, context.annotations, images=folder)
+    whole = open_dataset(spec, paths, protocol.annotations, with_images=False)
+    sample = sample_of(context.limit) if context.limit is not None else None
     if sample is None and record and record.dataset:
         sample = record.dataset.sample
     dataset = restrict(whole, sample) if sample is not None else whole
@@ -216,8 +185,8 @@ def open_predictions(path: Path, where: Where) -> Opened:
         results, sha256, boxed = read_results(file, whole)
         _check_images(results.predictions.image_id, whole, file)
         results = on_images(results, dataset)
-        protocol, boxes = _as_written(protocol, where, boxed), None
-    return Opened(path.name, sha256, dataset, results, protocol, boxes, record)
+        protocol, boxes = _as_written(protocol, context, boxed), None
+    return LoadedPredictions(path.name, sha256, dataset, results, protocol, boxes, record)
 
 
 def _record(path: Path) -> Record | None:
@@ -254,9 +223,9 @@ def _saved(path: Path, record: Record) -> Path:
     )
 
 
-def _dataset_name(record: Record | None, where: Where) -> str:
-    if where.dataset is not None:
-        return where.dataset
+def _dataset_name(record: Record | None, context: ScoringContext) -> str:
+    if context.dataset is not None:
+        return context.dataset
     if record is None or record.dataset is None:
         raise UserError(
             "Which dataset were the predictions made for?", "Name it with --dataset, as coco."
@@ -265,31 +234,28 @@ def _dataset_name(record: Record | None, where: Where) -> str:
 
 
 def _protocol(
-    record: Record | None, spec: DatasetSpec, registry: Registry, where: Where
+    record: Record | None, spec: DatasetSpec, registry: Registry, context: ScoringContext
 ) -> Protocol:
-    unknown = where.given.keys() - set(CHOICES)
-    if unknown:
-        raise TypeError(f"no axis that works on saved predictions: {', '.join(sorted(unknown))}")
-    if where.protocol is not None:
-        base = registry.protocol(where.protocol)
+    if context.protocol is not None:
+        base = registry.protocol(context.protocol)
     elif record is not None and record.protocol is not None:
         base = record.protocol
     else:
         base = registry.protocol("common").with_choices(scorer=spec.official_scorer)
         if spec.official_scorer == "mpii_pckh":  # looks at no score and takes everybody
             base = base.with_choices(rescoring="none", nms="none")
-    return base.with_choices(**where.given)
+    return base.with_choices(**context.choices)
 
 
-def _as_written(protocol: Protocol, where: Where, boxed: bool) -> Protocol:
+def _as_written(protocol: Protocol, context: ScoringContext, boxed: bool) -> Protocol:
     """The protocol of a results file: its scores are final."""
-    asked = [axis for axis in SELECTION if axis in where.given]
+    asked = [axis for axis in Protocol.axes("selection") if axis in context.choices]
     if asked:
         raise UserError(
             f"A results file is scored as it is: {', '.join(asked)} cannot be chosen.",
             "Only posebench's columnar file (.npz) holds what they work on.",
         )
-    area = where.given.get("result_area") or ("box" if boxed else "extent")
+    area = context.choices.get("result_area") or ("box" if boxed else "extent")
     return protocol.model_copy(
         update={
             "name": AS_WRITTEN,

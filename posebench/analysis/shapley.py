@@ -9,16 +9,7 @@ from math import factorial
 from posebench.types.protocol import Protocol
 
 # Axes that only make sense together move together.
-PLAYERS: dict[str, tuple[str, ...]] = {
-    "boxes": ("boxes", "box_file", "sanitise", "dummy_boxes", "box_score_threshold"),
-    "flip": ("flip",),
-    "shift": ("shift",),
-    "decode": ("decode", "no_peak", "dark_kernel", "softargmax_beta", "flip_merge"),
-    "inverse": ("inverse", "coordinate_bias"),
-    "rescoring": ("rescoring", "visibility_threshold"),
-    "nms": ("nms", "nms_threshold"),
-    "scorer": ("scorer", "max_detections", "result_area", "annotations"),
-}
+PLAYERS = Protocol.players()
 
 
 def differing(start: Protocol, end: Protocol) -> list[str]:

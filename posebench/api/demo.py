@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from posebench.evaluation.evaluate import evaluate, load_model
+from posebench.api.model import load_model
+from posebench.evaluation.evaluate import evaluate
 from posebench.evaluation.listing import list_entries
+from posebench.progress import Progress
 from posebench.timing.forward import measure_forward
-from posebench.types.progress import Progress
+from posebench.types.base import StrPath
 from posebench.types.record import Record
 
 ZOO = "demo"
@@ -20,7 +21,7 @@ def demo(
     all_tasks: bool = False,
     limit: int | None = None,
     threads: int | None = None,
-    registry: Sequence[Path] = (),
+    registry: Sequence[StrPath] = (),
     progress: Progress | None = None,
     command: str = "posebench demo",
 ) -> list[Record]:
@@ -36,6 +37,12 @@ def demo(
 
     Returns:
         One record a model, with ``timings``, in the order of the registry.
+
+    Example:
+        >>> import posebench
+        >>> records = posebench.demo(limit=2, threads=1)
+        >>> sorted({record.entry.zoo for record in records})
+        ['demo']
     """
     records = []
     dataset = None if all_tasks else BODY

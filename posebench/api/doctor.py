@@ -13,11 +13,11 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from posebench import __version__
 from posebench.downloads.data_root import DATA_ROOT, named_root
 from posebench.install import install_command, requirements
 from posebench.registry import Registry, load_registry
 from posebench.types.errors import UserError
+from posebench.version import __version__
 
 # Where a distribution's module is called otherwise.
 MODULES = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, table
+from posebench.cli.parser import Parser
+from posebench.cli.tables import table
 from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from posebench.cli.common import Parser, add_model
+from posebench.cli.parser import Parser, add_model
 from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = (

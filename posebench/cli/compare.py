@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posebench.cli.common import Parser, facts, number, positive, table
+from posebench.cli.parser import Parser, positive
 from posebench.cli.score import add_where, what, where
+from posebench.cli.tables import facts, number, table
 from posebench.cli.terminal import emit, print_json
 from posebench.types.comparison import Comparison, Difference
 
@@ -36,16 +37,16 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, print."""
-    from posebench.analysis.compare import compare
+    from posebench import compare
 
     found = compare(
         arguments.first,
         arguments.second,
-        where(arguments),
         resamples=arguments.resamples,
         seed=arguments.seed,
         force=arguments.force,
         metrics=tuple(arguments.metric or ()),
+        **where(arguments),
     )
     print_json(found.to_json()) if arguments.json else emit(text(found))
     return 0

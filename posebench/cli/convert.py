@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posebench.cli.common import Parser, add_model, facts
+from posebench.cli.parser import Parser, add_model
+from posebench.cli.tables import facts
 from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = (
@@ -28,7 +29,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the copy and say what it is."""
-    from posebench.evaluation.convert import convert
+    from posebench import convert
 
     copy = convert(
         arguments.model,

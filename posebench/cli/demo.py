@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posebench.cli.common import Parser, positive
-from posebench.cli.options import LIMIT
-from posebench.cli.progress import progress
-from posebench.cli.results import claims_table, speed_table
-from posebench.cli.terminal import emit, print_json
+from posebench.cli.parser import LIMIT, Parser, positive
+from posebench.cli.tables import claims_table, speed_table
+from posebench.cli.terminal import emit, print_json, progress
 
 EXAMPLES = (
     "posebench demo",

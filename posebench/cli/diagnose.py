@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from posebench.cli.common import Parser, facts, number, table
+from posebench.cli.parser import Parser
 from posebench.cli.score import add_predictions, add_where, where
+from posebench.cli.tables import facts, number, table
 from posebench.cli.terminal import emit, print_json
 from posebench.types.diagnosis import Diagnosis, JointErrors, PartDiagnosis
 
@@ -25,9 +26,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Diagnose, print."""
-    from posebench.analysis.diagnose import diagnose
+    from posebench import diagnose
 
-    found = diagnose(arguments.predictions, where(arguments))
+    found = diagnose(arguments.predictions, **where(arguments))
     print_json(found.to_json()) if arguments.json else emit(text(found))
     return 0
 

@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, wrapped
-from posebench.cli.terminal import emit, print_json, printable
+from posebench.cli.parser import Parser
+from posebench.cli.tables import wrapped
+from posebench.cli.terminal import emit, print_json
+from posebench.progress import printable
 
 if TYPE_CHECKING:
     from posebench.api.doctor import Finding

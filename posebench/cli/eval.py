@@ -8,17 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from posebench.cli.common import RUNS, Parser, add_model
-from posebench.cli.launcher import add_launcher, board, launcher
-from posebench.cli.options import add_axes, add_data, add_overwrite, add_running, shared_arguments
-from posebench.cli.progress import progress
-from posebench.cli.terminal import emit, print_json
+from posebench.cli.launcher import board, launcher
+from posebench.cli.parser import (
+    RUNS,
+    Parser,
+    add_axes,
+    add_data,
+    add_launcher,
+    add_model,
+    add_overwrite,
+    add_running,
+    shared_arguments,
+)
+from posebench.cli.terminal import emit, print_json, progress
 from posebench.types.errors import UserError
 from posebench.types.faults import OnError
 from posebench.types.record import Record
 
 if TYPE_CHECKING:
-    from posebench.evaluation.request import Request
+    from posebench.types.request import EvalRequest
 
 SHARES = 4
 
@@ -99,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, store the record, print it."""
     if arguments.fetch and arguments.checkpoint is None:
         from posebench.cli.fetch import bring_weights
-        from posebench.evaluation.request import check_names
+        from posebench.evaluation.prepare import check_names
 
         check_names(_request(arguments))  # before anything is downloaded for it
         bring_weights(
@@ -114,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_elsewhere(arguments)
     from posebench import evaluate
 
+    _request(arguments)  # refused in the words of the command line
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
     parts = arguments.output / "parts"
     with progress() as report, _kept_on_interrupt(parts, "add --resume to go on"):
@@ -122,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
             protocol=arguments.protocol,
             boxes=arguments.boxes,
             save_predictions=predictions,
-            parts=parts,
+            chunks=parts,
             resume=arguments.resume,
             progress=report,
             command=arguments.command,
@@ -135,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def store(record: Record, arguments: argparse.Namespace, predictions: Path | None) -> None:
     """Store a record as ``--output`` and ``--overwrite`` say, and print it."""
-    from posebench.cli.results import evaluation_text
+    from posebench.cli.tables import evaluation_text
     from posebench.records.store import file_name, save, to_json
 
     keep = arguments.overwrite == "never"
@@ -180,11 +189,11 @@ def _run_elsewhere(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _request(arguments: argparse.Namespace) -> Request:
-    from posebench.evaluation.request import Request
+def _request(arguments: argparse.Namespace) -> EvalRequest:
+    from posebench.types.request import EvalRequest
 
-    return Request.of(
-        arguments.model,
+    return EvalRequest.of(
+        model=arguments.model,
         protocol=arguments.protocol,
         boxes=arguments.boxes,
         on_error=arguments.on_error,

@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posebench.cli.common import Parser, add_model, facts, number, table
-from posebench.cli.options import add_axes, add_data, add_running, shared_arguments
-from posebench.cli.progress import progress
-from posebench.cli.terminal import emit, print_json
+from posebench.cli.parser import (
+    Parser,
+    add_axes,
+    add_data,
+    add_model,
+    add_running,
+    shared_arguments,
+)
+from posebench.cli.tables import facts, number, table
+from posebench.cli.terminal import emit, print_json, progress
 from posebench.types.explanation import Explanation
 
 EXAMPLES = (
@@ -40,17 +46,17 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain, print."""
-    from posebench.analysis.explain import explain
-    from posebench.evaluation.request import Request
+    from posebench import explain
 
     with progress() as report:
-        request = Request.of(
+        found = explain(
             arguments.model,
+            metric=arguments.metric,
             protocol=arguments.protocol,
             boxes=arguments.boxes,
+            progress=report,
             **shared_arguments(arguments),
         )
-        found = explain(request, metric=arguments.metric, progress=report)
     if arguments.html:
         from posebench.site.explanation import write_explanation
 

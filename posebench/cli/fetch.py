@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posebench.cli.common import Parser, add_models, positive, table
-from posebench.cli.terminal import emit, print_json, printable
+from posebench.cli.parser import Parser, add_models, positive
+from posebench.cli.tables import table
+from posebench.cli.terminal import emit, print_json
+from posebench.progress import printable
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,34 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from posebench.cli.common import positive
-from posebench.cli.terminal import printable
+from posebench.progress import printable
 
 if TYPE_CHECKING:
     from posebench.launch.many import Board
     from posebench.launch.on_ray import RayLauncher
-
-
-def add_launcher(group: Any, *, shares: bool = True) -> None:
-    """Add the launcher's options.
-
-    Args:
-        group: Of a parser.
-        shares: Whether the work is cut into shares.
-    """
-    group.add_argument(
-        "--launcher",
-        choices=("local", "ray"),
-        default="local",
-        help="this process (default), or tasks on a Ray cluster",
-    )
-    group.add_argument(
-        "--address", metavar="ADDRESS", help="of the Ray cluster; auto finds one, none starts one"
-    )
-    if shares:
-        group.add_argument(
-            "--shares", type=positive, metavar="N", help="tasks a model on Ray (default: 4)"
-        )
 
 
 def launcher(arguments: argparse.Namespace) -> RayLauncher | None:

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from posebench.cli.common import Parser, table
+from posebench.cli.parser import Parser
+from posebench.cli.tables import table
 from posebench.cli.terminal import emit, print_json
 from posebench.types.errors import UserError
 

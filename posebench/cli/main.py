@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 from posebench.cli import terminal
-from posebench.cli.common import Parser, command_line
+from posebench.cli.parser import Parser, command_line
 from posebench.cli.terminal import claimed, emit, print_json
 from posebench.types.errors import UserError
 
@@ -235,7 +235,7 @@ def _verb_position(words: Sequence[str]) -> int | None:
 
 def _without_verb(words: Sequence[str]) -> int:
     if "--version" in words:
-        from posebench import __version__
+        from posebench.version import __version__
 
         if "--json" in words:
             print_json({"posebench": __version__})

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posebench.cli.common import RUNS, Parser
 from posebench.cli.eval import store
-from posebench.cli.options import add_overwrite
-from posebench.cli.progress import progress
+from posebench.cli.parser import RUNS, Parser, add_overwrite
+from posebench.cli.terminal import progress
 
 EXAMPLES = ("posebench merge one/parts two/parts --output runs",)
 PATHS = {
@@ -38,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge, store, print."""
-    from posebench.evaluation.shards import merge
+    from posebench import merge
 
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
     with progress() as report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from posebench.cli.common import Parser
+from posebench.cli.parser import Parser
 from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = ("posebench migrate results",)

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import RUNS, Parser
-from posebench.cli.launcher import add_launcher, launcher
-from posebench.cli.progress import progress
-from posebench.cli.terminal import emit, print_json
-from posebench.types.progress import Progress
+from posebench.cli.launcher import launcher
+from posebench.cli.parser import RUNS, Parser, add_launcher
+from posebench.cli.terminal import emit, print_json, progress
+from posebench.progress import Progress
 
 if TYPE_CHECKING:
     from posebench.launch.many import Board

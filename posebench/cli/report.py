@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import RUNS, Parser
+from posebench.cli.parser import RUNS, Parser
 from posebench.cli.terminal import emit, print_json
 from posebench.types.errors import UserError
 
 if TYPE_CHECKING:
     from posebench.records.store import LeftOut
-    from posebench.types.record import Record
 
 EXAMPLES = (
     "posebench report --records reports/demo/records --output reports/site",
@@ -75,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
             "Name another one: `--records results` in a clone, `--records reports/demo/records` "
             "after `posebench demo`.",
         )
+    if arguments.format == "html":
+        return _write(arguments)
     records, left_out = read_records(arguments.records)
     _name(left_out)
     if not records:
@@ -82,64 +83,35 @@ def run(arguments: argparse.Namespace) -> int:
             f"None of the files below {arguments.records} that are named like records can be read.",
             "The lines above say why.",
         )
-    if arguments.format != "html":
-        from posebench.site.tables import latex_tables, markdown_tables
+    from posebench.site.tables import latex_tables, markdown_tables
 
-        make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
-        text = make(records)
-        content = {"records": len(records), "left_out": _paths(left_out), "text": text}
-        print_json(content) if arguments.json else emit(text)
-        return 0
-    page, more = _write(arguments, records, left_out)
-    gone = _paths((*left_out, *more))
-    if arguments.json:
-        print_json({"page": str(page), "records": len(records), "left_out": gone})
-    else:
-        words = f"; left out: {len(gone)}" if gone else ""
-        emit(f"{page} (records read from {arguments.records}: {len(records)}{words})")
+    make = {"markdown": markdown_tables, "latex": latex_tables}[arguments.format]
+    text = make(records)
+    content = {"records": len(records), "left_out": _paths(left_out), "text": text}
+    print_json(content) if arguments.json else emit(text)
     return 0
 
 
-def _write(
-    arguments: argparse.Namespace, records: list[Record], left_out: tuple[LeftOut, ...]
-) -> tuple[Path, tuple[LeftOut, ...]]:
-    """Write the site; returns its front page and which other files had to be left out."""
-    from posebench.registry import load_registry
-    from posebench.site.background import registry_background
-    from posebench.site.pages import write_site
-    from posebench.site.studies import find_explanations, find_studies
+def _write(arguments: argparse.Namespace) -> int:
+    """Write the site, and say where it is and what had to be left out."""
+    from posebench import report
 
-    registry = load_registry(tuple(arguments.registry))
-    verified, unread = _verified(arguments)
-    studies = find_studies(
+    found = report(
         arguments.records,
-        records,
+        arguments.output,
         data_root=arguments.data_root,
+        verified=arguments.verified,
         registry=arguments.registry,
-        warn=lambda words: emit(f"posebench: {words}", error=True),
+        notify=lambda words: emit(f"posebench: {words}", error=True),
     )
-    explanations, damaged = find_explanations(arguments.records)
-    more = (*unread, *damaged)
-    _name(more)
-    background = registry_background(registry, verified)
-    page = write_site(
-        records, arguments.output, background, studies, explanations, (*left_out, *more)
-    )
-    return page, more
-
-
-def _verified(arguments: argparse.Namespace) -> tuple[dict[str, str] | None, tuple[LeftOut, ...]]:
-    """Read what was verified: a file that was asked for has to be right, one found does not."""
-    from posebench.records.store import LeftOut
-    from posebench.site.background import VERIFIED, read_verified
-
-    if arguments.verified is not None:
-        return read_verified(arguments.verified), ()
-    found = arguments.records / VERIFIED
-    try:
-        return (read_verified(found) if found.is_file() else None), ()
-    except UserError as error:
-        return None, (LeftOut(VERIFIED, error.message.replace(str(found), VERIFIED), error.hint),)
+    _name(found.left_out)
+    gone = _paths(found.left_out)
+    if arguments.json:
+        print_json({"page": str(found.page), "records": found.records, "left_out": gone})
+    else:
+        words = f"; left out: {len(gone)}" if gone else ""
+        emit(f"{found.page} (records read from {arguments.records}: {found.records}{words})")
+    return 0
 
 
 def _paths(left_out: Sequence[LeftOut]) -> list[str]:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from posebench.cli.common import NAMED, Parser, facts, number, positive, span, table
-from posebench.cli.options import AXES, LIMIT, Group, option
-from posebench.cli.results import scores_text
+from posebench.cli.parser import LIMIT, NAMED, Parser, add_axes, options_of_protocol, positive
+from posebench.cli.tables import facts, number, scores_text, span, table
 from posebench.cli.terminal import emit, print_json
 from posebench.types.comparison import Scored
-
-if TYPE_CHECKING:
-    from posebench.analysis.score import Where
 
 EXAMPLES = (
     "posebench score --predictions runs/predictions/predictions-demo_gt-0123abcd.npz \\",
     "    --dataset synthetic --nms none",
     "posebench score --predictions other_tool.json --dataset coco --data-root coco",
     "posebench score --predictions other_tool.json --dataset coco --engine pycocotools",
-)
-# The axes of a protocol that work on saved predictions.
-CHOICES = (
-    *("rescoring", "visibility_threshold", "nms", "nms_threshold"),
-    *("max_detections", "result_area", "scorer"),
 )
 
 
@@ -76,37 +67,21 @@ def add_where(parser: Parser) -> None:
         "choices", "by default the record's; a results file takes the last three alone"
     )
     choices.add_argument("--protocol", metavar="NAME", help="whose choices count")
-    add_choices(choices)
+    add_axes(choices, "selection", "scoring")
 
 
-def add_choices(group: Group) -> None:
-    """Add one option for each axis that works on saved predictions."""
-    for name in CHOICES:
-        kind, choices, words = AXES[name]
-        metavar = None if choices else "N"
-        group.add_argument(option(name), type=kind, choices=choices, metavar=metavar, help=words)
-
-
-def where(arguments: argparse.Namespace) -> Where:
-    """Return what ``add_where`` parsed."""
-    from posebench.analysis.score import Where
-
-    return Where(
-        dataset=arguments.dataset,
-        data_root=arguments.data_root,
-        annotations=arguments.annotations,
-        limit=arguments.limit,
-        protocol=arguments.protocol,
-        registry=tuple(arguments.registry),
-        choices={name: getattr(arguments, name) for name in CHOICES},
-    )
+def where(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what ``add_where`` parsed, as keyword arguments."""
+    names = ("dataset", "data_root", "annotations", "limit", "protocol", "registry")
+    choices = options_of_protocol("selection", "scoring")
+    return {name: getattr(arguments, name) for name in (*names, *choices)}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, print."""
-    from posebench.analysis.score import score
+    from posebench import score
 
-    found = score(arguments.predictions, where(arguments), engine=arguments.engine)
+    found = score(arguments.predictions, engine=arguments.engine, **where(arguments))
     print_json(found.to_json()) if arguments.json else emit(text(found))
     return 0
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from posebench.cli.common import Parser, add_model, facts, table
+from posebench.cli.parser import Parser, add_model
+from posebench.cli.tables import facts, table
 from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
-from posebench.cli.common import RUNS, Parser, add_models, facts, positive
-from posebench.cli.launcher import add_launcher, launcher
-from posebench.cli.options import add_overwrite
+from posebench.cli.launcher import launcher
+from posebench.cli.parser import (
+    RUNS,
+    Parser,
+    add_launcher,
+    add_models,
+    add_overwrite,
+    option,
+    positive,
+)
+from posebench.cli.tables import facts
 from posebench.cli.terminal import emit, flush, print_json
 from posebench.records.consistency import impossible_timings
 from posebench.types.errors import UserError
+from posebench.types.request import SpeedRequest
 from posebench.types.timing import Method, Precision, Runtime, Timings
 
 if TYPE_CHECKING:
+    from posebench.progress import Progress
     from posebench.timing.measure import Timed
-    from posebench.types.progress import Progress
     from posebench.types.record import Record
     from posebench.types.timing import SpeedCell
 
@@ -107,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: Models and ``--all``, neither, or something that cannot be had here.
     """
-    from posebench.cli.progress import progress
+    from posebench.cli.terminal import progress
 
     if arguments.models and arguments.all:
         raise UserError("Name models or give --all, not both.", "`posebench list` names them.")
@@ -153,32 +162,17 @@ def _say_how_many(arguments: argparse.Namespace) -> None:
 
 def _timed(arguments: argparse.Namespace, report: Progress | None) -> Iterator[Timed]:
     """Time here, or on the nodes of a cluster."""
+    request, again = _request(arguments), arguments.overwrite == "always"
     cluster = launcher(arguments)
     if cluster is not None:
         from posebench.launch.speed import Order, measure_on_ray
 
-        order = Order(
-            _asked(arguments),
-            arguments.output,
-            arguments.overwrite == "always",
-            tuple(arguments.registry),
-            arguments.command,
-        )
-        return measure_on_ray(
-            cluster, arguments.models, order, dataset=arguments.dataset, progress=report
-        )
-    from posebench.timing.measure import measure_speeds, speed_cell
+        order = Order(request, arguments.output, again, arguments.command)
+        return measure_on_ray(cluster, order, progress=report)
+    from posebench.timing.measure import measure_speeds
 
     return measure_speeds(
-        arguments.models,
-        speed_cell(**_asked(arguments)),
-        dataset=arguments.dataset,
-        output=arguments.output,
-        again=arguments.overwrite == "always",
-        images=arguments.images,
-        registry=arguments.registry,
-        command=arguments.command,
-        progress=report,
+        request, output=arguments.output, again=again, command=arguments.command, progress=report
     )
 
 
@@ -187,14 +181,16 @@ def _head(record: Record) -> str:
     return f"{words}\n\n{_line([name for name, _ in COLUMNS])}\n"
 
 
-def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
+def _request(arguments: argparse.Namespace) -> SpeedRequest:
     device = "cpu" if arguments.cpu else None
     if arguments.gpu is not None:
         device = f"cuda:{arguments.gpu}"
-    same = ("batch_size", "precision", "fold", "channels_last", "runtime", "threads", "flip")
-    more = ("method", "quick", "images")
-    asked = {name: getattr(arguments, name) for name in (*same, *more)}
-    return asked | {"device": device, "compiled": arguments.compile}
+    names = (
+        *("models", "dataset", "registry", "batch_size", "precision", "fold", "channels_last"),
+        *("runtime", "threads", "flip", "method", "quick", "images"),
+    )
+    asked = {name: getattr(arguments, name) for name in names}
+    return SpeedRequest.of(spell=option, **asked, device=device, compiled=arguments.compile)
 
 
 def _print(found: Sequence[Timed], as_json: bool, rows: bool) -> None:

@@ -11,18 +11,13 @@ import contextlib
 import io
 import json
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-# C0 and C1 controls, marks that turn the direction of text, line separators, lone surrogates (which
-# stand for the bytes of file names that are not UTF-8).
-_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_UNSAFE = re.compile(f"[{_CONTROLS}]")
-_UNSAFE_IN_LINE = re.compile(f"[\t\n{_CONTROLS}]")
-_ESCAPED_BYTES = range(0xDC80, 0xDD00)
+from posebench.progress import UNSAFE, Progress, bars, printable
+
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
@@ -102,26 +97,6 @@ def _discard(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def printable(text: str, *, lines: bool = False) -> str:
-    r"""Return text without anything that a terminal obeys.
-
-    Control characters become ``\x1b`` and the like, which can be read. A byte of a file name that
-    is not UTF-8 becomes ``\xff``.
-
-    Args:
-        text: Of any origin.
-        lines: Whether tabs and line ends stay as they are.
-    """
-    return (_UNSAFE if lines else _UNSAFE_IN_LINE).sub(_visible, text)
-
-
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if code in _ESCAPED_BYTES:
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"
-
-
 def emit(text: str = "", *, error: bool = False) -> None:
     """Print text and a line end, as ``printable`` has it.
 
@@ -141,7 +116,7 @@ def print_json(content: Any) -> None:
     unicode = _encoding(stream).replace("-", "") in ("utf8", "utf16", "utf32")
     text = json.dumps(content, indent=1, ensure_ascii=not unicode, allow_nan=False)
     # json escapes what is below U+0020; the rest of what a terminal obeys can only be in strings
-    _write(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n", error=False)
+    _write(UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n", error=False)
 
 
 def _encoding(stream: TextIO | None) -> str:
@@ -184,3 +159,26 @@ def width() -> int | None:
         return int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         return None
+
+
+@contextlib.contextmanager
+def progress(unit: str = "persons", *, lines: bool = False) -> Iterator[Progress | None]:
+    """Show (what, done, all) calls as a bar with the rate.
+
+    Args:
+        unit: What is counted.
+        lines: Without a terminal, print a line as each step begins; else None is yielded there.
+    """
+    with bars(unit) as report:
+        yield report or (_lines() if lines else None)
+
+
+def _lines() -> Progress:
+    begun: set[str] = set()
+
+    def report(what: str, _done: int, _count: int) -> None:
+        if what not in begun:
+            begun.add(what)
+            emit(f"posebench: {what}", error=True)
+
+    return report

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from posebench.cli.common import Parser, add_models, table
+from posebench.cli.parser import Parser, add_models
+from posebench.cli.tables import table
 from posebench.cli.terminal import emit, print_json
 from posebench.types.errors import UserError
 
@@ -35,8 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: Neither models nor ``--all``, or both.
     """
-    from posebench.cli.progress import progress
-    from posebench.verification.verify import FAILED, verify
+    from posebench import verify
+    from posebench.cli.terminal import progress
+    from posebench.verification.verify import FAILED
 
     if bool(arguments.models) == arguments.all:
         raise UserError("Name models to verify, or give --all.", "`posebench list` names them.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from posebench.types.arrays import Dataset, Images, Ints, take
+from posebench.types.arrays import Dataset, GroundTruth, Images, Ints, take
 from posebench.types.dataset import Sample
 
 
@@ -47,3 +47,25 @@ def _sampled(ids: Ints, sample: Sample) -> Ints:
         return np.arange(sample.limit)
     digests = [hashlib.sha256(str(image_id).encode()).digest() for image_id in ids.tolist()]
     return np.sort(np.array(sorted(range(len(ids)), key=digests.__getitem__)[: sample.limit]))
+
+
+def unannotated(name: str, images: Images, keypoint_set: str) -> Dataset:
+    """Return images as a dataset in which nobody is annotated.
+
+    Args:
+        name: The dataset's id.
+        images: Any.
+        keypoint_set: Of what will be estimated.
+    """
+    nothing = np.zeros(0, np.int64)
+    truth = GroundTruth(
+        id=nothing,
+        image_id=nothing,
+        box=np.zeros((0, 4)),
+        area=np.zeros(0),
+        keypoints=np.zeros((0, 1, 3)),
+        num_keypoints=nothing,
+        crowd=np.zeros(0, np.bool_),
+        ignore=np.zeros(0, np.bool_),
+    )
+    return Dataset(name, keypoint_set, images, truth, 1, "none", "", False)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from posebench import __version__
 from posebench.types.errors import UserError
+from posebench.version import __version__
 
 if TYPE_CHECKING:
     import urllib3

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
@@ -19,14 +20,12 @@ from pydantic import Field, ValidationError
 from posebench.downloads.files import NO_LOCKS
 from posebench.files import write_whole
 from posebench.inference.image_io import BadImage, ImageDigests, file_digest
+from posebench.progress import Progress
 from posebench.records.predictions import load_predictions, save_predictions
 from posebench.types.arrays import Dataset, Predictions
 from posebench.types.base import Frozen, first_problem
 from posebench.types.errors import UserError
 from posebench.types.record import Sha256
-
-if TYPE_CHECKING:
-    from posebench.evaluation.resume import Work
 
 LARGEST = 1 << 28  # bytes of a description; one image takes about 90
 MOST = 10**9  # persons or images of an evaluation
@@ -68,6 +67,50 @@ class ChunkDescription(Frozen):
     stop: Number
     files: tuple[Sha256, ...]
     images: tuple[tuple[int, Sha256], ...]
+
+
+@dataclass(frozen=True)
+class ChunkPlan:
+    """Where the finished chunks of an evaluation are kept.
+
+    Attributes:
+        folder: Of all evaluations; None keeps nothing.
+        resume: Use what an interrupted run of the same evaluation left.
+        shard: (I, N) estimates only the I-th of N shards, from 1, and leaves its chunks.
+        finished: (folder, chunks) of every shard that is to be joined; given, nothing is
+            estimated.
+    """
+
+    folder: Path | None = None
+    resume: bool = False
+    shard: tuple[int, int] | None = None
+    finished: tuple[tuple[Path, tuple[ChunkRef, ...]], ...] = ()
+
+
+NOTHING_KEPT = ChunkPlan()
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Something that can be done piece by piece.
+
+    Attributes:
+        count: Persons or images in all.
+        batch: How many belong together.
+        protocols: Predictions that a piece gives.
+        key: Names the evaluation; only runs with the same one share chunks.
+        run: (start, stop, progress, digests) -> one ``Predictions`` a protocol.
+        rows: (start, stop) -> rows of the images that the piece reads.
+        check: (start, stop, predictions) -> what is wrong with stored predictions, or nothing.
+    """
+
+    count: int
+    batch: int
+    protocols: int
+    key: str
+    run: Callable[[int, int, Progress | None, ImageDigests], list[Predictions]]
+    rows: Callable[[int, int], list[int]]
+    check: Callable[[int, int, Predictions], str]
 
 
 class ResumeStore:

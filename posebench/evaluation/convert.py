@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 
 from posebench.adapters.copies import Origin, origin_of
 from posebench.checkpoints import guess_container, read_metadata, sha1_of, sha256_of
-from posebench.evaluation.weights import load_entry
+from posebench.evaluation.prepare import load_entry
 from posebench.registry import load_registry
+from posebench.types.base import StrPath, required_path
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 
@@ -39,11 +40,11 @@ class Copy:
 
 def convert(
     model: str,
-    checkpoint: Path,
-    output: Path,
+    checkpoint: StrPath,
+    output: StrPath,
     *,
     dataset: str | None = None,
-    registry: Sequence[Path] = (),
+    registry: Sequence[StrPath] = (),
 ) -> Copy:
     """Copy a published weights file into a safetensors file under the network's own names.
 
@@ -54,13 +55,25 @@ def convert(
         model: Id or short name of the registry.
         checkpoint: The file as its zoo publishes it.
         output: Where the copy goes; an older file there is replaced.
-        dataset: Tells rows of one short name apart.
+        dataset: Disambiguates a short name.
         registry: Folders of further rows.
+
+    Returns:
+        The copy, with its digest and where it came from.
 
     Raises:
         UserError: The file does not fit, or the copy cannot be written.
+
+    Example:
+        >>> import posebench, tempfile
+        >>> from posebench.downloads.weights_file import shipped_file
+        >>> weights = shipped_file(posebench.find_entry("demo_s").checkpoint)
+        >>> copy = posebench.convert("demo_s", weights, f"{tempfile.mkdtemp()}/copy.safetensors")
+        >>> copy.path.name
+        'copy.safetensors'
     """
-    known = load_registry(tuple(registry))
+    checkpoint, output = required_path(checkpoint), required_path(output)
+    known = load_registry(registry)
     entry = known.find(model, dataset)
     if output.suffix != SUFFIX:
         raise UserError(

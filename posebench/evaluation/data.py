@@ -7,17 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from posebench.datasets.detections import Detections, read_detections
-from posebench.datasets.layout_checks import check_heads, check_places
+from posebench.datasets.layout_checks import (
+    check_heads,
+    check_images,
+    check_places,
+    missing_images,
+)
 from posebench.datasets.readers import READERS
 from posebench.datasets.sample import restrict
 from posebench.downloads.cache import cache_folder
 from posebench.downloads.data_root import DATA_ROOT, named_root
-from posebench.evaluation.faults import usable
+from posebench.inference.image_io import bad_images
+from posebench.progress import Progress
 from posebench.types.arrays import Dataset
 from posebench.types.dataset import CompleteBy, DatasetSpec, Sample
 from posebench.types.errors import UserError
-from posebench.types.faults import OnError
-from posebench.types.progress import Progress
+from posebench.types.faults import OnError, refuse
+from posebench.types.request import DataPaths
 
 
 @dataclass(frozen=True)
@@ -55,43 +61,25 @@ DRAWN: dict[str, Callable[[], Drawing]] = {
 }
 
 
-@dataclass(frozen=True)
-class Sources:
-    """What the user said about where data lies.
+def under_root(spec: DatasetSpec, paths: DataPaths, relative: str) -> Path:
+    """Return a path below the data root.
 
-    Attributes:
-        data_root: Folder in the usual layout; None means ``POSEBENCH_DATA``.
-        annotations: Annotation file; None means the usual place under the root.
-        images: Image folder; None likewise.
-        boxes: Detector file; None likewise.
-        limit: Only so many images, see ``Sample``.
+    Raises:
+        UserError: No root was given, or it is not a folder.
     """
-
-    data_root: Path | None = None
-    annotations: Path | None = None
-    images: Path | None = None
-    boxes: Path | None = None
-    limit: int | None = None
-
-    def under_root(self, spec: DatasetSpec, *parts: str) -> Path:
-        """Return a path below the data root.
-
-        Raises:
-            UserError: No root was given, or it is no folder.
-        """
-        root = data_root(spec, self.data_root)
-        if root is None:
-            raise UserError(
-                f"Where does {spec.title} lie? Neither --data-root nor {DATA_ROOT} is given.",
-                f"It holds {Path(spec.annotation_file).parent}/ and {spec.image_folder}/. "
-                f"{spec.how_to_get}",
-            )
-        if not root.is_dir():
-            raise UserError(
-                f"{spec.title} cannot lie in {root}: there is no such folder.",
-                f"Check --data-root and {DATA_ROOT}.",
-            )
-        return root.joinpath(*parts)
+    root = data_root(spec, paths.data_root)
+    if root is None:
+        raise UserError(
+            f"Where is {spec.title}? Neither --data-root nor {DATA_ROOT} is given.",
+            f"It holds {Path(spec.annotation_file).parent}/ and {spec.image_folder}/. "
+            f"{spec.how_to_get}",
+        )
+    if not root.is_dir():
+        raise UserError(
+            f"{spec.title} cannot be in {root}: there is no such folder.",
+            f"Check --data-root and {DATA_ROOT}.",
+        )
+    return root / relative
 
 
 def sample_of(limit: int) -> Sample:
@@ -117,7 +105,7 @@ def data_root(spec: DatasetSpec, given: Path | None) -> Path | None:
 
 def open_dataset(
     spec: DatasetSpec,
-    sources: Sources,
+    paths: DataPaths,
     annotations: str,
     *,
     with_images: bool = True,
@@ -129,18 +117,18 @@ def open_dataset(
 
     Args:
         spec: Of the registry.
-        sources: Given paths; what is not given is looked for in the usual layout.
+        paths: Given paths; what is not given is looked for in the usual layout.
         annotations: The protocol's annotation file, a stem.
         with_images: Whether the images have to be there; scoring looks at none.
         on_error: What to do about images and annotations that cannot be used, see
-            ``posebench.evaluation.faults.usable``.
+            ``usable``.
         threads: That read images, where they are read.
         progress: Called with (``reading images``, done, all).
 
     Raises:
         UserError: Something is missing; the message says what was looked for and where.
     """
-    file, folder = _places(spec, sources, annotations)
+    file, folder = _places(spec, paths, annotations)
     if with_images or not file.is_file():
         check_places(spec, file, folder)
     read = READERS[spec.reader]
@@ -148,20 +136,68 @@ def open_dataset(
         file, folder, dataset_id=spec.id, keypoint_set=spec.keypoints, tolerant=with_images
     )
     dataset = _compared_with_published(spec, dataset, annotations)
-    if sources.limit is not None:
-        dataset = restrict(dataset, sample_of(sources.limit))
+    if paths.limit is not None:
+        dataset = restrict(dataset, sample_of(paths.limit))
     if with_images:
         dataset = usable(spec, dataset, on_error, threads, progress)
     check_heads(spec, dataset, file)
     return dataset
 
 
-def _places(spec: DatasetSpec, sources: Sources, annotations: str) -> tuple[Path, Path]:
+def usable(
+    spec: DatasetSpec,
+    dataset: Dataset,
+    on_error: OnError,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Return a dataset that an evaluation may start on.
+
+    Args:
+        spec: Of the registry.
+        dataset: Read with ``tolerant``.
+        on_error: ``fail`` reads no image as long as all is well; ``skip`` reads each of them
+            before anything is estimated, so that shares and resumed runs skip the same.
+        threads: That read images.
+        progress: Called with (``reading images``, done, all).
+
+    Returns:
+        With ``skip`` all of its faults are known.
+
+    Raises:
+        UserError: Half of the images or more are missing: they still have to be brought here.
+            With ``fail`` also any fault; all of them are listed.
+    """
+    missing = len(missing_images(dataset))
+    if 2 * missing >= len(dataset.images):
+        check_images(spec, dataset)
+    if on_error == "fail" and not missing and not dataset.faults:
+        return dataset
+    found = (*dataset.faults, *bad_images(dataset.images, threads, progress))
+    if on_error == "fail":
+        raise refuse(_where(dataset), found)
+    return replace(dataset, faults=found, complete=dataset.complete and not found)
+
+
+def all_faults(dataset: Dataset, threads: int) -> UserError | None:
+    """Return the error that lists everything that cannot be used, None if all can by now.
+
+    For a run that met the first bad image: the others shall not come one a run.
+    """
+    found = (*dataset.faults, *bad_images(dataset.images, threads))
+    return refuse(_where(dataset), found) if found else None
+
+
+def _where(dataset: Dataset) -> str:
+    return f"{dataset.annotations_file} with its images"
+
+
+def _places(spec: DatasetSpec, paths: DataPaths, annotations: str) -> tuple[Path, Path]:
     """Annotation file and image folder: of the layout most of which is there, the usual first."""
     places = [
         (
-            sources.annotations or sources.under_root(spec, file),
-            sources.images or sources.under_root(spec, folder),
+            paths.annotations or under_root(spec, paths, file),
+            paths.images or under_root(spec, paths, folder),
         )
         for file, folder in spec.layouts(annotations)
     ]
@@ -190,13 +226,13 @@ def _compared_with_published(spec: DatasetSpec, dataset: Dataset, annotations: s
 
 
 def open_boxes(
-    spec: DatasetSpec, sources: Sources, dataset: Dataset, name: str | None
+    spec: DatasetSpec, paths: DataPaths, dataset: Dataset, name: str | None
 ) -> Detections:
     """Read the detector boxes a protocol asks for.
 
     Args:
         spec: Of the registry.
-        sources: A given box file goes before the usual one.
+        paths: A given box file goes before the usual one.
         dataset: Whose images count.
         name: The protocol's name of the boxes; boxes that nobody published are replaced by the
             dataset's usual ones.
@@ -205,9 +241,9 @@ def open_boxes(
         UserError: There is no such file.
     """
     usual = spec.box_files.get(name or "") or next(iter(spec.box_files.values()), None)
-    if sources.boxes is None and usual is None:
+    if paths.boxes is None and usual is None:
         raise UserError(f"No detector file is known for {spec.title}.", "Give one with --boxes.")
-    file = sources.boxes or sources.under_root(spec, usual.path if usual else "")
+    file = paths.boxes or under_root(spec, paths, usual.path if usual else "")
     if not file.is_file():
         raise UserError(
             f"The detector boxes {file} do not exist.",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from posebench.adapters import ADAPTERS, FOREIGN, absent_packages
+from posebench.adapters import FOREIGN, absent_packages
+from posebench.adapters.schemes import missing_parts
 from posebench.downloads.cache import Cache
-from posebench.networks import NETWORKS
 from posebench.registry import Registry, load_registry
+from posebench.types.base import StrPath
 from posebench.types.entry import Entry
 
 
@@ -18,7 +18,7 @@ def list_entries(
     status: str | None = None,
     licence: str | None = None,
     *,
-    registry: Sequence[Path] = (),
+    registry: Sequence[StrPath] = (),
 ) -> tuple[Entry, ...]:
     """Return the registry's rows, each with the status it has on this machine.
 
@@ -28,8 +28,13 @@ def list_entries(
         status: Keep rows whose status is, or begins with, this.
         licence: Keep rows whose licence contains this, whatever the case.
         registry: Folders of further rows.
+
+    Example:
+        >>> import posebench
+        >>> posebench.list_entries(zoo="lpn")[0].key
+        'lpn/lpn_50_coco_256x192'
     """
-    known = load_registry(tuple(registry))
+    known = load_registry(registry)
     rows = (entry.model_copy(update={"status": status_of(entry, known)}) for entry in known.entries)
     return tuple(
         entry
@@ -41,13 +46,18 @@ def list_entries(
     )
 
 
-def find_entry(name: str, dataset: str | None = None, *, registry: Sequence[Path] = ()) -> Entry:
+def find_entry(name: str, dataset: str | None = None, *, registry: Sequence[StrPath] = ()) -> Entry:
     """Return the row a name means, with its status.
 
     Raises:
         UserError: No row or several rows have that name.
+
+    Example:
+        >>> import posebench
+        >>> posebench.find_entry("lpn_50", dataset="coco").input.size
+        (256, 192)
     """
-    known = load_registry(tuple(registry))
+    known = load_registry(registry)
     entry = known.find(name, dataset)
     return entry.model_copy(update={"status": status_of(entry, known)})
 
@@ -65,15 +75,3 @@ def status_of(entry: Entry, registry: Registry) -> str:
         return "needs openmmlab"
     here = entry.checkpoint.shipped or entry.checkpoint.container == "none"
     return "runnable" if here or Cache().find(entry.checkpoint) else "needs checkpoint"
-
-
-def missing_parts(entry: Entry, registry: Registry) -> list[str]:
-    """Return what this version lacks to run an entry, in words."""
-    missing = []
-    if entry.network.name not in (*NETWORKS, *FOREIGN):
-        missing.append(f"network {entry.network.name}")
-    if entry.adapter not in ADAPTERS:
-        missing.append(f"adapter {entry.adapter}")
-    if entry.dataset not in registry.datasets:
-        missing.append(f"dataset {entry.dataset}")
-    return missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,28 +14,19 @@ from posebench.datasets.boxes import (
     detector_persons,
     ground_truth_persons,
 )
-from posebench.evaluation.chunks import ChunkRef
-from posebench.evaluation.data import Sources, open_boxes, proven_name
-from posebench.evaluation.faults import all_faults
-from posebench.evaluation.resume import NOTHING_KEPT, Parts, predict_in_parts
-from posebench.inference.image_io import BadImage, ImageDigests
+from posebench.evaluation.data import all_faults, open_boxes, proven_name
+from posebench.evaluation.prepare import Prepared
+from posebench.evaluation.resume import predict_in_chunks
+from posebench.inference.image_io import BadImage
 from posebench.inference.out_of_memory import enough_memory
-from posebench.inference.predict import DECODING_AXES, Options
 from posebench.inference.select import finite_persons, in_keypoint_set, select
 from posebench.scoring.coco import box_ap
 from posebench.scoring.scorers import score
 from posebench.types.arrays import Dataset, Persons, Predictions, Results, Scores, take
-from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
-from posebench.types.model import PoseModel
-from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 from posebench.types.record import BoxInfo
-from posebench.types.timing import PLAIN, Form
-
-# Axes of Protocol that pick and clean the persons; the others work on their predictions.
-PERSON_AXES = ("boxes", "box_file", "sanitise", "dummy_boxes", "box_score_threshold")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,40 +50,7 @@ class Outcome:
     not_finite: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A model on a dataset, and how to run it.
-
-    Attributes:
-        spec: What the registry knows about the dataset.
-        sources: What the user said about where data lies.
-        parts: Where finished parts are kept.
-        progress: Called with (what, done, all).
-        with_intervals: Whether scores get intervals; a grid of protocols does without.
-        form: In which the network is computed.
-        digests: Those of the image files that were read so far.
-        chunks: That a shard leaves, so far.
-    """
-
-    model: PoseModel
-    dataset: Dataset
-    spec: DatasetSpec
-    sources: Sources
-    options: Options
-    parts: Parts = NOTHING_KEPT
-    progress: Progress | None = None
-    with_intervals: bool = True
-    form: Form = PLAIN
-    digests: ImageDigests = field(default_factory=ImageDigests)
-    chunks: list[ChunkRef] = field(default_factory=list)
-
-    def report(self, what: str, done: int = 0, count: int = 0) -> None:
-        """Tell how far the work is."""
-        if self.progress:
-            self.progress(f"{self.model.entry.id}, {what}", done, count)
-
-
-def evaluate_protocols(job: Job, protocols: Sequence[Protocol]) -> list[Outcome]:
+def evaluate_protocols(prepared: Prepared, protocols: Sequence[Protocol]) -> list[Outcome]:
     """Evaluate protocols, those that crop the same persons from one forward pass.
 
     Returns:
@@ -100,28 +58,28 @@ def evaluate_protocols(job: Job, protocols: Sequence[Protocol]) -> list[Outcome]
     """
     found: dict[str, Outcome] = {}
     for group in _groups(protocols):
-        cropped = _cropped(job, group[0])
-        by_decoding = _predict_each_decoding(job, cropped.persons, group)
+        cropped = _cropped(prepared, group[0])
+        by_decoding = _predict_each_decoding(prepared, cropped.persons, group)
         for protocol in group:
             found[protocol.hash] = _outcome(
-                job, cropped, by_decoding[_decoding(protocol)], protocol
+                prepared, cropped, by_decoding[protocol.key_of("decoding")], protocol
             )
     return [found[protocol.hash] for protocol in protocols]
 
 
-def predict_protocols(job: Job, protocols: Sequence[Protocol]) -> None:
+def predict_protocols(prepared: Prepared, protocols: Sequence[Protocol]) -> None:
     """Estimate the persons of every protocol for the parts alone, without scoring."""
     for group in _groups(protocols):
         # whose boxes they are is proven once, where the shares are joined
-        cropped = _cropped(job, group[0], prove=False)
-        _predict_each_decoding(job, cropped.persons, group)
+        cropped = _cropped(prepared, group[0], prove=False)
+        _predict_each_decoding(prepared, cropped.persons, group)
 
 
 def _groups(protocols: Sequence[Protocol]) -> list[list[Protocol]]:
     """Protocols that crop the same persons stand together."""
     groups: dict[tuple[object, ...], list[Protocol]] = {}
     for protocol in protocols:
-        groups.setdefault(tuple(getattr(protocol, a) for a in PERSON_AXES), []).append(protocol)
+        groups.setdefault(protocol.key_of("persons"), []).append(protocol)
     return list(groups.values())
 
 
@@ -141,16 +99,16 @@ class Cropped:
     box_ap: float | None = None
 
 
-def _cropped(job: Job, protocol: Protocol, *, prove: bool = True) -> Cropped:
-    dataset, detections, area, box_file = job.dataset, None, None, None
+def _cropped(prepared: Prepared, protocol: Protocol, *, prove: bool = True) -> Cropped:
+    dataset, detections, area, box_file = prepared.dataset, None, None, None
     if protocol.boxes == "none":
         return Cropped(None)
     if protocol.boxes == "detector":
-        detections = open_boxes(job.spec, job.sources, dataset, protocol.box_file)
+        detections = open_boxes(prepared.spec, prepared.paths, dataset, protocol.box_file)
         if prove:
             area = _box_ap(dataset, detections)
-            box_file = proven_name(job.spec, dataset, detections, area)
-    persons = _persons(dataset, job.model.entry.input, protocol, detections)
+            box_file = proven_name(prepared.spec, dataset, detections, area)
+    persons = _persons(dataset, prepared.model.entry.input, protocol, detections)
     persons = _of_usable(dataset, persons, annotated=detections is None)
     if not len(persons):
         raise UserError(
@@ -170,49 +128,45 @@ def _of_usable(dataset: Dataset, persons: Persons, *, annotated: bool) -> Person
     return take(persons, keep)
 
 
-def _outcome(job: Job, cropped: Cropped, raw: Predictions, protocol: Protocol) -> Outcome:
-    job.report(f"scoring {protocol.key}")
+def _outcome(prepared: Prepared, cropped: Cropped, raw: Predictions, protocol: Protocol) -> Outcome:
+    prepared.report(f"scoring {protocol.key}")
     raw, not_finite = finite_persons(raw)
-    results = select(in_keypoint_set(raw, job.dataset.keypoint_set), protocol)
+    results = select(in_keypoint_set(raw, prepared.dataset.keypoint_set), protocol)
     used = protocol.model_copy(update={"box_file": cropped.box_file})
-    scores = score(results, job.dataset, protocol, with_intervals=job.with_intervals)
-    boxes = _box_info(job.dataset, cropped, results)
+    scores = score(results, prepared.dataset, protocol, with_intervals=prepared.with_intervals)
+    boxes = _box_info(prepared.dataset, cropped, results)
     return Outcome(used, raw, results, scores, boxes, not_finite)
 
 
 def _predict_each_decoding(
-    job: Job, persons: Persons | None, group: Sequence[Protocol]
+    prepared: Prepared, persons: Persons | None, group: Sequence[Protocol]
 ) -> dict[tuple[object, ...], Predictions]:
     """One forward pass; protocols that only rescore, suppress or score otherwise share rows."""
     what = "whole images" if persons is None else f"{persons.source} boxes"
-    different = {_decoding(protocol): protocol for protocol in group}
-    with _told(job):
-        found, chunks = predict_in_parts(
-            job.model,
-            job.dataset,
+    different = {protocol.key_of("decoding"): protocol for protocol in group}
+    with _bad_images_listed(prepared):
+        found, chunks = predict_in_chunks(
+            prepared.model,
+            prepared.dataset,
             persons,
             list(different.values()),
-            job.options,
-            job.parts,
-            lambda _, done, count: job.report(what, done, count),
-            digests=job.digests,
+            prepared.options,
+            prepared.chunk_plan,
+            lambda _, done, count: prepared.report(what, done, count),
+            digests=prepared.digests,
         )
-    job.chunks.extend(chunks)
+    prepared.chunks.extend(chunks)
     return dict(zip(different, found, strict=True))
 
 
 @contextlib.contextmanager
-def _told(job: Job) -> Iterator[None]:
+def _bad_images_listed(prepared: Prepared) -> Iterator[None]:
     """Tell of every bad image at the first one, and of a lack of memory what to change."""
     try:
-        with enough_memory(job.options.device, job.options.batch_size):
+        with enough_memory(prepared.options.device, prepared.options.batch_size):
             yield
     except BadImage as error:
-        raise (all_faults(job.dataset, job.options.threads) or error) from error
-
-
-def _decoding(protocol: Protocol) -> tuple[object, ...]:
-    return tuple(getattr(protocol, axis) for axis in DECODING_AXES)
+        raise (all_faults(prepared.dataset, prepared.options.threads) or error) from error
 
 
 def _persons(

@@ -11,17 +11,6 @@ from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
 from posebench.types.protocol import DECODE_OF_OUTPUT, GROUPINGS, Protocol
 
-# What turns this network's heatmaps into coordinates: ``common`` leaves it to the model.
-OWN_AXES = (
-    "flip_merge",
-    "decode",
-    "no_peak",
-    "dark_kernel",
-    "softargmax_beta",
-    "inverse",
-    "coordinate_bias",
-    "annotations",
-)
 # What a network that gives persons has done already.
 DONE_INSIDE = ("flip", "shift", "decode")
 # Boxes that belong to the dataset or are not used at all: no detector file can stand for them.
@@ -49,7 +38,8 @@ def common_protocol(entry: Entry, registry: Registry) -> Protocol:
     own = claim_protocols(entry, registry)
     if own and own[0].boxes in FIXED_BOXES:
         return own[0]
-    changes = {axis: getattr(own[0], axis) for axis in OWN_AXES} if own else {}
+    of_model = [name for name, axis in Protocol.axes().items() if axis.of_model]
+    changes = {name: getattr(own[0], name) for name in of_model} if own else {}
     spec = registry.dataset(entry.dataset)
     return common.model_copy(update=changes | {"scorer": spec.official_scorer})
 

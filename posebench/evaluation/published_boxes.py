@@ -74,11 +74,12 @@ def _area(spec: DatasetSpec, file: Path, root: Path) -> float | None:
         return None
     # heavy, and only needed where boxes were fetched
     from posebench.datasets.detections import read_detections
-    from posebench.evaluation.data import Sources, open_dataset
+    from posebench.evaluation.data import open_dataset
     from posebench.scoring.coco import box_ap
+    from posebench.types.request import DataPaths
 
     try:
-        dataset = open_dataset(spec, Sources(data_root=root), stem)
+        dataset = open_dataset(spec, DataPaths(data_root=root), stem)
         if not dataset.complete:
             return None
         found = read_detections(file, dataset)

@@ -9,79 +9,41 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from posebench.evaluation.chunks import ChunkRef, ResumeStore, Unusable, own_folder
+from posebench.evaluation.chunks import (
+    ChunkPlan,
+    ChunkRef,
+    ResumeStore,
+    Unusable,
+    Work,
+    own_folder,
+)
 from posebench.inference.bottom_up import predict_images
 from posebench.inference.image_io import ImageDigests
-from posebench.inference.predict import DECODING_AXES, Options, predict
+from posebench.inference.predict import Options, predict
+from posebench.progress import Progress
 from posebench.records.environment import versions
 from posebench.types.arrays import Dataset, Persons, Predictions, join, take
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
-from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 
 FIRST_BATCHES = 4
 SECONDS = 20.0  # a chunk that took less is followed by one of twice the size
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Where the finished chunks of an evaluation are kept.
-
-    Attributes:
-        folder: Of all evaluations; None keeps nothing.
-        resume: Use what an interrupted run of the same evaluation left.
-        shard: (I, N) estimates only the I-th of N shards, from 1, and leaves its chunks.
-        finished: (folder, chunks) of every shard that is to be joined; given, nothing is
-            estimated.
-    """
-
-    folder: Path | None = None
-    resume: bool = False
-    shard: tuple[int, int] | None = None
-    finished: tuple[tuple[Path, tuple[ChunkRef, ...]], ...] = ()
-
-
-NOTHING_KEPT = Parts()
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """Something that can be done piece by piece.
-
-    Attributes:
-        count: Persons or images in all.
-        batch: How many belong together.
-        protocols: Predictions that a piece gives.
-        key: Names the evaluation; only runs with the same one share chunks.
-        run: (start, stop, progress, digests) -> one ``Predictions`` a protocol.
-        rows: (start, stop) -> rows of the images that the piece reads.
-        check: (start, stop, predictions) -> what is wrong with stored predictions, or nothing.
-    """
-
-    count: int
-    batch: int
-    protocols: int
-    key: str
-    run: Callable[[int, int, Progress | None, ImageDigests], list[Predictions]]
-    rows: Callable[[int, int], list[int]]
-    check: Callable[[int, int, Predictions], str]
-
-
-def predict_in_parts(
+def predict_in_chunks(
     model: PoseModel,
     dataset: Dataset,
     persons: Persons | None,
     protocols: Sequence[Protocol],
     options: Options,
-    parts: Parts,
+    plan: ChunkPlan,
     progress: Progress | None = None,
     *,
     digests: ImageDigests | None = None,
@@ -96,7 +58,7 @@ def predict_in_parts(
         persons: Where to crop; None for a model that finds persons in whole images.
         protocols: Their decoding axes are used.
         options: How to run.
-        parts: Where chunks are kept.
+        plan: Where chunks are kept.
         progress: Called with (``persons`` or ``images``, done, all).
         digests: Takes those of all image files that the predictions were made from.
 
@@ -112,11 +74,11 @@ def predict_in_parts(
     key = evaluation_key(model, dataset, persons, protocols, options)
     if persons is None:
         work = _of_images(model, dataset, protocols, options, key)
-        return _in_chunks(work, dataset, parts, progress, digests)
+        return _in_chunks(work, dataset, plan, progress, digests)
     order = np.argsort(persons.image_index, kind="stable")
     work = _of_persons(model, dataset, take(persons, order), protocols, options, key)
-    joined, chunks = _in_chunks(work, dataset, parts, progress, digests)
-    if parts.shard is not None:
+    joined, chunks = _in_chunks(work, dataset, plan, progress, digests)
+    if plan.shard is not None:
         return joined, chunks
     places = np.argsort(order, kind="stable")
     return [take(each, places) for each in joined], chunks
@@ -175,19 +137,19 @@ def _of_persons(
 
 
 def _in_chunks(
-    work: Work, dataset: Dataset, parts: Parts, progress: Progress | None, digests: ImageDigests
+    work: Work, dataset: Dataset, plan: ChunkPlan, progress: Progress | None, digests: ImageDigests
 ) -> tuple[list[Predictions], tuple[ChunkRef, ...]]:
-    if parts.finished:
-        return _joined(work, dataset, parts, digests), ()
-    if parts.folder is None:
+    if plan.finished:
+        return _joined(work, dataset, plan, digests), ()
+    if plan.folder is None:
         return work.run(0, work.count, progress, digests), ()
-    start, end = share_of(work.count, work.batch, parts.shard or (1, 1))
-    whole = parts.shard is None
+    start, end = share_of(work.count, work.batch, plan.shard or (1, 1))
+    whole = plan.shard is None
     # Shards of one evaluation may share a folder, and each leaves its chunks there.
-    place = own_folder(parts.folder, work.key) if whole else nullcontext(parts.folder / work.key)
+    place = own_folder(plan.folder, work.key) if whole else nullcontext(plan.folder / work.key)
     with place as folder:
         store = ResumeStore(folder, work.key, work.protocols)
-        if whole and not parts.resume:
+        if whole and not plan.resume:
             store.clear()
         found, refs = _estimated(work, dataset, store, (start, end), progress, digests)
         if whole:
@@ -224,14 +186,16 @@ def _estimated(
     return found, refs
 
 
-def _joined(work: Work, dataset: Dataset, parts: Parts, digests: ImageDigests) -> list[Predictions]:
+def _joined(
+    work: Work, dataset: Dataset, plan: ChunkPlan, digests: ImageDigests
+) -> list[Predictions]:
     """The predictions of finished shards, every chunk of which must be there and fit.
 
     Raises:
         UserError: One is missing or does not fit; the sentence names it.
     """
     by_start: dict[int, tuple[Path, ChunkRef]] = {}
-    for folder, refs in parts.finished:
+    for folder, refs in plan.finished:
         for ref in refs:
             if ref.key == work.key:
                 by_start.setdefault(ref.start, (folder, ref))
@@ -284,7 +248,7 @@ def evaluation_key(
         "checkpoint": model.checkpoint_sha256,
         "notes": model.notes,  # a repaired file, another form of the network
         "annotations": dataset.annotations_sha256,
-        "decodings": [[getattr(p, axis) for axis in DECODING_AXES] for p in protocols],
+        "decodings": [p.key_of("decoding") for p in protocols],
         "options": [options.device.partition(":")[0], options.batch_size],
         "versions": versions(),
     }

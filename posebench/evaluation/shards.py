@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from posebench.evaluation.chunks import ChunkRef
+from posebench.evaluation.chunks import ChunkPlan, ChunkRef
 from posebench.evaluation.evaluate import record_of
 from posebench.evaluation.outcome import predict_protocols
+from posebench.evaluation.prepare import prepare
 from posebench.evaluation.protocols import official_beside
-from posebench.evaluation.request import PATHS, Request, prepare
-from posebench.evaluation.resume import Parts
 from posebench.files import read_bytes, strict_json, write_whole
+from posebench.progress import Progress, shown
 from posebench.records.environment import hardware_name, versions
-from posebench.types.base import Frozen, first_problem
+from posebench.types.base import Frozen, StrPath, first_problem, given_path, required_path
 from posebench.types.errors import UserError
-from posebench.types.progress import Progress
 from posebench.types.record import Record, Sha256
+from posebench.types.request import PATHS, EvalRequest
 
 MOST_SHARDS = 100_000
 ShardNumber = Annotated[int, Field(ge=1, le=MOST_SHARDS)]
@@ -32,7 +32,7 @@ class ShardManifest(Frozen):
 
     Attributes:
         shard: (I, N), from 1.
-        request: What was to be evaluated, see ``Request.to_json``.
+        request: What was to be evaluated, see ``EvalRequest.to_json``.
         entry: ``zoo/id`` of the model.
         checkpoint_sha256: Digest of the weights; None where they have no file.
         annotations_sha256: Digest of the annotation file.
@@ -87,7 +87,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def evaluate_shard(
-    request: Request,
+    request: EvalRequest,
     shard: tuple[int, int],
     folder: Path,
     *,
@@ -111,20 +111,19 @@ def evaluate_shard(
     Raises:
         UserError: As ``evaluate``.
     """
-    parts = Parts(folder, resume, shard)
-    prepared = prepare(request, parts=parts, progress=progress)
-    job = prepared.job
-    official = official_beside(job.spec, prepared.protocols[:1])
-    predict_protocols(job, (*prepared.protocols, *official))
+    plan = ChunkPlan(folder, resume, shard)
+    prepared = prepare(request, chunk_plan=plan, progress=progress)
+    official = official_beside(prepared.spec, prepared.protocols[:1])
+    predict_protocols(prepared, (*prepared.protocols, *official))
     manifest = ShardManifest(
         shard=shard,
         request=request.to_json(),
-        entry=prepared.entry.key,
-        checkpoint_sha256=job.model.checkpoint_sha256,
-        annotations_sha256=job.dataset.annotations_sha256,
+        entry=prepared.model.entry.key,
+        checkpoint_sha256=prepared.model.checkpoint_sha256,
+        annotations_sha256=prepared.dataset.annotations_sha256,
         versions=versions(),
-        hardware=hardware_name(job.options.device),
-        chunks=tuple(job.chunks),
+        hardware=hardware_name(prepared.options.device),
+        chunks=tuple(prepared.chunks),
         command=command,
     )
     path = folder / "shard-{}-of-{}.json".format(*shard)
@@ -133,49 +132,78 @@ def evaluate_shard(
 
 
 def merge(
-    folders: Sequence[Path],
+    folders: Sequence[StrPath],
     *,
-    save_predictions: Path | None = None,
+    checkpoint: StrPath | None = None,
+    data_root: StrPath | None = None,
+    annotations: StrPath | None = None,
+    images: StrPath | None = None,
+    save_predictions: StrPath | None = None,
     command: str = "",
     progress: Progress | None = None,
-    **paths: Path | None,
 ) -> Record:
     """Join the shards of one evaluation into its record, without a forward pass.
 
     The image files, annotations and weights must be here, and be those that the shards used.
 
     Args:
-        folders: Where ``evaluate_shard`` wrote.
+        folders: Where ``evaluate_shard`` (``posebench eval --shard``) wrote.
+        checkpoint: Weights file, where it is not where it was on the machines of the shards.
+        data_root: Folder of the dataset, likewise.
+        annotations: Annotation file, likewise.
+        images: Image folder, likewise.
         save_predictions: Folder for the predictions.
         command: For the record.
-        progress: Called with (what, done, all).
-        **paths: ``checkpoint``, ``data_root``, ``annotations``, ``images`` where they are not
-            where they were on the machines of the shards.
+        progress: Called with (what, done, all); bars where somebody looks by default.
+
+    Returns:
+        The record that a single run gives.
 
     Raises:
         UserError: Shards are missing, were changed, or do not belong together.
+
+    Example:
+        >>> import pathlib, posebench, tempfile
+        >>> from posebench.evaluation.shards import evaluate_shard
+        >>> from posebench.types.request import EvalRequest
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> request = EvalRequest.of(model="demo_s", dataset="synthetic", limit=4, threads=1)
+        >>> for number in (1, 2):
+        ...     _ = evaluate_shard(request, (number, 2), folder)
+        >>> posebench.merge([folder]).dataset.images
+        4
     """
     start = time.monotonic()
+    if isinstance(folders, str | os.PathLike):
+        raise UserError(f"folders {str(folders)!r} is one folder.", "Give a list of folders.")
+    places = [required_path(folder) for folder in folders]
     found = [
-        (folder, _read(file)) for folder in folders for file in sorted(folder.glob("shard-*.json"))
+        (place, _read(file)) for place in places for file in sorted(place.glob("shard-*.json"))
     ]
     manifests = [manifest for _, manifest in found]
-    _check(manifests, folders)
+    _check(manifests, places)
     request = _request(manifests[0])
-    given: dict[str, Any] = {name: path for name, path in paths.items() if path is not None}
-    request = replace(request, **given)
+    given = {
+        "checkpoint": given_path(checkpoint),
+        "data_root": given_path(data_root),
+        "annotations": given_path(annotations),
+        "images": given_path(images),
+    }
+    moved = {name: path for name, path in given.items() if path is not None}
+    request = request.model_copy(update=moved)
     finished = tuple((folder, manifest.chunks) for folder, manifest in found)
-    prepared = prepare(request, parts=Parts(finished=finished), progress=progress)
-    job, first = prepared.job, manifests[0]
-    _check_file("weights", first.checkpoint_sha256, job.model.checkpoint_sha256)
-    _check_file("annotations", first.annotations_sha256, job.dataset.annotations_sha256)
-    return record_of(
-        prepared,
-        save_predictions=save_predictions,
-        command=command or manifests[0].command,
-        start=start,
-        hardware=", ".join(sorted({manifest.hardware for manifest in manifests})),
-    )
+    first = manifests[0]
+    with shown(progress) as report:
+        prepared = prepare(request, chunk_plan=ChunkPlan(finished=finished), progress=report)
+        _check_file("weights", first.checkpoint_sha256, prepared.model.checkpoint_sha256)
+        _check_file("annotations", first.annotations_sha256, prepared.dataset.annotations_sha256)
+        return record_of(
+            prepared,
+            save_predictions=given_path(save_predictions),
+            command=command or first.command,
+            start=start,
+            hardware=", ".join(sorted({manifest.hardware for manifest in manifests})),
+        )
 
 
 def _read(path: Path) -> ShardManifest:
@@ -206,9 +234,9 @@ def _read(path: Path) -> ShardManifest:
     return manifest
 
 
-def _request(manifest: ShardManifest) -> Request:
+def _request(manifest: ShardManifest) -> EvalRequest:
     try:
-        return Request.from_json(manifest.request)
+        return EvalRequest.from_json(manifest.request)
     except UserError as error:
         raise UserError(
             f"The manifest of shard {manifest.name} is damaged: {error}", "Evaluate it again."

@@ -22,11 +22,11 @@ from posebench.inference.predict import Options, network_outputs
 from posebench.inference.transfer import to_device
 from posebench.inference.whole_image import Frame, frame
 from posebench.keypoints import keypoint_set
+from posebench.progress import Progress
 from posebench.types.arrays import Dataset, Floats, Images, Ints, Predictions
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
-from posebench.types.progress import Progress
 from posebench.types.protocol import GROUPINGS, Protocol
 
 # More persons than a network gives in one image; of peaks no image has more than MOST_PEOPLE K.

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from posebench.progress import Progress
 from posebench.types.arrays import Images
 from posebench.types.errors import UserError
 from posebench.types.faults import Fault
-from posebench.types.progress import Progress
 
 # No dataset has pictures of so many pixels; three bytes each of them fit into memory.
 MOST_PIXELS = 100_000_000
@@ -236,3 +236,47 @@ def _jpeg_size(data: bytes) -> Size:
     if data.count(b"\xff\xda", at) > MOST_SCANS:
         raise ValueError(f"it has more than {MOST_SCANS} scans")
     return size
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return an image's width and height, px.
+
+    Raises:
+        UserError: It is not an image.
+    """
+    try:
+        picture = read_image(path, "apply")
+    except BadImage as error:
+        raise UserError(error.message, "Give another file.") from error
+    return picture.shape[1], picture.shape[0]
+
+
+def image_ids_sha256(ids: Iterable[int]) -> str:
+    """Return the SHA-256 over image ids: ascending, in decimal digits, one a line.
+
+    Args:
+        ids: Of all images that count in a score, whether or not a person was estimated in them.
+
+    Example:
+        >>> image_ids_sha256([785, 139]) == image_ids_sha256([139, 785])
+        True
+    """
+    lines = "".join(f"{image_id}\n" for image_id in sorted(ids))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def images_sha256(digests: Iterable[tuple[int, str]]) -> str | None:
+    """Return the SHA-256 over image files: a line ``<id> <SHA-256 of the bytes>`` each, by id.
+
+    Args:
+        digests: (image id, hexadecimal digest of the file's bytes) of every file that was read.
+
+    Returns:
+        None where no file was read.
+
+    Example:
+        >>> images_sha256([]) is None
+        True
+    """
+    lines = "".join(f"{image_id} {digest}\n" for image_id, digest in sorted(digests))
+    return hashlib.sha256(lines.encode()).hexdigest() if lines else None

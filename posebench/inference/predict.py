@@ -18,17 +18,11 @@ from posebench.inference.normalise import normalise
 from posebench.inference.outputs import check_output, decode_output
 from posebench.inference.transfer import Arriving, to_device
 from posebench.keypoints import keypoint_set
+from posebench.progress import Progress
 from posebench.types.arrays import Dataset, Ints, Persons, Predictions
 from posebench.types.entry import InputSpec
 from posebench.types.model import PoseModel
-from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
-
-# What of a protocol moves raw predictions; the other axes pick persons, or rescore and score them.
-DECODING_AXES = (
-    *("flip", "shift", "flip_merge", "decode", "no_peak", "dark_kernel"),
-    *("softargmax_beta", "inverse", "coordinate_bias"),
-)
 
 
 @dataclass(frozen=True)

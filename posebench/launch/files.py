@@ -13,12 +13,12 @@ from posebench.downloads.plan import (
     fetch_items,
     plan_dataset,
 )
-from posebench.evaluation.request import Request
 from posebench.registry import load_registry
 from posebench.types.errors import UserError
+from posebench.types.request import EvalRequest
 
 
-def bring(request: Request, accept_licence: bool) -> None:
+def bring(request: EvalRequest, accept_licence: bool) -> None:
     """Fetch the weights and the dataset of a request where this node does not have them.
 
     What the request gives a path for is nobody's to fetch; nor are datasets that posebench draws.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from posebench.downloads.data_root import named_root
-from posebench.evaluation.request import PATHS, Request
 from posebench.evaluation.shards import evaluate_shard, merge
 from posebench.files import write_whole
 from posebench.launch.files import bring
@@ -27,6 +26,7 @@ from posebench.launch.on_ray import (
 )
 from posebench.types.errors import UserError
 from posebench.types.record import Record
+from posebench.types.request import PATHS, EvalRequest
 
 Board = dict[str, Any]  # as progress.json holds it
 STATES = WAITING, RUNNING, JOINING, DONE, FAILED = (
@@ -75,7 +75,7 @@ class Share:
     """
 
     number: int
-    request: Request
+    request: EvalRequest
     shard: tuple[int, int] | None
     folder: Path
     accept_licence: bool | None = None
@@ -100,7 +100,7 @@ class Result:
 
 
 def evaluate_all(
-    requests: Sequence[Request],
+    requests: Sequence[EvalRequest],
     launcher: RayLauncher | None,
     folder: Path,
     *,
@@ -270,7 +270,7 @@ def _invisible(share: Share) -> str:
     )
 
 
-def _everywhere(request: Request, launcher: RayLauncher | None) -> Request:
+def _everywhere(request: EvalRequest, launcher: RayLauncher | None) -> EvalRequest:
     """Paths and device that mean the same in every process, whatever its folder."""
     device = launcher.device(request.device) if launcher else request.device
     given: dict[str, Any] = {name: getattr(request, name) for name in PATHS}
@@ -280,10 +280,11 @@ def _everywhere(request: Request, launcher: RayLauncher | None) -> Request:
     if boxes not in (None, "gt", "detector"):
         boxes = str(Path(boxes).absolute())
     folders = tuple(Path(path).absolute() for path in request.registry)
-    return replace(request, **paths, device=device, boxes=boxes, registry=folders)
+    changes = paths | {"device": device, "boxes": boxes, "registry": folders}
+    return request.model_copy(update=changes)
 
 
-def _name(request: Request, shares: int) -> str:
+def _name(request: EvalRequest, shares: int) -> str:
     """Folder of a request's parts: the same for the same request, whatever runs beside it."""
     text = json.dumps(request.to_json() | {"threads": None, "shares": shares}, sort_keys=True)
     return f"{request.model.replace('/', '-')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -6,9 +6,9 @@ import contextlib
 import json
 from pathlib import Path
 
-from posebench.evaluation.request import Request
 from posebench.files import write_whole
 from posebench.timing.memory import peak_memory
+from posebench.types.request import EvalRequest
 
 # Asked for where nothing was measured: Python, torch and a batch of 64 crops of the registry's
 # largest inputs stay below.
@@ -47,11 +47,11 @@ class Peaks:
             found = json.loads(file.read_bytes()).items()
             self._known = {name: v for name, v in found if type(v) is int and v > 0}
 
-    def of(self, request: Request) -> int | None:
+    def of(self, request: EvalRequest) -> int | None:
         """Return the most bytes that a task of this kind held."""
         return self._known.get(_kind(request))
 
-    def note(self, request: Request, measured: int | None) -> None:
+    def note(self, request: EvalRequest, measured: int | None) -> None:
         """Remember a peak if it is the highest of its kind so far."""
         name = _kind(request)
         if measured is not None and measured > self._known.get(name, 0):
@@ -59,7 +59,7 @@ class Peaks:
             write_whole(self._file, json.dumps(self._known, indent=1, sort_keys=True).encode())
 
 
-def _kind(request: Request) -> str:
+def _kind(request: EvalRequest) -> str:
     device = request.device.partition(":")[0]
     words = (request.dataset or "-", device, f"batch {request.batch_size}", request.form.words)
     return " | ".join((request.model, *words))

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from posebench import __version__
 from posebench.inference.devices import accelerator_index
 from posebench.install import install_command
 from posebench.types.errors import UserError
+from posebench.version import __version__
 
 W = TypeVar("W")
 ATTEMPTS = 4  # at a task whose worker or node dies

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from posebench.launch.on_ray import (
     Node,
@@ -17,15 +16,15 @@ from posebench.launch.on_ray import (
     nodes_with,
     on_accelerator,
 )
+from posebench.progress import Progress
 from posebench.records.store import save
 from posebench.registry import load_registry
 from posebench.timing.benchmark import Findings, SpeedJob, record_of
-from posebench.timing.measure import Timed, cheapest_first, measure_speeds, speed_cell
+from posebench.timing.measure import Timed, cheapest_first, measure_speeds
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
-from posebench.types.progress import Progress
 from posebench.types.record import Record
-from posebench.types.timing import Form, SpeedCell
+from posebench.types.request import SpeedRequest
 
 
 @dataclass(frozen=True)
@@ -33,27 +32,20 @@ class Order:
     """What all models are timed with.
 
     Attributes:
-        asked: Keyword arguments of ``speed_cell``; of a device only its kind matters.
+        request: Which models, and how; of a device only its kind matters.
         output: Folder of the records, best on storage that every node sees.
         again: Time also what lies there.
-        registry: Folders of further rows.
         command: For the records.
     """
 
-    asked: dict[str, Any]
+    request: SpeedRequest
     output: Path
     again: bool = False
-    registry: tuple[Path, ...] = ()
     command: str = ""
 
 
 def measure_on_ray(
-    launcher: RayLauncher,
-    models: Sequence[str],
-    order: Order,
-    *,
-    dataset: str | None = None,
-    progress: Progress | None = None,
+    launcher: RayLauncher, order: Order, *, progress: Progress | None = None
 ) -> Iterator[Timed]:
     """Time models on all nodes at once; arguments and results as of ``measure_speeds``.
 
@@ -65,11 +57,13 @@ def measure_on_ray(
     Raises:
         UserError: A name is unknown, no node has what is asked for, or a worker refuses it.
     """
-    known = load_registry(order.registry)
-    entries = [known.find(model, dataset) for model in models] or cheapest_first(known, progress)
+    asked = order.request
+    known = load_registry(asked.registry)
+    named = [known.find(model, asked.dataset) for model in asked.models]
+    entries = named or cheapest_first(known, progress)
     order = _everywhere(order, launcher)
     waiting = deque(map(Task, entries))
-    ask = partial(cell_options, order.asked["device"])
+    ask = partial(cell_options, str(order.request.device))
     results = launcher.run(waiting, partial(time_here, order=order), ask)
     for done, (entry, found) in enumerate(results, 1):
         timed = Timed(_lost(entry, order, found), None) if isinstance(found, str) else found
@@ -122,14 +116,11 @@ def time_here(entry: Entry, order: Order) -> Timed:
     import ray
 
     processors = int(ray.get_runtime_context().get_assigned_resources()["CPU"])
-    threads = order.asked.get("threads") or processors
+    own = {"models": (entry.key,), "threads": order.request.threads or processors}
     (timed,) = measure_speeds(
-        [entry.key],
-        speed_cell(**order.asked | {"threads": threads}),
+        order.request.model_copy(update=own),
         output=order.output,
         again=order.again,
-        images=order.asked.get("images"),
-        registry=order.registry,
         command=order.command,
     )
     return timed
@@ -137,23 +128,20 @@ def time_here(entry: Entry, order: Order) -> Timed:
 
 def _everywhere(order: Order, launcher: RayLauncher) -> Order:
     """The order with paths and device that mean the same on every node."""
-    images = order.asked.get("images")
-    asked = order.asked | {
-        "device": launcher.device(order.asked.get("device")),
-        "images": images and images.absolute(),
+    asked = order.request
+    changes = {
+        "device": launcher.device(asked.device),
+        "images": asked.images and asked.images.absolute(),
+        "registry": tuple(folder.absolute() for folder in asked.registry),
     }
-    registry = tuple(Path(folder).absolute() for folder in order.registry)
-    return replace(order, asked=asked, output=order.output.absolute(), registry=registry)
+    request = asked.model_copy(update=changes)
+    return replace(order, request=request, output=order.output.absolute())
 
 
 def _lost(entry: Entry, order: Order, failure: str) -> Record:
     """The record of a cell that no worker could time: what was asked for, and the failure."""
-    asked = order.asked | {"folded": order.asked.get("fold"), "images": None}
-
-    def given(names: Iterable[str]) -> dict[str, Any]:
-        return {name: asked[name] for name in names if asked.get(name) is not None}
-
-    form = Form(**given(Form.model_fields))
-    cell = SpeedCell(hardware="a node that died", form=form, **given(SpeedCell.model_fields))
-    job = SpeedJob(entry.key, cell, order.registry, command=order.command)
+    asked = order.request
+    device, hardware = str(asked.device), "a node that died"
+    cell = asked.cell(device=device, hardware=hardware, threads=asked.threads or 1)
+    job = SpeedJob(model=entry.key, cell=cell, registry=asked.registry, command=order.command)
     return record_of(job, entry, Findings(failure=failure))

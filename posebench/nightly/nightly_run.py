@@ -16,8 +16,8 @@ from posebench.nightly.reasons import changed_facts, with_reasons
 from posebench.nightly.state import State
 from posebench.nightly.suite import Cell, Suite
 from posebench.nightly.work import Measuring
+from posebench.progress import Progress
 from posebench.types.errors import UserError
-from posebench.types.progress import Progress
 from posebench.types.protocol import Protocol
 from posebench.types.record import Record
 

@@ -6,14 +6,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from posebench.nightly.suite import Cell
 from posebench.types.errors import UserError
 from posebench.types.record import Record
-
-if TYPE_CHECKING:
-    from posebench.evaluation.request import Request
+from posebench.types.request import EvalRequest, SpeedRequest
 
 
 @dataclass(frozen=True)
@@ -56,35 +54,39 @@ class Measuring:
     def time(self, cell: Cell) -> Record | str:
         """Return a record, a failure in it or not; text where this machine cannot do it."""
         run = cell.run
-        asked = {name: getattr(run, name) for name in ("batch_size", "threads", "quick")}
         try:
-            return self._timed(cell.entry.key, asked | {"device": cell.device, "images": None})
+            request = SpeedRequest(
+                models=(cell.entry.key,),
+                registry=self.registry,
+                device=cell.device,
+                batch_size=run.batch_size,
+                threads=run.threads,
+                quick=run.quick,
+            )
+            return self._timed(request)
         except UserError as error:
             return str(error)
         except Exception as error:  # one broken entry must not end a night's work
             return f"{type(error).__name__}: {error}"
 
-    def _timed(self, model: str, asked: dict[str, Any]) -> Record:
+    def _timed(self, request: SpeedRequest) -> Record:
         """Time here, or on a node of the cluster that evaluations run on."""
-        if not hasattr(self.launcher, "nodes"):
-            from posebench.timing.measure import measure_speed
-
-            return measure_speed(model, registry=self.registry, command=self.command, **asked)
-        from posebench.launch.speed import Order, measure_on_ray
-
         with tempfile.TemporaryDirectory(prefix="posebench-") as folder:
-            order = Order(
-                asked, Path(folder), again=True, registry=self.registry, command=self.command
-            )
-            (timed,) = measure_on_ray(self.launcher, [model], order)
+            if hasattr(self.launcher, "nodes"):
+                from posebench.launch.speed import Order, measure_on_ray
+
+                order = Order(request, Path(folder), again=True, command=self.command)
+                (timed,) = measure_on_ray(self.launcher, order)
+            else:
+                from posebench.timing.measure import measure_speeds
+
+                (timed,) = measure_speeds(request, output=Path(folder), command=self.command)
         return timed.record
 
-    def _request(self, cell: Cell) -> Request:
-        from posebench.evaluation.request import Request
-
+    def _request(self, cell: Cell) -> EvalRequest:
         run = cell.run
-        return Request(
-            cell.entry.key,
+        return EvalRequest(
+            model=cell.entry.key,
             dataset=cell.dataset,
             protocol=run.protocol,
             checkpoint=run.checkpoint,

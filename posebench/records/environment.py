@@ -7,8 +7,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from posebench import __version__
 from posebench.types.record import Environment
+from posebench.version import __version__
 
 CPU_INFO = Path("/proc/cpuinfo")
 

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from posebench.files import strict_json, write_whole
 from posebench.records.migrate import UPGRADES, upgraded
-from posebench.types.base import first_problem
+from posebench.types.base import StrPath, first_problem, required_path
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import SCHEMA_VERSION, Record
@@ -190,15 +190,24 @@ def _content(path: Path, name: str) -> Any:
         ) from error
 
 
-def load_records(folder: Path) -> list[Record]:
+def load_records(folder: StrPath) -> list[Record]:
     """Read every record below a folder, in the order of their paths.
 
-    Only files named as ``save`` names them are looked at.
+    Only files named as ``save`` names them are considered.
 
     Raises:
         UserError: The folder is missing, holds no record, or one of them cannot be read.
+
+    Example:
+        >>> import pathlib, posebench, tempfile
+        >>> from posebench.records.store import save
+        >>> folder = tempfile.mkdtemp()
+        >>> record = posebench.evaluate("demo_s", dataset="synthetic", limit=4, threads=1)
+        >>> _ = save(record, pathlib.Path(folder))
+        >>> [record.entry.id for record in posebench.load_records(folder)]
+        ['demo_s']
     """
-    records, left_out = read_records(folder)
+    records, left_out = read_records(required_path(folder))
     if left_out:
         raise UserError(left_out[0].problem, left_out[0].hint)
     return records

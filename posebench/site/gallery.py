@@ -15,7 +15,7 @@ from posebench.site.studies import Shown
 from posebench.types.arrays import Dataset, Floats, Ints, Results
 
 if TYPE_CHECKING:
-    from posebench.analysis.score import Opened
+    from posebench.analysis.score import LoadedPredictions
 
 EACH = 4  # persons of a group
 SIDE = 320  # longest side of a picture, px
@@ -26,7 +26,7 @@ FREE = ("Apache-2.0", "CC0-1.0", "CC BY 4.0", "MIT")
 QUALITY = 82
 
 
-def gallery(opened: Opened, licence: str) -> tuple[tuple[Shown, ...], str]:
+def gallery(opened: LoadedPredictions, licence: str) -> tuple[tuple[Shown, ...], str]:
     """Draw the best, the median and the worst persons.
 
     Args:
@@ -62,7 +62,7 @@ def _groups(persons: Ints) -> list[tuple[str, Ints]]:
     return groups if len(persons) >= 3 else groups[:1]
 
 
-def resemblance(opened: Opened) -> tuple[Floats, Ints]:
+def resemblance(opened: LoadedPredictions) -> tuple[Floats, Ints]:
     """Return how well each annotated person was found.
 
     Returns:
@@ -75,13 +75,13 @@ def resemblance(opened: Opened) -> tuple[Floats, Ints]:
     return _by_heads(opened.results, opened.dataset)
 
 
-def _has_oks(opened: Opened) -> bool:
+def _has_oks(opened: LoadedPredictions) -> bool:
     from posebench.scoring.evaluator_rules import DIALECTS
 
     return opened.protocol.scorer in DIALECTS
 
 
-def _by_oks(opened: Opened) -> tuple[Floats, Ints]:
+def _by_oks(opened: LoadedPredictions) -> tuple[Floats, Ints]:
     from posebench.scoring.evaluator_rules import DIALECTS
     from posebench.scoring.keypoint_ap import people_of_parts
     from posebench.scoring.oks import similarities
@@ -139,7 +139,7 @@ def _best(
 
 
 def _shown(
-    opened: Opened, group: str, person: int, row: int, words: str, with_image: bool
+    opened: LoadedPredictions, group: str, person: int, row: int, words: str, with_image: bool
 ) -> Shown:
     dataset = opened.dataset
     truth = dataset.truth.keypoints[person].copy()

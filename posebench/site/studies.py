@@ -25,7 +25,7 @@ from posebench.types.explanation import Explanation
 from posebench.types.record import Record
 
 if TYPE_CHECKING:
-    from posebench.analysis.score import Opened
+    from posebench.analysis.score import LoadedPredictions
 
 EXPLANATIONS = "explain*.json"
 DRAWN_THRESHOLDS = ((0.5, "loose"), (0.75, "middle"), (0.95, "strict"))
@@ -117,13 +117,14 @@ def study(path: Path, data_root: Path | None = None, registry: Sequence[Path] = 
         UserError: Predictions or data are missing or do not fit.
     """
     from posebench.analysis.diagnose import diagnose
-    from posebench.analysis.score import Where, open_predictions
+    from posebench.analysis.score import load_predictions_of
     from posebench.registry import load_registry
     from posebench.scoring.evaluator_rules import DIALECTS
     from posebench.site.gallery import gallery
+    from posebench.types.request import ScoringContext
 
-    where = Where(data_root=data_root, registry=registry)
-    opened = open_predictions(path, where)
+    where = ScoringContext(data_root=data_root, registry=tuple(registry))
+    opened = load_predictions_of(path, where)
     spec = load_registry(tuple(where.registry)).dataset(opened.dataset.id)
     told_apart = opened.protocol.scorer in DIALECTS
     people, licence = gallery(opened, spec.licence)
@@ -135,7 +136,7 @@ def study(path: Path, data_root: Path | None = None, registry: Sequence[Path] = 
     )
 
 
-def _curves(opened: Opened) -> tuple[tuple[str, Markup], ...]:
+def _curves(opened: LoadedPredictions) -> tuple[tuple[str, Markup], ...]:
     from posebench.scoring.accumulate import RECALLS
     from posebench.scoring.evaluator_rules import DIALECTS
     from posebench.scoring.keypoint_ap import evaluate_parts

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from posebench.evaluation.prepare import load_entry
 from posebench.evaluation.protocols import claim_protocols, common_protocol
-from posebench.evaluation.weights import load_entry
 from posebench.inference.crop import self_test
 from posebench.inference.out_of_memory import is_shortage
 from posebench.records.environment import cores, environment, processor_name
@@ -29,15 +27,16 @@ from posebench.timing.machine import (
 )
 from posebench.timing.random_weights import weighted
 from posebench.timing.samples import draw_images, given_images
+from posebench.types.base import Frozen, GivenPath
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.record import Record
+from posebench.types.request import Folders
 from posebench.types.timing import AcceleratorState, Execution, Machine, SpeedCell, Timings
 
 
-@dataclass(frozen=True)
-class SpeedJob:
+class SpeedJob(Frozen):
     """What a process is asked to time.
 
     Attributes:
@@ -50,30 +49,9 @@ class SpeedJob:
 
     model: str
     cell: SpeedCell
-    registry: Sequence[Path] = ()
-    images: Path | None = None
+    registry: Folders = ()
+    images: GivenPath | None = None
     command: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "model": self.model,
-            "cell": self.cell.model_dump(mode="json"),
-            "registry": [str(folder) for folder in self.registry],
-            "images": None if self.images is None else str(self.images),
-            "command": self.command,
-        }
-
-    @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> SpeedJob:
-        """Return what ``to_json`` gave."""
-        return cls(
-            model=plain["model"],
-            cell=SpeedCell(**plain["cell"]),
-            registry=tuple(Path(folder) for folder in plain["registry"]),
-            images=None if plain["images"] is None else Path(plain["images"]),
-            command=plain["command"],
-        )
 
 
 @dataclass(eq=False)
@@ -99,7 +77,7 @@ def measure_cell(job: SpeedJob, model: PoseModel | None = None) -> Record:
         job: What to time.
         model: The job's model, already built; None builds it.
     """
-    registry = load_registry(tuple(job.registry))
+    registry = load_registry(job.registry)
     entry, cell = registry.find(job.model), job.cell
     torch.set_num_threads(cell.threads)
     torch.backends.cudnn.benchmark = True

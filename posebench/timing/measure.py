@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,6 +17,7 @@ from posebench.inference.devices import check_device
 from posebench.inference.runtimes import check_installed
 from posebench.mmpose.index import INSTALL
 from posebench.networks import NETWORKS, build_network, parameter_count
+from posebench.progress import Progress
 from posebench.records.environment import hardware_name
 from posebench.records.store import load, save, speed_file_name
 from posebench.registry import Registry, load_registry
@@ -25,10 +25,11 @@ from posebench.timing.benchmark import Findings, SpeedJob, record_of
 from posebench.timing.child_process import spawn
 from posebench.timing.clocks import FULL, QUICK
 from posebench.timing.samples import fingerprint, given_images
+from posebench.types.base import StrPath
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
-from posebench.types.progress import Progress
 from posebench.types.record import Record
+from posebench.types.request import SpeedRequest
 from posebench.types.timing import Form, Method, Precision, Runtime, SpeedCell
 
 # About: an interpreter, weights, outputs to compare with, warming up, the null network.
@@ -53,68 +54,28 @@ class Timed:
     earlier: bool = False
 
 
-def speed_cell(
-    *,
-    device: str | None = None,
-    batch_size: int = 64,
-    precision: Precision = "fp32",
-    fold: bool = False,
-    channels_last: bool = False,
-    compiled: bool = False,
-    runtime: Runtime = "torch",
-    threads: int | None = None,
-    flip: bool = False,
-    method: Method = "posebench",
-    quick: bool = False,
-    images: Path | None = None,
-) -> SpeedCell:
-    """Check what is asked for, against this machine too.
-
-    Args:
-        device: ``cpu`` or ``cuda:N``; None takes the first accelerator, else the CPU.
-        batch_size: Persons a forward pass; never made smaller.
-        precision: ``tf32`` exists on accelerators only.
-        fold: BatchNorms into the convolutions before them.
-        channels_last: Layout of the activations.
-        compiled: By ``torch.compile``.
-        runtime: What computes the network; others than torch on a CPU only.
-        threads: Of the network on a CPU, and of reading; default as many as torch would take.
-        flip: Compute each person mirrored too.
-        method: ``gluoncv`` repeats that zoo's harness.
-        quick: Fewer iterations.
-        images: Folder of image files to time the whole way with; None draws some.
+def configuration(request: SpeedRequest) -> SpeedCell:
+    """Return what is to be timed, checked against this machine too.
 
     Raises:
         UserError: Something excludes something else, or is not there.
     """
-    device = check_device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
-    form = Form(
-        precision=precision,
-        folded=fold,
-        channels_last=channels_last,
-        compiled=compiled,
-        runtime=runtime,
-    )
-    on_cpu = device == "cpu"
-    if on_cpu and precision == "tf32":
+    device = check_device(request.device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+    form, on_cpu = request.form, device == "cpu"
+    if on_cpu and form.precision == "tf32":
         raise UserError("tf32 exists on accelerators only.", "Use --precision bf16, or --gpu N.")
-    if runtime != "torch":
+    if form.runtime != "torch":
         _check_runtime(form, on_cpu)
-    if method == "gluoncv" and (flip or quick):
+    if request.method == "gluoncv" and (request.flip or request.quick):
         raise UserError(
-            f"GluonCV's harness knows no {'flip' if flip else 'quick run'}.",
+            f"GluonCV's harness knows no {'flip' if request.flip else 'quick run'}.",
             "Leave that out, or use --method posebench.",
         )
-    return SpeedCell(
+    return request.cell(
         device=device,
         hardware=hardware_name(device),
-        batch_size=batch_size,
-        form=form,
-        threads=threads or torch.get_num_threads(),
-        flip=flip,
-        method=method,
-        quick=quick,
-        images=fingerprint(given_images(images)) if images else "drawn",
+        threads=request.threads or torch.get_num_threads(),
+        images=fingerprint(given_images(request.images)) if request.images else "drawn",
     )
 
 
@@ -136,45 +97,84 @@ def measure_speed(
     model: str,
     *,
     dataset: str | None = None,
-    images: Path | None = None,
-    registry: Sequence[Path] = (),
+    device: str | None = None,
+    batch_size: int = 64,
+    precision: Precision = "fp32",
+    fold: bool = False,
+    channels_last: bool = False,
+    compiled: bool = False,
+    runtime: Runtime = "torch",
+    threads: int | None = None,
+    flip: bool = False,
+    method: Method = "posebench",
+    quick: bool = False,
+    images: StrPath | None = None,
+    registry: Sequence[StrPath] = (),
     command: str = "",
-    **how: Any,
 ) -> Record:
-    """Time one model in a process of its own: the network alone, and the whole way.
+    """Time one model in a process of its own: the network alone, and end to end.
 
     No weights are needed: without a file that posebench ships, the network gets random ones.
 
     Args:
         model: Id or short name of the registry.
-        dataset: Tells rows of one short name apart.
-        images: Folder of image files to time the whole way with; None draws some.
+        dataset: Disambiguates a short name.
+        device: ``cpu`` or ``cuda:N``; None takes the first accelerator, else the CPU.
+        batch_size: Persons in a batch; never made smaller.
+        precision: ``tf32`` exists on accelerators only.
+        fold: BatchNorms into the convolutions before them.
+        channels_last: Layout of the activations.
+        compiled: By ``torch.compile``.
+        runtime: What computes the network; others than torch on a CPU only.
+        threads: Of the network on a CPU, and of reading; default as many as torch would take.
+        flip: Compute each person mirrored too.
+        method: ``gluoncv`` repeats that zoo's harness.
+        quick: Fewer iterations.
+        images: Folder of image files to time end to end with; None draws some.
         registry: Folders of further rows.
         command: For the record.
-        **how: As ``speed_cell``: device, batch size, form of the network.
 
     Returns:
-        A record with ``timings`` and ``end_to_end``, or with a ``failure``.
+        A record with ``timings`` and ``end_to_end`` in persons/s, or with a ``failure``.
 
     Raises:
-        UserError: The name is unknown, its network cannot be built here, or ``how`` cannot be
-            had here.
+        UserError: The name is unknown, its network cannot be built here, or what is asked for
+            cannot be had here.
+
+    Example:
+        >>> import posebench
+        >>> record = posebench.measure_speed(
+        ...     "demo_s", device="cpu", threads=1, batch_size=2, quick=True
+        ... )
+        >>> record.timings.persons_per_second > 0
+        True
     """
-    entry = load_registry(tuple(registry)).find(model, dataset)
+    request = SpeedRequest.of(
+        models=(model,), dataset=dataset, device=device, batch_size=batch_size, precision=precision,
+        fold=fold, channels_last=channels_last, compiled=compiled, runtime=runtime,
+        threads=threads, flip=flip, method=method, quick=quick, images=images, registry=registry,
+    )  # fmt: skip
+    entry = load_registry(request.registry).find(model, dataset)
     _check_built(entry)
-    cell = speed_cell(images=images, **how)
-    return run_cell(SpeedJob(entry.key, cell, tuple(registry), images, command), entry)
+    return run_cell(job_of(entry, configuration(request), request, command), entry)
+
+
+def job_of(entry: Entry, cell: SpeedCell, request: SpeedRequest, command: str) -> SpeedJob:
+    """Return what a process is to time of a request for one or several models."""
+    return SpeedJob(
+        model=entry.key,
+        cell=cell,
+        registry=request.registry,
+        images=request.images,
+        command=command,
+    )
 
 
 def measure_speeds(
-    models: Sequence[str],
-    cell: SpeedCell,
+    request: SpeedRequest,
     *,
-    dataset: str | None = None,
     output: Path,
     again: bool = False,
-    images: Path | None = None,
-    registry: Sequence[Path] = (),
     command: str = "",
     progress: Progress | None = None,
     launch: Launch | None = None,
@@ -182,14 +182,10 @@ def measure_speeds(
     """Time several models and store each record as soon as it is there.
 
     Args:
-        models: Ids or short names; empty for every row that can be timed here, the cheapest
+        request: Which, and how; without names every row that can be timed here, the cheapest
             first.
-        cell: How.
-        dataset: Tells rows of one short name apart.
-        output: Folder of the records; a cell found there is not timed again.
+        output: Folder of the records; a configuration found there is not timed again.
         again: Time it all the same.
-        images: The folder that ``cell`` was made with.
-        registry: Folders of further rows.
         command: For the records.
         progress: Called with (what, done, all).
         launch: Times a job in a process and returns its exit status.
@@ -200,8 +196,8 @@ def measure_speeds(
     Raises:
         UserError: A name is unknown, or its network cannot be built here.
     """
-    known = load_registry(tuple(registry))
-    entries = [known.find(model, dataset) for model in models]
+    known, cell = load_registry(request.registry), configuration(request)
+    entries = [known.find(model, request.dataset) for model in request.models]
     for entry in entries:
         _check_built(entry)
     entries = entries or cheapest_first(known, progress)
@@ -212,8 +208,7 @@ def measure_speeds(
         if file.is_file() and not again:
             yield Timed(load(file), file, earlier=True)
             continue
-        job = SpeedJob(entry.key, cell, tuple(registry), images, command)
-        record = run_cell(job, entry, launch or spawn)
+        record = run_cell(job_of(entry, cell, request, command), entry, launch or spawn)
         yield Timed(record, save(record, output))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from posebench.datasets.boxes import detector_persons
 from posebench.datasets.detections import Detections
-from posebench.inference.image_io import BadImage, read_image
-from posebench.types.arrays import Dataset, GroundTruth, Images, Persons
+from posebench.datasets.sample import unannotated
+from posebench.inference.image_io import image_size
+from posebench.types.arrays import Dataset, Images, Persons
 from posebench.types.entry import InputSpec
 from posebench.types.errors import UserError
 
@@ -95,35 +96,7 @@ def persons_on(paths: list[Path], spec: InputSpec, count: int) -> tuple[Dataset,
         height.astype(np.int64),
         paths[0].parent,
     )
-    dataset = _dataset(images, spec.keypoints)
+    dataset = unannotated("timing", images, spec.keypoints)
     numbers = np.arange(count, dtype=np.int64)
     found = Detections("drawn", "", count, box, np.ones(count), image_index, numbers)
     return dataset, detector_persons(found, dataset, spec, "none", 0.0)
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Return an image's width and height, px.
-
-    Raises:
-        UserError: It is no image.
-    """
-    try:
-        picture = read_image(path, "apply")
-    except BadImage as error:
-        raise UserError(error.message, "Take it out of the folder.") from error
-    return picture.shape[1], picture.shape[0]
-
-
-def _dataset(images: Images, keypoint_set: str) -> Dataset:
-    nothing = np.zeros(0, np.int64)
-    truth = GroundTruth(
-        id=nothing,
-        image_id=nothing,
-        box=np.zeros((0, 4)),
-        area=np.zeros(0),
-        keypoints=np.zeros((0, 1, 3)),
-        num_keypoints=nothing,
-        crowd=np.zeros(0, np.bool_),
-        ignore=np.zeros(0, np.bool_),
-    )
-    return Dataset("timing", keypoint_set, images, truth, 1, "none", "", False)

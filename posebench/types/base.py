@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Strict, ValidationError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+    Strict,
+    ValidationError,
+)
+
+from posebench.types.errors import UserError
+from posebench.types.suggestions import suggestion
 
 # Rows come from strangers: text, true and 1.0 are not taken for whole numbers, nor text or an
 # infinity for a number. ``within`` adds their bounds.
@@ -22,6 +37,90 @@ def within(low: float, high: float) -> Any:
         return value
 
     return AfterValidator(check)
+
+
+def _path(value: Any) -> Any:
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError("it must be a path: text or a pathlib.Path")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ValueError(f"{error}") from error
+
+
+StrPath = str | os.PathLike[str]
+
+
+def required_path(value: StrPath) -> Path:
+    """Return a path that a caller gave, ``~`` expanded.
+
+    Raises:
+        UserError: It is not a path.
+    """
+    path = given_path(value)
+    if path is None:
+        raise UserError("None is not a path.", "Give text or a pathlib.Path.")
+    return path
+
+
+def given_path(value: StrPath | None) -> Path | None:
+    """Return a path that a caller gave, ``~`` expanded; None stays None.
+
+    Raises:
+        UserError: It is not a path.
+    """
+    try:
+        return None if value is None else _path(value)
+    except ValueError as error:
+        raise UserError(f"{value!r} cannot be used: {error}.") from None
+
+
+# A path that a caller gives: text or ``Path``; ``~`` is the home folder.
+GivenPath = Annotated[Path, PlainValidator(_path)]
+
+
+def refusal(
+    error: ValidationError,
+    *,
+    known: Iterable[str] = (),
+    spell: Callable[[str], str] = str,
+    of: str = "",
+) -> UserError:
+    """Say in one sentence why a caller's values were refused, in the caller's own terms.
+
+    Args:
+        error: Of a type that was built from them; its first problem is told.
+        known: The names that may be given, to guess what an unknown one was meant to be.
+        spell: Field -> how the caller writes it, e.g. ``--batch-size``.
+        of: Where the value stands, e.g. ``" of its request"``.
+    """
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"] if part != "choices"]
+    name = spell(place[-1] if first["type"] == "extra_forbidden" else "".join(place[:1]))
+    if first["type"] == "extra_forbidden":
+        known = [spell(each) for each in known]
+        return UserError(
+            f"There is no argument {name[:60]!r}{of}.",
+            suggestion(name, known) or f"Known: {', '.join(known)}.",
+        )
+    if first["type"] == "missing":
+        return UserError(f"{name} is missing{of}.")
+    if first["type"] == "axis":
+        name, value = spell(first["ctx"]["axis"]), repr(first["ctx"]["value"])
+    else:
+        value = repr(first["input"])
+    shown = value if len(value) <= 60 else f"{value[:57]}..."
+    if first["type"] == "literal_error":
+        words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        guess = suggestion(str(first["input"]), words)
+        hint = f"{guess} Known: {', '.join(words)}.".strip()
+        return UserError(f"{name} cannot be {shown}{of}.", hint)
+    reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
+    reason = reason.rstrip(".").replace("a valid boolean", "true or false")
+    return UserError(
+        f"{name} cannot be {shown}{of}: {reason[:1].lower()}{reason[1:]}.",
+        "Give another value, or leave it out.",
+    )
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

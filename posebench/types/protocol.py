@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
-from posebench.types.base import Flag, Frozen, Real, Whole, within
-from posebench.types.errors import UserError
+from posebench.types.base import Flag, Frozen, Real, Whole, refusal, within
 from posebench.types.paths import FileName
 
 BoxSource = Literal["gt", "detector", "annotation", "none"]
@@ -47,12 +49,34 @@ Rescoring = Literal[
     "box_times_mean_visible", "mean_visible", "alphapose_2019", "alphapose_2022", "none"
 ]
 Nms = Literal["none", "oks", "soft_oks", "alphapose"]
+ResultArea = Literal["extent", "box"]
 Scorer = Literal[
     "coco_oks", "halpe_oks", "wholebody_oks", "mpii_pckh", "xtcoco_oks", "crowdpose_oks"
 ]
 
-# Fields of ``Protocol`` that do not move a number.
-NO_CHOICES = ("name", "version", "summary", "tolerance")
+Stage = Literal["persons", "decoding", "selection", "scoring"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a choice of evaluation is, besides its type and its default; stands on its field.
+
+    Attributes:
+        stage: Where it works: it picks the ``persons``, is part of ``decoding`` the network's
+            output, of the ``selection`` of what is reported, or of ``scoring``.  Protocols that
+            agree on a stage and on all before it share its results.
+        help: One line for its option.
+        player: In ``explain`` it moves together with this axis; by default by itself.
+        of_model: Belongs to how this network was trained: ``common`` leaves it as the model's own
+            protocol has it.
+        option: Whether it has an option of its own on the command line.
+    """
+
+    stage: Stage
+    help: str
+    player: str = ""
+    of_model: bool = False
+    option: bool = True
 
 
 def _odd(side: int) -> int:
@@ -113,34 +137,110 @@ class Protocol(Frozen):
     name: str
     version: Annotated[Whole, within(1, 1_000_000)] = 1
     summary: str = ""
-    boxes: BoxSource
-    box_file: str | None = None
-    sanitise: Sanitise = "none"
-    dummy_boxes: Flag = False
-    box_score_threshold: Real = 0.0
-    flip: Flag
-    shift: Flag
-    flip_merge: FlipMerge = "heatmaps"
-    decode: Decode
-    no_peak: NoPeak = "origin"
-    dark_kernel: Annotated[Whole, within(3, 255), AfterValidator(_odd)] = 3
-    softargmax_beta: Annotated[Real, within(0.001, 1_000_000)] = 160.0
-    inverse: Inverse = "affine"
-    coordinate_bias: Annotated[Real, within(-1000, 1000)] = 0.0
-    rescoring: Rescoring
-    visibility_threshold: Real = 0.2
-    nms: Nms
-    nms_threshold: Real = 0.9
-    max_detections: Annotated[Whole, within(1, 100_000)] = 20
-    result_area: Literal["extent", "box"] = "extent"
-    annotations: FileName = "person_keypoints_val2017"
-    scorer: Scorer = "coco_oks"
+    boxes: Annotated[BoxSource, Axis("persons", "where the persons come from", option=False)]
+    box_file: Annotated[
+        str | None, Axis("persons", "the detector's boxes by name", "boxes", option=False)
+    ] = None
+    sanitise: Annotated[
+        Sanitise, Axis("persons", "how ground-truth boxes are cleaned", "boxes")
+    ] = "none"
+    dummy_boxes: Annotated[
+        Flag, Axis("persons", "a box at the origin of images without persons", "boxes")
+    ] = False
+    box_score_threshold: Annotated[
+        Real, Axis("persons", "detector boxes below this score are dropped", "boxes")
+    ] = 0.0
+    flip: Annotated[Flag, Axis("decoding", "average with the mirrored crop")]
+    shift: Annotated[Flag, Axis("decoding", "move mirrored heatmaps by one cell")]
+    flip_merge: Annotated[
+        FlipMerge,
+        Axis("decoding", "what the mirrored pass is averaged with", "decode", of_model=True),
+    ] = "heatmaps"
+    decode: Annotated[Decode, Axis("decoding", "from heatmap to coordinates", of_model=True)]
+    no_peak: Annotated[
+        NoPeak,
+        Axis("decoding", "where a joint without a positive heatmap is", "decode", of_model=True),
+    ] = "origin"
+    dark_kernel: Annotated[
+        Whole,
+        within(3, 255),
+        AfterValidator(_odd),
+        Axis("decoding", "side of the blur kernel of dark, cells", "decode", of_model=True),
+    ] = 3
+    softargmax_beta: Annotated[
+        Real,
+        within(0.001, 1_000_000),
+        Axis("decoding", "factor before the softmax of softargmax", "decode", of_model=True),
+    ] = 160.0
+    inverse: Annotated[
+        Inverse, Axis("decoding", "from heatmap cells back to pixels", of_model=True)
+    ] = "affine"
+    coordinate_bias: Annotated[
+        Real,
+        within(-1000, 1000),
+        Axis("decoding", "pixels subtracted from the coordinates", "inverse", of_model=True),
+    ] = 0.0
+    rescoring: Annotated[Rescoring, Axis("selection", "from joint scores to the instance score")]
+    visibility_threshold: Annotated[
+        Real, Axis("selection", "joint scores above this count in rescoring", "rescoring")
+    ] = 0.2
+    nms: Annotated[Nms, Axis("selection", "suppression of duplicate persons")]
+    nms_threshold: Annotated[
+        Real, Axis("selection", "OKS above which the lower-scored person is dropped", "nms")
+    ] = 0.9
+    max_detections: Annotated[
+        Whole, within(1, 100_000), Axis("scoring", "persons an image that are scored", "scorer")
+    ] = 20
+    result_area: Annotated[
+        ResultArea, Axis("scoring", "what a prediction's size is measured by", "scorer")
+    ] = "extent"
+    annotations: Annotated[
+        FileName,
+        Axis("persons", "the annotation file's stem", "scorer", of_model=True, option=False),
+    ] = "person_keypoints_val2017"
+    scorer: Annotated[Scorer, Axis("scoring", "the evaluator")] = "coco_oks"
     tolerance: Annotated[Real, within(0.05, 100)] = Field(0.05, exclude=True)
 
     @classmethod
-    def axes(cls) -> tuple[str, ...]:
-        """Names of the choices."""
-        return tuple(f for f in cls.model_fields if f not in NO_CHOICES)
+    def axes(cls, *stages: Stage) -> dict[str, Axis]:
+        """Return the choices by name: all of them, or those of some stages."""
+        return {name: axis for name, axis in _AXES.items() if not stages or axis.stage in stages}
+
+    @classmethod
+    def players(cls) -> dict[str, tuple[str, ...]]:
+        """Return the axes that move together in ``explain``: player -> axes."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, axis in _AXES.items():
+            player = axis.player or name
+            found[player] = (*found.get(player, ()), name)
+        return found
+
+    @classmethod
+    def check(cls, choices: Mapping[str, Any], *stages: Stage) -> None:
+        """Refuse values that an axis does not have.
+
+        Args:
+            choices: Axis -> value.
+            stages: Of these alone; all if none is given.
+
+        Raises:
+            PydanticCustomError: Of type ``axis``, with the first axis, its value and the reason.
+        """
+        for name in choices:
+            if name not in cls.axes(*stages):
+                told = {"axis": name, "value": choices[name]}
+                text = f"it works on what is not saved, only {', '.join(cls.axes(*stages))} can be"
+                raise PydanticCustomError("axis", text, told)  # type: ignore[arg-type]
+        try:
+            cls.model_validate(_ANY | dict(choices))
+        except ValidationError as error:
+            first = error.errors()[0]
+            told = {"axis": first["loc"][0], "value": first["input"]}
+            raise PydanticCustomError("axis", first["msg"], told) from None  # type: ignore[arg-type]
+
+    def key_of(self, *stages: Stage) -> tuple[Any, ...]:
+        """Return the values on the axes of some stages: equal keys share those stages' results."""
+        return tuple(getattr(self, name) for name in self.axes(*stages))
 
     @property
     def key(self) -> str:
@@ -181,18 +281,26 @@ class Protocol(Frozen):
         try:
             return Protocol.model_validate(fields | labels)
         except ValidationError as error:
-            first = error.errors()[0]
-            reason = first["msg"].removeprefix("Value error, ")
-            reason = reason[:1].lower() + reason[1:]
-            raise UserError(
-                f"{first['loc'][0]} cannot be {first['input']!r}: {reason}.",
-                "Give another value, or leave it out.",
-            ) from None
+            raise refusal(error) from None
 
     def differences(self, other: Protocol) -> dict[str, tuple[Any, Any]]:
         """Return the axes on which two protocols differ: name -> (own, other)."""
         pairs = {axis: (getattr(self, axis), getattr(other, axis)) for axis in self.axes()}
         return {axis: pair for axis, pair in pairs.items() if pair[0] != pair[1]}
+
+
+# Some value for every axis without a default, so that others can be validated beside them.
+_ANY = {
+    **{"name": "any", "boxes": "gt", "flip": False, "shift": False},
+    **{"decode": "quarter", "rescoring": "none", "nms": "none"},
+}
+# Field -> its declaration; a field without one does not move a number.
+_AXES = {
+    name: axis
+    for name, field in Protocol.model_fields.items()
+    for axis in field.metadata
+    if isinstance(axis, Axis)
+}
 
 
 def _words(changes: dict[str, Any]) -> str:

@@ -91,7 +91,7 @@ class DatasetInfo(Frozen):
         persons: Annotated persons that count in the score.
         annotations_sha256: Digest of the annotation file.
         image_ids_sha256: Digest of the ids of all images that count in the score, see
-            ``posebench.records.fingerprint``; None where it is not known (schema version 1).
+            ``posebench.inference.image_io``; None where it is not known (schema version 1).
         images_sha256: Digest of the bytes of the image files that were read, by image id;
             None where none was read (scores of saved predictions) or it is not known.
         complete: Whether it is the whole published split.

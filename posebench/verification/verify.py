@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from posebench.adapters import load_weights
 from posebench.adapters.schemes import FOREIGN
 from posebench.networks import STRIDES, build_network, deterministic_weights, parameter_count
+from posebench.progress import Progress, shown
 from posebench.registry import load_registry
+from posebench.types.base import StrPath
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
-from posebench.types.progress import Progress
 from posebench.verification.checkpoint_writer import filled_state, write_native
 from posebench.verification.goldens import Golden, Recording, find_recording
 
@@ -75,28 +76,34 @@ class Verification:
 
 
 def verify(
-    models: Sequence[str] = (),
+    models: str | Sequence[str] = (),
     *,
     dataset: str | None = None,
-    registry: Sequence[Path] = (),
+    registry: Sequence[StrPath] = (),
     progress: Progress | None = None,
 ) -> list[Verification]:
     """Verify rows one after the other; only one network is in memory at a time.
 
     Args:
-        models: Ids or short names; all rows that have an original if empty.
-        dataset: Tells rows of one short name apart.
+        models: Id or short name, or several; all rows that have an original if empty.
+        dataset: Disambiguates a short name.
         registry: Folders of further rows.
-        progress: Called with (what, done, all).
+        progress: Called with (what, done, all); bars where somebody looks by default.
 
     Returns:
         One finding a row, in the order of the registry or of ``models``.
 
     Raises:
         UserError: A name is unknown, or means a model without an original.
+
+    Example:
+        >>> import posebench
+        >>> posebench.verify("lpn_50", dataset="coco")[0].status in ("ok", "structure only")
+        True
     """
-    known = load_registry(tuple(registry))
-    rows = [known.find(model, dataset) for model in models]
+    known = load_registry(registry)
+    named = [models] if isinstance(models, str) else models
+    rows = [known.find(model, dataset) for model in named]
     for entry in rows:
         if not _has_original(entry):
             raise UserError(
@@ -106,10 +113,11 @@ def verify(
     rows = rows or [entry for entry in known.entries if _has_original(entry)]
     done: dict[str, Verification] = {}
     found = []
-    for index, entry in enumerate(rows):
-        if progress:
-            progress("models", index, len(rows))
-        found.append(_verify_once(entry, done))
+    with shown(progress, "models") as report:
+        for index, entry in enumerate(rows):
+            if report:
+                report("models", index, len(rows))
+            found.append(_verify_once(entry, done))
     return found
 
 

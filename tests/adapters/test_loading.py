@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from posebench.adapters import load_weights, random_model
-from posebench.evaluation.weights import load_entry
+from posebench.evaluation.prepare import load_entry
 from posebench.networks import build_network
 from posebench.types.entry import Checkpoint, Entry, InputSpec, NetworkSpec
 from posebench.types.errors import UserError

@@ -9,10 +9,10 @@ import pytest
 
 from posebench.analysis.explain import explain
 from posebench.analysis.shapley import PLAYERS, differing, mixed, shapley, subsets
-from posebench.evaluation.request import Request
 from posebench.registry import load_registry
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
+from posebench.types.request import EvalRequest
 
 
 def test_every_axis_moves_with_exactly_one_player():
@@ -48,7 +48,7 @@ def test_mixtures_reach_from_one_protocol_to_the_other():
 
 
 def test_on_the_drawn_persons(tmp_path):
-    found = explain(Request.of("demo_s", limit=40, protocol="demo_gt_noflip", threads=1))
+    found = explain(EvalRequest.of(model="demo_s", limit=40, protocol="demo_gt_noflip", threads=1))
     (share,) = found.shares
     assert (share.axis, share.start, share.end) == ("flip", "flip", "no flip")
     assert share.value == pytest.approx(found.measured_end - found.measured_start)
@@ -61,8 +61,8 @@ def test_on_the_drawn_persons(tmp_path):
 def test_tinypose_on_real_images(shared):
     """The axes that move its AP: the way back to the image, the shift, DARK; as README shows."""
     data = shared / "data"
-    request = Request.of(
-        "tinypose_256x192",
+    request = EvalRequest.of(
+        model="tinypose_256x192",
         dataset="coco",
         checkpoint=data / "weights" / "tinypose_256x192.pdparams",
         data_root=data / "coco_mini",
@@ -94,6 +94,8 @@ def test_tinypose_on_real_images(shared):
 
 def test_what_cannot_be_explained_is_said():
     with pytest.raises(UserError, match="--metric"):
-        explain(Request.of("demo_s", limit=3, protocol="demo_gt_noflip"), metric="PCKh@0.5")
+        explain(
+            EvalRequest.of(model="demo_s", limit=3, protocol="demo_gt_noflip"), metric="PCKh@0.5"
+        )
     with pytest.raises(UserError, match="whole images"):
-        explain(Request.of("higherhrnet_hrnet_w32_512", protocol="common"))
+        explain(EvalRequest.of(model="higherhrnet_hrnet_w32_512", protocol="common"))

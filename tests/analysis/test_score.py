@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import saved
 
-from posebench.analysis.score import Where, open_predictions, score
+from posebench.analysis.score import load_predictions_of, score
 from posebench.cli import main as cli
 from posebench.datasets.sample import restrict
 from posebench.inference.select import select
@@ -20,6 +20,7 @@ from posebench.types.arrays import take
 from posebench.types.dataset import Sample
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
+from posebench.types.request import ScoringContext
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_columnar_file_is_rescored_and_suppressed_as_asked(files):
 def test_a_record_knows_its_protocol_and_its_images(files):
     first = Sample(limit=5, order="file")
     info = saved.make_records.dataset(id="coco", sample=first)
-    found = score(files.record(dataset=info), Where(annotations=files.where.annotations))
+    found = score(files.record(dataset=info), ScoringContext(annotations=files.where.annotations))
     same(found, direct(replace_dataset(files, restrict(files.dataset, first)), rescoring="none",
                        nms="none"))  # fmt: skip
     assert (found.entry, found.boxes) == ("demo/demo_s", "gt")
@@ -161,7 +162,7 @@ def test_the_verb_says_which_engine_ran(files, capsys):
 def test_a_missing_file_is_said_before_anything_else(tmp_path):
     for verb in ("score", "diagnose"):
         with pytest.raises(UserError, match=r"There is no file .*nix\.json"):
-            open_predictions(tmp_path / "nix.json", Where())
+            load_predictions_of(tmp_path / "nix.json", ScoringContext())
         assert cli.main([verb, str(tmp_path / "nix.json")]) == 2
 
 

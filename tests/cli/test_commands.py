@@ -11,8 +11,7 @@ import pytest
 
 import posebench
 from posebench.cli import main as cli
-from posebench.cli import options
-from posebench.cli.common import Parser
+from posebench.cli.parser import Parser, options_of_protocol
 from posebench.records import store
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -39,14 +38,14 @@ def evaluate(monkeypatch):
 @pytest.mark.light
 def test_every_axis_of_protocol_has_an_option():
     axes = set(Protocol.axes()) - SHARED_AXES
-    assert axes == {*options.AXES, *options.SWITCHES}
+    assert axes == set(options_of_protocol())
 
 
 @pytest.mark.light
 def test_eval_passes_on_what_was_asked_and_nothing_else(evaluate, tmp_path, capsys):
     words = ["eval", "--model", "demo_s", "--output", str(tmp_path)]
     assert cli.main(words) == 0
-    untouched = {axis: evaluate[axis] for axis in (*options.AXES, *options.SWITCHES)}
+    untouched = {axis: evaluate[axis] for axis in options_of_protocol()}
     assert set(untouched.values()) == {None}
     assert evaluate["protocol"] == "claim"
     assert evaluate["batch_size"] == 64
@@ -161,7 +160,7 @@ def test_names_are_looked_up_before_weights(more, words, fetch, monkeypatch, cap
         raise AssertionError("weights were looked for")
 
     monkeypatch.setattr("posebench.cli.fetch.bring_weights", opened)
-    monkeypatch.setattr("posebench.evaluation.request.load_row", opened)
+    monkeypatch.setattr("posebench.evaluation.prepare.load_row", opened)
     for verb in ("eval", "explain"):
         if verb == "eval" or not fetch:
             model = "paddledetection/tinypose_256x192"

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from posebench.cli import common
 from posebench.cli import main as cli
+from posebench.cli import tables
 
 pytestmark = pytest.mark.light
 
@@ -135,7 +135,7 @@ def test_datasets_and_protocols_are_listed_too(ask, capsys):
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 140, 240])
 def test_the_table_fits_the_terminal_and_keeps_what_matters(columns, monkeypatch, capsys):
-    monkeypatch.setattr(common, "width", lambda: columns)
+    monkeypatch.setattr(tables, "width", lambda: columns)
     assert cli.main(["list", "hourglass"]) == 0
     text = capsys.readouterr().out
     head, *rows = text.partition("\n\n")[0].splitlines()

@@ -10,7 +10,8 @@ import pytest
 
 import posebench
 from posebench.cli import main as cli
-from posebench.cli.common import Parser, command_line, table
+from posebench.cli.parser import Parser, command_line
+from posebench.cli.tables import table
 from posebench.types.errors import UserError
 
 pytestmark = pytest.mark.light

@@ -13,9 +13,10 @@ import pytest
 
 import posebench
 import posebench.cli
-from posebench.cli import common, progress, terminal
 from posebench.cli import main as cli
-from posebench.cli.terminal import claimed, emit, print_json, printable
+from posebench.cli import tables, terminal
+from posebench.cli.terminal import claimed, emit, print_json
+from posebench.progress import printable
 from posebench.types.errors import UserError
 
 pytestmark = pytest.mark.light
@@ -120,16 +121,16 @@ def test_bars_show_names_as_they_are(monkeypatch):
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
-    with progress.progress() as report:
+    with terminal.progress() as report:
         report("[red]one[/red]\x1b]0;title\x07", 1, 2)
     assert "[red]one[/red]\\x1b]0;title\\x07" in stream.getvalue()
     assert "\x1b]0;" not in stream.getvalue()
 
 
 def test_lines_of_progress_where_nobody_looks(capsys):
-    with progress.progress() as silent:
+    with terminal.progress() as silent:
         assert silent is None
-    with progress.progress(lines=True) as report:
+    with terminal.progress(lines=True) as report:
         for done in range(3):
             report("one", done, 3)
         report("two", 0, 0)
@@ -157,8 +158,8 @@ ROWS = [("zoo/one", "broken: " + "a long reason " * 9, "1", "MIT"), ("zoo/two", 
 
 
 def test_piped_tables_are_whole(monkeypatch):
-    monkeypatch.setattr(common, "width", lambda: None)
-    text = common.table(HEAD, ROWS, right=("n",), drop=("licence", "n"), cut=("status",))
+    monkeypatch.setattr(tables, "width", lambda: None)
+    text = tables.table(HEAD, ROWS, right=("n",), drop=("licence", "n"), cut=("status",))
     assert ROWS[0][1].strip() in text and "..." not in text
     assert "left out" not in text
 
@@ -167,8 +168,8 @@ def test_piped_tables_are_whole(monkeypatch):
     ("columns", "kept"), [(200, HEAD), (60, HEAD), (34, HEAD[:3]), (28, HEAD[:2]), (10, HEAD[:1])]
 )
 def test_narrow_terminals_cut_first_and_then_leave_columns_out(columns, kept, monkeypatch):
-    monkeypatch.setattr(common, "width", lambda: columns)
-    text = common.table(HEAD, ROWS, right=("n",), drop=("licence", "n", "status"), cut=("status",))
+    monkeypatch.setattr(tables, "width", lambda: columns)
+    text = tables.table(HEAD, ROWS, right=("n",), drop=("licence", "n", "status"), cut=("status",))
     lines = text.partition("\n\n")[0].splitlines()
     assert tuple(lines[0].split()) == kept
     assert max(map(len, text.splitlines())) <= max(columns, len("terminal:"))
@@ -180,18 +181,18 @@ def test_narrow_terminals_cut_first_and_then_leave_columns_out(columns, kept, mo
 
 
 def test_a_table_that_may_lose_nothing_stays_wide(monkeypatch):
-    monkeypatch.setattr(common, "width", lambda: 10)
+    monkeypatch.setattr(tables, "width", lambda: 10)
     assert (
-        common.table(("metric", "measured"), [("AP", "67.22")]).splitlines()[1] == "AP      67.22"
+        tables.table(("metric", "measured"), [("AP", "67.22")]).splitlines()[1] == "AP      67.22"
     )
 
 
 def test_facts_are_wrapped_between_words(monkeypatch):
-    monkeypatch.setattr(common, "width", lambda: 40)
-    text = common.facts([("note", "one two three " * 6), ("file", "x" * 90), ("none", "")])
+    monkeypatch.setattr(tables, "width", lambda: 40)
+    text = tables.facts([("note", "one two three " * 6), ("file", "x" * 90), ("none", "")])
     first, *rest = text.splitlines()
     assert all(len(line) <= 40 for line in [first, *rest[:-1]])
     assert all(line.startswith("      ") for line in rest[:-1])
     assert rest[-1] == "file  " + "x" * 90
-    monkeypatch.setattr(common, "width", lambda: None)
-    assert len(common.facts([("note", "one two three " * 6)]).splitlines()) == 1
+    monkeypatch.setattr(tables, "width", lambda: None)
+    assert len(tables.facts([("note", "one two three " * 6)]).splitlines()) == 1

@@ -10,10 +10,11 @@ import pytest
 
 from posebench.datasets.readers import READERS
 from posebench.evaluation import data
-from posebench.evaluation.data import Drawing, Sources, open_boxes, open_dataset, proven_name
+from posebench.evaluation.data import Drawing, open_boxes, open_dataset, proven_name
 from posebench.registry import load_registry
 from posebench.synthetic.body_dataset import write_synthetic_body
 from posebench.types.errors import UserError
+from posebench.types.request import DataPaths
 
 REGISTRY = load_registry(())
 PUBLISHED = [name for name in REGISTRY.datasets if name not in data.DRAWN]
@@ -80,7 +81,7 @@ def test_every_dataset_of_the_registry_has_a_reader():
 )
 def test_a_dataset_in_its_usual_layout_is_opened(tmp_path, name, joints, persons):
     spec, stem = unpack(tmp_path, name)
-    dataset = open_dataset(spec, Sources(tmp_path), stem)
+    dataset = open_dataset(spec, DataPaths(tmp_path), stem)
     assert dataset.id == name
     assert dataset.keypoint_set == spec.keypoints
     assert dataset.truth.keypoints.shape == (persons, joints, 3)
@@ -92,25 +93,25 @@ def test_a_dataset_in_its_usual_layout_is_opened(tmp_path, name, joints, persons
 def test_the_root_may_be_an_environment_variable(tmp_path, monkeypatch):
     spec, stem = unpack(tmp_path, "coco")
     monkeypatch.setenv(data.DATA_ROOT, str(tmp_path))
-    assert len(open_dataset(spec, Sources(), stem).truth) == 3
+    assert len(open_dataset(spec, DataPaths(), stem).truth) == 3
 
 
 def test_without_any_root_it_is_asked_for():
     with pytest.raises(UserError, match="Neither --data-root nor POSEBENCH_DATA") as caught:
-        open_dataset(REGISTRY.dataset("mpii"), Sources(), "valid")
+        open_dataset(REGISTRY.dataset("mpii"), DataPaths(), "valid")
     assert "annot/ and images/" in caught.value.hint
 
 
 def test_a_root_that_is_no_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="elsewhere: there is no such folder"):
-        open_dataset(REGISTRY.dataset("coco"), Sources(tmp_path / "elsewhere"), STEMS["coco"])
+        open_dataset(REGISTRY.dataset("coco"), DataPaths(tmp_path / "elsewhere"), STEMS["coco"])
 
 
 def test_given_paths_go_before_the_layout(tmp_path):
     spec = REGISTRY.dataset("halpe_26")
     path = files.write(tmp_path / "mine.json", files.coco(136))
     draw(tmp_path / "pictures", files.coco(136))
-    sources = Sources(annotations=path, images=tmp_path / "pictures")
+    sources = DataPaths(annotations=path, images=tmp_path / "pictures")
     assert open_dataset(spec, sources, "halpe_val_v1").annotations_file == "mine.json"
 
 
@@ -119,18 +120,18 @@ def test_mmpose_s_layout_of_mpii_is_found(tmp_path):
     path = files.write(tmp_path / "annotations" / "mpii_val.json", rows)
     path.with_name("mpii_gt_val.mat").write_bytes(files.heads(rows))
     draw(tmp_path / "images", rows)
-    dataset = open_dataset(spec, Sources(tmp_path), "valid")
+    dataset = open_dataset(spec, DataPaths(tmp_path), "valid")
     assert dataset.annotations_file == "mpii_val.json"
     assert dataset.truth.head_size is not None
     unpack(tmp_path, "mpii")
-    assert open_dataset(spec, Sources(tmp_path), "valid").annotations_file == "valid.json"
+    assert open_dataset(spec, DataPaths(tmp_path), "valid").annotations_file == "valid.json"
 
 
 def test_alphapose_s_layout_of_halpe_is_found(tmp_path):
     spec = REGISTRY.dataset("halpe_136")
     files.write(tmp_path / "annotations" / "halpe_val_v1.json", files.coco(136))
     draw(tmp_path / "images" / "val2017", files.coco(136))
-    dataset = open_dataset(spec, Sources(tmp_path), "halpe_val_v1")
+    dataset = open_dataset(spec, DataPaths(tmp_path), "halpe_val_v1")
     assert dataset.images.root == tmp_path / "images" / "val2017"
 
 
@@ -138,7 +139,7 @@ def test_alphapose_s_layout_of_halpe_is_found(tmp_path):
 def test_an_empty_folder_is_told_by_the_usual_layout(tmp_path, name):
     spec, stem = REGISTRY.dataset(name), STEMS[name]
     with pytest.raises(UserError) as caught:
-        open_dataset(spec, Sources(tmp_path), stem)
+        open_dataset(spec, DataPaths(tmp_path), stem)
     assert spec.annotation_file.format(annotations=stem) in caught.value.message
     assert f"{tmp_path / spec.image_folder} is missing" in caught.value.message
     assert spec.how_to_get.strip() in caught.value.hint
@@ -149,15 +150,15 @@ def test_a_missing_image_is_named_before_anything_is_computed(tmp_path):
     spec, stem = unpack(tmp_path, "coco")
     (tmp_path / "val2017" / "005.jpg").unlink()
     with pytest.raises(UserError, match=r"the first is 005\.jpg"):
-        open_dataset(spec, Sources(tmp_path), stem)
-    assert len(open_dataset(spec, Sources(tmp_path, limit=1), stem).images) == 1
+        open_dataset(spec, DataPaths(tmp_path), stem)
+    assert len(open_dataset(spec, DataPaths(tmp_path, limit=1), stem).images) == 1
 
 
 def test_mpii_without_head_boxes_is_not_complete(tmp_path):
     spec, stem = unpack(tmp_path, "mpii")
     (tmp_path / "annot" / "gt_valid.mat").unlink()
     with pytest.raises(UserError, match=r"neither gt_valid\.mat nor mpii_gt_val\.mat"):
-        open_dataset(spec, Sources(tmp_path), stem)
+        open_dataset(spec, DataPaths(tmp_path), stem)
 
 
 @pytest.mark.parametrize(
@@ -174,10 +175,10 @@ def test_mpii_without_head_boxes_is_not_complete(tmp_path):
 def test_a_split_is_whole_when_what_is_known_of_it_fits(tmp_path, counts, complete):
     spec, stem = unpack(tmp_path, "coco")
     spec = spec.model_copy(update=counts)
-    dataset = open_dataset(spec, Sources(tmp_path), stem)
+    dataset = open_dataset(spec, DataPaths(tmp_path), stem)
     assert (dataset.complete, dataset.complete_by) == (complete, "counts" if complete else None)
-    assert open_dataset(spec, Sources(tmp_path, limit=2), stem).complete == complete
-    assert not open_dataset(spec, Sources(tmp_path, limit=1), stem).complete
+    assert open_dataset(spec, DataPaths(tmp_path, limit=2), stem).complete == complete
+    assert not open_dataset(spec, DataPaths(tmp_path, limit=1), stem).complete
 
 
 def _of_coco(tmp_path, name, **known):
@@ -190,7 +191,7 @@ def _of_coco(tmp_path, name, **known):
     counts = {"images": 2, "persons": 3}
     known = {key: {stem: digest} if value == "its own" else value for key, value in known.items()}
     spec = spec.model_copy(update=counts | known)
-    dataset = open_dataset(spec, Sources(tmp_path, annotations=given), stem)
+    dataset = open_dataset(spec, DataPaths(tmp_path, annotations=given), stem)
     return dataset.complete, dataset.complete_by, dataset.own_data
 
 
@@ -224,8 +225,8 @@ def test_a_dataset_that_nobody_published_is_ones_own(tmp_path):
 
 def test_boxes_beside_other_data_do_not_have_the_drawn_ones_name(tmp_path, bodies):
     spec, stem = REGISTRY.dataset("synthetic_halpe_26"), "halpe_val_v1"
-    dataset = open_dataset(spec, Sources(bodies), stem)
-    found = open_boxes(spec, Sources(bodies), dataset, "synthetic_detections")
+    dataset = open_dataset(spec, DataPaths(bodies), stem)
+    found = open_boxes(spec, DataPaths(bodies), dataset, "synthetic_detections")
     assert proven_name(spec, dataset, found, 50.0) == "detections.json"
 
 
@@ -249,7 +250,7 @@ BODIES = {
 @pytest.mark.parametrize("name", BODIES)
 def test_one_drawn_folder_serves_every_task(bodies, name):
     stem, joints = BODIES[name]
-    dataset = open_dataset(REGISTRY.dataset(name), Sources(bodies), stem)
+    dataset = open_dataset(REGISTRY.dataset(name), DataPaths(bodies), stem)
     assert dataset.truth.keypoints.shape[1:] == (joints, 3)
     assert len(dataset.truth) > 0
     assert (dataset.truth.head_size is not None) == (name == "synthetic_mpii")
@@ -257,7 +258,7 @@ def test_one_drawn_folder_serves_every_task(bodies, name):
 
 def test_drawn_halpe_and_wholebody_agree_on_their_common_keypoints(bodies):
     whole, parts = (
-        open_dataset(REGISTRY.dataset(name), Sources(bodies), BODIES[name][0]).truth
+        open_dataset(REGISTRY.dataset(name), DataPaths(bodies), BODIES[name][0]).truth
         for name in ("synthetic_halpe_136", "synthetic_wholebody")
     )
     assert whole.id.tolist() == parts.id.tolist()
@@ -275,7 +276,7 @@ def test_drawn_datasets_are_written_into_the_cache_and_are_whole(tmp_path, bodie
     monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path))
     spec = REGISTRY.dataset("synthetic_halpe_26")
     monkeypatch.setitem(data.DRAWN, spec.id, lambda: Drawing("drawn", write))
-    assert not open_dataset(spec, Sources(), "halpe_val_v1").complete, "four pictures of 120"
+    assert not open_dataset(spec, DataPaths(), "halpe_val_v1").complete, "four pictures of 120"
     assert set(asked) == {tmp_path / "drawn"}
 
 
@@ -284,18 +285,18 @@ def test_the_files_that_posebench_draws_are_those_that_the_registry_knows(name, 
     monkeypatch.delenv("POSEBENCH_CACHE", raising=False)
     spec = REGISTRY.dataset(name)
     (stem,) = spec.annotation_sha256
-    dataset = open_dataset(spec, Sources(), stem)
+    dataset = open_dataset(spec, DataPaths(), stem)
     assert (dataset.complete, dataset.complete_by, dataset.own_data) == (True, "sha256", False)
-    part = open_dataset(spec, Sources(limit=5), stem)
+    part = open_dataset(spec, DataPaths(limit=5), stem)
     assert (part.complete, part.own_data) == (False, False)
     if spec.box_files:
-        found = open_boxes(spec, Sources(), dataset, "synthetic_detections")
+        found = open_boxes(spec, DataPaths(), dataset, "synthetic_detections")
         assert proven_name(spec, dataset, found, 0.0) == "synthetic_detections"
 
 
 @pytest.mark.parametrize("name", [name for name in BODIES if name != "synthetic_mpii"])
 def test_drawn_detections_belong_to_the_drawn_pictures(bodies, name):
-    spec, sources = REGISTRY.dataset(name), Sources(bodies)
+    spec, sources = REGISTRY.dataset(name), DataPaths(bodies)
     dataset = open_dataset(spec, sources, BODIES[name][0])
     found = open_boxes(spec, sources, dataset, "synthetic_detections")
     assert found.read == len(found) > 0
@@ -303,9 +304,9 @@ def test_drawn_detections_belong_to_the_drawn_pictures(bodies, name):
 
 def test_mpii_has_no_detector_file(bodies):
     spec = REGISTRY.dataset("synthetic_mpii")
-    dataset = open_dataset(spec, Sources(bodies), "valid")
+    dataset = open_dataset(spec, DataPaths(bodies), "valid")
     with pytest.raises(UserError, match="No detector file is known"):
-        open_boxes(spec, Sources(bodies), dataset, "det56")
+        open_boxes(spec, DataPaths(bodies), dataset, "det56")
 
 
 # --- what the registry knows of the files ------------------------------------------------------

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from posebench.evaluation import request
-from posebench.evaluation.evaluate import evaluate, load_model
+from posebench.api.model import load_model
+from posebench.evaluation import prepare
+from posebench.evaluation.evaluate import evaluate
 from posebench.evaluation.listing import find_entry, list_entries
 from posebench.evaluation.protocols import common_protocol, requested_protocols
 from posebench.inference import bottom_up
@@ -306,13 +307,13 @@ class Broken(torch.nn.Module):
 def test_persons_without_finite_numbers_are_left_out_counted_and_noted(
     probes, coco, monkeypatch, tmp_path
 ):
-    build = request.load_row
+    build = prepare.load_row
 
     def broken(*given):
         model = build(*given)
         return replace(model, network=Broken(model.network).eval())
 
-    monkeypatch.setattr(request, "load_row", broken)
+    monkeypatch.setattr(prepare, "load_row", broken)
     record = evaluate(
         "probe_annotated",
         data_root=coco,

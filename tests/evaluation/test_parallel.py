@@ -53,7 +53,7 @@ def test_another_one_may_begin_and_end_at_any_step(tmp_path, monkeypatch, resume
             def step(*given, **named):
                 self.left -= 1
                 if self.left == 0:
-                    other = evaluate("demo_s", parts=tmp_path, resume=resume, **ASKED)
+                    other = evaluate("demo_s", chunks=tmp_path, resume=resume, **ASKED)
                     assert other.predictions_sha256 == alone.predictions_sha256
                     self.others += 1
                 return function(*given, **named)
@@ -65,7 +65,7 @@ def test_another_one_may_begin_and_end_at_any_step(tmp_path, monkeypatch, resume
         with monkeypatch.context() as patch:
             for module, name in STEPS:
                 patch.setattr(module, name, meanwhile.before(getattr(module, name)))
-            found = evaluate("demo_s", parts=tmp_path, resume=resume, **ASKED)
+            found = evaluate("demo_s", chunks=tmp_path, resume=resume, **ASKED)
         assert found.predictions_sha256 == alone.predictions_sha256
         assert found.scores == alone.scores
         steps += meanwhile.others

@@ -16,7 +16,8 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from posebench.evaluation.evaluate import evaluate, load_model
+from posebench.api.model import load_model
+from posebench.evaluation.evaluate import evaluate
 from posebench.records.predictions import load_predictions
 
 SIZE = (256, 192)

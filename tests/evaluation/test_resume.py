@@ -18,8 +18,8 @@ import pytest
 from posebench.datasets.boxes import ground_truth_persons
 from posebench.datasets.coco import load_coco
 from posebench.downloads.cache import cache_folder
-from posebench.evaluation.chunks import own_folder
-from posebench.evaluation.resume import Parts, evaluation_key, predict_in_parts
+from posebench.evaluation.chunks import ChunkPlan, own_folder
+from posebench.evaluation.resume import evaluation_key, predict_in_chunks
 from posebench.inference.image_io import BadImage, ImageDigests, file_digest
 from posebench.inference.predict import Options, predict
 from posebench.records.environment import versions
@@ -75,12 +75,12 @@ def test_resumed_runs_give_the_bytes_of_an_uninterrupted_one(scene, tmp_path, st
     whole = predict(model, dataset, persons, PROTOCOLS, OPTIONS)
     for count in stops:
         with pytest.raises(Stop):
-            predict_in_parts(
+            predict_in_chunks(
                 model, dataset, persons, PROTOCOLS, OPTIONS,
-                Parts(tmp_path, resume=True), stopping_after(count),
+                ChunkPlan(tmp_path, resume=True), stopping_after(count),
             )  # fmt: skip
-    found, _ = predict_in_parts(
-        model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path, resume=True)
+    found, _ = predict_in_chunks(
+        model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path, resume=True)
     )
     assert same(found, whole)
     assert list(tmp_path.iterdir()) == [], "a finished run keeps nothing"
@@ -89,12 +89,12 @@ def test_resumed_runs_give_the_bytes_of_an_uninterrupted_one(scene, tmp_path, st
 def test_a_resumed_run_does_not_estimate_finished_persons_again(scene, tmp_path):
     model, dataset, persons = scene
     with pytest.raises(Stop):
-        predict_in_parts(
-            model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path), stopping_after(20)
+        predict_in_chunks(
+            model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path), stopping_after(20)
         )
     seen = []
-    predict_in_parts(
-        model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path, resume=True),
+    predict_in_chunks(
+        model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path, resume=True),
         lambda what, done, count: seen.append((what, done, count)),
     )  # fmt: skip
     # The first part holds 8 persons; it was whole.
@@ -106,13 +106,13 @@ def test_without_resume_nothing_old_is_used(scene, tmp_path):
     model, dataset, persons = scene
     folder = tmp_path / f"{evaluation_key(model, dataset, persons, PROTOCOLS, OPTIONS)}-run"
     with pytest.raises(Stop):
-        predict_in_parts(
-            model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path), stopping_after(20)
+        predict_in_chunks(
+            model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path), stopping_after(20)
         )
     assert list(folder.iterdir())
     seen = []
-    predict_in_parts(
-        model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path),
+    predict_in_chunks(
+        model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path),
         lambda _, done, __: seen.append(done),
     )  # fmt: skip
     assert seen[0] == 2
@@ -133,14 +133,20 @@ def test_resume_never_mixes_the_pixels_of_two_image_sets(scene, tmp_path, rows):
     other = recoloured(dataset, tmp_path / "other", rows)
     whole = predict(model, other, persons, PROTOCOLS, OPTIONS)
     with pytest.raises(Stop):
-        predict_in_parts(
-            model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path / "p"), stopping_after(25)
+        predict_in_chunks(
+            model,
+            dataset,
+            persons,
+            PROTOCOLS,
+            OPTIONS,
+            ChunkPlan(tmp_path / "p"),
+            stopping_after(25),
         )
     assert list((tmp_path / "p").rglob("*.npz"))
 
     digests = ImageDigests()
-    found, _ = predict_in_parts(
-        model, other, persons, PROTOCOLS, OPTIONS, Parts(tmp_path / "p", resume=True),
+    found, _ = predict_in_chunks(
+        model, other, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path / "p", resume=True),
         digests=digests,
     )  # fmt: skip
 
@@ -153,10 +159,10 @@ def test_resume_never_mixes_the_pixels_of_two_image_sets(scene, tmp_path, rows):
 def test_an_image_that_changes_between_two_passes_is_an_error(scene, tmp_path):
     model, dataset, persons = scene
     digests = ImageDigests()
-    predict_in_parts(model, dataset, persons, PROTOCOLS, OPTIONS, Parts(), digests=digests)
+    predict_in_chunks(model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(), digests=digests)
     other = recoloured(dataset, tmp_path / "other", [2])
     with pytest.raises(BadImage, match="was changed while it was being evaluated"):
-        predict_in_parts(model, other, persons, PROTOCOLS, OPTIONS, Parts(), digests=digests)
+        predict_in_chunks(model, other, persons, PROTOCOLS, OPTIONS, ChunkPlan(), digests=digests)
 
 
 def shifted(folder):
@@ -177,12 +183,12 @@ def renumbered(folder):
 def test_a_changed_chunk_is_estimated_again(scene, tmp_path, damage):
     model, dataset, persons = scene
     with pytest.raises(Stop):
-        predict_in_parts(
-            model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path), stopping_after(20)
+        predict_in_chunks(
+            model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path), stopping_after(20)
         )
     damage(tmp_path)
-    found, _ = predict_in_parts(
-        model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path, resume=True)
+    found, _ = predict_in_chunks(
+        model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path, resume=True)
     )
     assert same(found, predict(model, dataset, persons, PROTOCOLS, OPTIONS))
 
@@ -203,13 +209,13 @@ def test_a_damaged_part_is_estimated_again(scene, tmp_path):
     model, dataset, persons = scene
     whole = predict(model, dataset, persons, PROTOCOLS, OPTIONS)
     with pytest.raises(Stop):
-        predict_in_parts(
-            model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path), stopping_after(20)
+        predict_in_chunks(
+            model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path), stopping_after(20)
         )
     for file in tmp_path.rglob("*.npz"):
         file.write_bytes(file.read_bytes()[:100])
-    found, _ = predict_in_parts(
-        model, dataset, persons, PROTOCOLS, OPTIONS, Parts(tmp_path, resume=True)
+    found, _ = predict_in_chunks(
+        model, dataset, persons, PROTOCOLS, OPTIONS, ChunkPlan(tmp_path, resume=True)
     )
     assert same(found, whole)
 
@@ -246,9 +252,9 @@ def test_threads_and_order_do_not_move_a_byte(scene, tmp_path, threads):
     model, dataset, persons = scene
     whole = predict(model, dataset, persons, PROTOCOLS, OPTIONS)
     order = np.random.default_rng(threads).permutation(len(persons))
-    mixed, _ = predict_in_parts(
+    mixed, _ = predict_in_chunks(
         model, dataset, take(persons, order), PROTOCOLS, Options(batch_size=2, threads=threads),
-        Parts(tmp_path),
+        ChunkPlan(tmp_path),
     )  # fmt: skip
     back = np.argsort(order)
     for ours, theirs in zip(mixed, whole, strict=True):

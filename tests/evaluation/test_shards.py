@@ -13,15 +13,15 @@ import pytest
 
 from posebench.downloads.cache import cache_folder
 from posebench.evaluation.evaluate import evaluate
-from posebench.evaluation.request import Request
 from posebench.evaluation.resume import share_of
 from posebench.evaluation.shards import evaluate_shard, merge, parse_shard
 from posebench.records.predictions import load_predictions, save_predictions
 from posebench.synthetic.keypoints_dataset import write_synthetic
 from posebench.types.errors import UserError
+from posebench.types.request import EvalRequest
 
 # 40 images hold about 90 persons: at 8 a batch, seven shares get some each.
-REQUEST = Request.of("demo_s", limit=40, batch_size=8, threads=1)
+REQUEST = EvalRequest.of(model="demo_s", limit=40, batch_size=8, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +174,11 @@ def test_what_is_no_share_is_said(text):
 
 
 def test_a_request_survives_json(tmp_path):
-    request = Request.of("demo_s", checkpoint=tmp_path / "x", flip=False, nms=None, limit=3)
-    again = Request.from_json(json.loads(json.dumps(request.to_json())))
+    request = EvalRequest.of(
+        model="demo_s", checkpoint=tmp_path / "x", flip=False, nms=None, limit=3
+    )
+    again = EvalRequest.from_json(json.loads(json.dumps(request.to_json())))
     assert again.choices == {"flip": False}
     assert (again.checkpoint, again.limit) == (tmp_path / "x", 3)
     with pytest.raises(TypeError, match="flipp"):
-        Request.of("demo_s", flipp=True)
+        EvalRequest.of(model="demo_s", flipp=True)

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from posebench.evaluation.evaluate import evaluate
-from posebench.evaluation.request import Request
 from posebench.evaluation.shards import evaluate_shard, merge
 from posebench.records.predictions import DTYPES, load_predictions, save_predictions
 from posebench.types.arrays import take
 from posebench.types.errors import UserError
+from posebench.types.request import EvalRequest
 
 SEEDS = int(os.environ.get("POSEBENCH_DAMAGED_SHARDS", "60"))
 SECONDS = 5  # of processor time, after which a merge counts as hanging
-REQUEST = Request.of("demo_s", limit=6, batch_size=4, threads=1)
+REQUEST = EvalRequest.of(model="demo_s", limit=6, batch_size=4, threads=1)
 HOSTILE = (
     *(None, True, False, 0, 1, -1, 2, 0.5, 1e300, 10**12, 10**30, -(2**63), "", "0", "1", "x"),
     *("../../x", "a" * 5000, "\ud800", [], [1], [[]], [1, 10**12], {}, {"x": 1}, "f" * 64),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posebench.cli.results import evaluation_text
+from posebench.cli.tables import evaluation_text
 from posebench.evaluation.evaluate import evaluate
 from posebench.scoring.bootstrap import LEVEL, family_level, multiplicities, percentiles
 

@@ -12,15 +12,15 @@ import pytest
 
 from posebench.cli import main as cli
 from posebench.datasets.readers import READERS
-from posebench.evaluation.data import Sources, open_dataset
+from posebench.evaluation.data import open_dataset
 from posebench.evaluation.evaluate import evaluate
-from posebench.evaluation.request import Request
 from posebench.evaluation.shards import evaluate_shard, merge
 from posebench.inference import predict as predicting
 from posebench.inference.image_io import BadImage, bad_images, read_image
 from posebench.records.store import from_json, to_json
 from posebench.registry import load_registry
 from posebench.types.errors import UserError
+from posebench.types.request import DataPaths, EvalRequest
 
 LIMIT = 24
 RUN = {"limit": LIMIT, "batch_size": 8, "threads": 1, "boxes": "gt"}
@@ -31,7 +31,7 @@ NAMES = "annotations/person_keypoints_val2017.json"
 def drawn():
     """Where the drawn pictures lie."""
     spec = load_registry().dataset("synthetic")
-    return open_dataset(spec, Sources(), "person_keypoints_val2017").images.root.parent
+    return open_dataset(spec, DataPaths(), "person_keypoints_val2017").images.root.parent
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_what_is_skipped_can_only_lower_a_recall_of_annotated_boxes(data, whole)
 def test_shares_skip_the_same(data, tmp_path):
     spoil(data)
     single = evaluate("demo_s", data_root=data, on_error="skip", **RUN)
-    request = Request.of("demo_s", data_root=data, on_error="skip", **RUN)
+    request = EvalRequest.of(model="demo_s", data_root=data, on_error="skip", **RUN)
     for number in (1, 2):
         evaluate_shard(request, (number, 2), tmp_path / "parts")
     merged = merge([tmp_path / "parts"])
@@ -261,7 +261,7 @@ def test_every_layout_keeps_unreadable_persons_in_the_ground_truth(tmp_path, lay
 def test_all_bad_images_are_found(tmp_path):
     root = make.write_coco(tmp_path, (1,) * 9)
     spec = load_registry().dataset("coco")
-    images = open_dataset(spec, Sources(root), "person_keypoints_val2017").images
+    images = open_dataset(spec, DataPaths(root), "person_keypoints_val2017").images
     for row in (0, 4, 8):
         images.path(row).write_bytes(b"")
     seen = []
@@ -275,8 +275,8 @@ def test_a_whole_split_of_which_something_is_skipped_is_not_complete(tmp_path):
     spec = load_registry().dataset("coco").model_copy(update={"images": 4, "persons": 7})
     read = {"on_error": "skip", "threads": 1}
     stem = "person_keypoints_val2017"
-    assert open_dataset(spec, Sources(root), stem, **read).complete
+    assert open_dataset(spec, DataPaths(root), stem, **read).complete
     (root / "val2017" / "000000000012.png").write_bytes(b"")
-    found = open_dataset(spec, Sources(root), stem, **read)
+    found = open_dataset(spec, DataPaths(root), stem, **read)
     assert not found.complete
     assert found.usable_images().tolist() == [0, 1, 3]

@@ -86,7 +86,7 @@ def test_a_full_disk_leaves_nothing_half_and_the_next_run_goes_on(tmp_path, whol
     words = (*EVAL, "--output", tmp_path, "--resume")
     told(command(*words, prepare=small_files(9000)), "cannot be written", "File too large")
     assert not list(tmp_path.rglob("*.json")) and not list(tmp_path.rglob(".*"))
-    again = evaluate("demo_s", parts=tmp_path / "parts", resume=True, **RUN)
+    again = evaluate("demo_s", chunks=tmp_path / "parts", resume=True, **RUN)
     assert again.predictions_sha256 == whole.predictions_sha256
     assert again.scores == whole.scores
 
@@ -245,7 +245,7 @@ def test_control_c_at_any_moment(tmp_path, whole, seed):
     _, said = process.communicate()
     assert process.returncode in (0, 130, -signal.SIGINT)
     assert "Traceback" not in said
-    again = evaluate("demo_s", parts=tmp_path / "parts", resume=True, **RUN)
+    again = evaluate("demo_s", chunks=tmp_path / "parts", resume=True, **RUN)
     assert again.predictions_sha256 == whole.predictions_sha256
     assert again.scores == whole.scores
     assert not list(tmp_path.rglob("*.npz"))
@@ -262,12 +262,12 @@ def test_a_clock_that_runs_backwards_moves_nothing(tmp_path, monkeypatch, whole)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate("demo_s", parts=tmp_path, progress=stop, **RUN)
+        evaluate("demo_s", chunks=tmp_path, progress=stop, **RUN)
     kept = whole_files(tmp_path)
     assert kept or max(seen) < 40
     for number, path in enumerate(kept):
         os.utime(path, (4e9, 4e9) if number % 2 else (0, 0))
-    record = evaluate("demo_s", parts=tmp_path, resume=True, **RUN)
+    record = evaluate("demo_s", chunks=tmp_path, resume=True, **RUN)
     assert record.predictions_sha256 == whole.predictions_sha256
     assert record.seconds >= 0
 

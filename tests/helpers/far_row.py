@@ -7,7 +7,7 @@ from pathlib import Path
 
 from server import Server
 
-from posebench.evaluation.weights import shipped_file
+from posebench.downloads.weights_file import shipped_file
 from posebench.registry import load_registry
 
 

@@ -10,12 +10,12 @@ import make_records
 import numpy as np
 import random_people
 
-from posebench.analysis.score import Where
 from posebench.datasets.coco import load_coco
 from posebench.records import store
 from posebench.records.predictions import digest, save_predictions
 from posebench.types.arrays import Dataset, Predictions, Results
 from posebench.types.record import BoxInfo
+from posebench.types.request import ScoringContext
 
 
 @dataclass
@@ -28,15 +28,15 @@ class Saved:
     results: Results
 
     @property
-    def where(self) -> Where:
+    def where(self) -> ScoringContext:
         """Where its annotations are."""
         return self.choosing()
 
-    def choosing(self, **choices) -> Where:
+    def choosing(self, **choices) -> ScoringContext:
         """The same with choices made."""
         fields = {f: choices.pop(f) for f in ("limit", "protocol", "dataset") if f in choices}
         asked = {"dataset": "coco", "annotations": self.folder / "annotations.json"} | fields
-        return Where(**asked, choices=choices)
+        return ScoringContext(**asked, choices=choices)
 
     def results_file(self, rows: list[dict] | None = None, name: str = "results.json") -> Path:
         """Write rows, the world's own by default, as any tool would."""

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from far_row import fetched_row
 
+from posebench.api.model import load_model
 from posebench.downloads.plan import FAILED, THERE, TO_FETCH, Item
-from posebench.evaluation.evaluate import load_model
-from posebench.evaluation.request import Request
 from posebench.launch import files
 from posebench.launch.files import bring
 from posebench.launch.many import Share, carry_out
 from posebench.types.errors import UserError
+from posebench.types.request import EvalRequest
 
 ASKED = {"limit": 6, "batch_size": 4, "threads": 1}
 
 
-def request(folder: Path, **more) -> Request:
-    return Request.of("far", registry=(folder,), **ASKED, **more)
+def request(folder: Path, **more) -> EvalRequest:
+    return EvalRequest.of(model="far", registry=(folder,), **ASKED, **more)
 
 
 def test_workers_of_one_node_fetch_a_file_once(server, tmp_path, monkeypatch):
@@ -52,9 +52,9 @@ def test_a_task_fetches_only_if_it_may(server, tmp_path, monkeypatch):
 
 def test_given_files_and_drawn_data_are_nobodys_to_fetch(tmp_path, monkeypatch):
     monkeypatch.delenv("POSEBENCH_DATA", raising=False)
-    bring(Request.of("demo_s"), False)
+    bring(EvalRequest.of(model="demo_s"), False)
     given = {"checkpoint": tmp_path / "w", "annotations": tmp_path / "a.json"}
-    bring(Request.of("lpn_50", dataset="coco", **given), False)
+    bring(EvalRequest.of(model="lpn_50", dataset="coco", **given), False)
 
 
 def item(state: str, licence: str = "CC-BY-4.0") -> Item:
@@ -62,7 +62,9 @@ def item(state: str, licence: str = "CC-BY-4.0") -> Item:
 
 
 def test_datasets_are_fetched_under_the_same_terms(tmp_path, monkeypatch):
-    asked = Request.of("lpn_50", dataset="coco", checkpoint=tmp_path / "w", data_root=tmp_path)
+    asked = EvalRequest.of(
+        model="lpn_50", dataset="coco", checkpoint=tmp_path / "w", data_root=tmp_path
+    )
     fetched = []
 
     def planned(spec, settings):

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from posebench.evaluation.evaluate import evaluate
-from posebench.evaluation.request import Request
 from posebench.inference import predict as predicting
 from posebench.launch import many
 from posebench.launch.many import evaluate_all
 from posebench.launch.memory import ROOM, UNKNOWN
 from posebench.launch.on_ray import Node
+from posebench.types.request import EvalRequest
 
 ASKED = {"limit": 12, "batch_size": 8, "threads": 1}
 
@@ -22,7 +22,10 @@ def content(record):
 
 
 def test_each_request_gives_the_record_of_a_single_run(tmp_path):
-    requests = [Request.of("demo_s", **ASKED), Request.of("demo_m", flip=False, **ASKED)]
+    requests = [
+        EvalRequest.of(model="demo_s", **ASKED),
+        EvalRequest.of(model="demo_m", flip=False, **ASKED),
+    ]
     boards = []
     found = evaluate_all(
         requests,
@@ -44,14 +47,18 @@ def test_each_request_gives_the_record_of_a_single_run(tmp_path):
 
 
 def test_what_fails_is_named_and_stops_nobody(tmp_path):
-    requests = [Request.of("demo_z"), Request.of("demo_s", **ASKED), Request.of("lpn_50")]
+    requests = [
+        EvalRequest.of(model="demo_z"),
+        EvalRequest.of(model="demo_s", **ASKED),
+        EvalRequest.of(model="lpn_50"),
+    ]
     found = evaluate_all(requests, None, tmp_path)
     assert [isinstance(each, str) for each in found] == [True, False, True]
     assert "demo_z" in found[0]
 
 
 def test_a_second_run_estimates_nothing(tmp_path, monkeypatch):
-    request = Request.of("demo_s", **ASKED)
+    request = EvalRequest.of(model="demo_s", **ASKED)
     (first,) = evaluate_all([request], None, tmp_path, shares=2)
 
     def refuse(*_, **__):
@@ -82,7 +89,7 @@ class Cluster:
 
 def test_memory_is_asked_for_as_it_was_seen_and_joining_comes_first(tmp_path, monkeypatch):
     monkeypatch.setattr(many, "peak", lambda: 7 * 2**30)
-    requests = [Request.of("demo_s", **ASKED), Request.of("demo_m", **ASKED)]
+    requests = [EvalRequest.of(model="demo_s", **ASKED), EvalRequest.of(model="demo_m", **ASKED)]
     cluster = Cluster()
     order = []
     cluster.outcome = lambda share: order.append(share) or many.carry_out(share)
@@ -101,7 +108,7 @@ def test_memory_is_asked_for_as_it_was_seen_and_joining_comes_first(tmp_path, mo
 def test_other_shares_of_what_failed_are_left_out(tmp_path):
     tried = []
     cluster = Cluster(lambda share: tried.append(share) or "Its worker died 4 times.")
-    requests = [Request.of("demo_s"), Request.of("demo_m")]
+    requests = [EvalRequest.of(model="demo_s"), EvalRequest.of(model="demo_m")]
     found = evaluate_all(requests, cluster, tmp_path, shares=5, board_file=tmp_path / "p.json")
     assert found == ["Its worker died 4 times."] * 2
     assert [(share.number, share.shard) for share in tried] == [(0, (1, 5)), (1, (1, 5))]
@@ -113,5 +120,5 @@ def test_other_shares_of_what_failed_are_left_out(tmp_path):
 
 def test_a_share_that_does_not_show_up_here_is_an_error_that_says_so(tmp_path):
     cluster = Cluster(lambda share: many.Result() if share.shard else "It was joined.")
-    (found,) = evaluate_all([Request.of("demo_s")], cluster, tmp_path, shares=2)
+    (found,) = evaluate_all([EvalRequest.of(model="demo_s")], cluster, tmp_path, shares=2)
     assert "does not show it here: --output must be on storage that every node sees" in found

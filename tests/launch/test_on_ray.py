@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import pytest
 
 from posebench.evaluation.evaluate import evaluate
-from posebench.evaluation.request import Request
 from posebench.install import install_command
 from posebench.launch import on_ray, speed
 from posebench.launch.many import AHEAD, Line, Result, Share, board_of, share_options
@@ -22,14 +21,17 @@ from posebench.launch.memory import ROOM, UNKNOWN, Peaks
 from posebench.launch.on_ray import ATTEMPTS, Node, RayLauncher, Task
 from posebench.registry import load_registry
 from posebench.types.errors import UserError
+from posebench.types.request import EvalRequest, SpeedRequest
 from posebench.types.timing import Form
 
 GIB = 2**30
 SMALL, LARGE = Node("a", 2, 0, 8 * GIB), Node("b", 8, 2, 64 * GIB)
 
+FOLDED = Form(folded=True)
+
 
 def share(shard=(1, 2), **asked) -> Share:
-    return Share(0, Request.of("demo_s", **asked), shard, Path("/parts"))
+    return Share(0, EvalRequest.of(model="demo_s", **asked), shard, Path("/parts"))
 
 
 def options(nodes, memory=None, running=0, **asked):
@@ -227,10 +229,10 @@ def test_what_a_worker_refuses_is_the_users_and_another_version_is_refused(monke
     assert "one version on all nodes" in caught.value.hint
 
 
-@pytest.mark.parametrize("asked", [{}, {"fold": True, "batch_size": 2, "threads": 3, "images": 1}])
+@pytest.mark.parametrize("asked", [{}, {"fold": True, "batch_size": 2, "threads": 3}])
 def test_a_cell_that_no_worker_could_time_is_a_record(tmp_path, asked):
     """Also with as little asked for as a nightly run does."""
-    order = speed.Order({"device": "cpu", **asked}, tmp_path, command="posebench speed")
+    order = speed.Order(SpeedRequest(device="cpu", **asked), tmp_path, command="posebench speed")
     record = speed._lost(load_registry().find("demo_s"), order, "Its worker died 4 times.")
     assert record.failure == "Its worker died 4 times."
     cell = record.cell
@@ -291,7 +293,7 @@ def test_what_travels_by_value_is_small(tmp_path):
 def test_peaks_are_remembered_by_how_a_model_is_run(tmp_path):
     file = tmp_path / "memory.json"
     peaks = Peaks(file)
-    one = Request.of("demo_s")
+    one = EvalRequest.of(model="demo_s")
     assert peaks.of(one) is None
     seen = []
     for measured in (100, 50, None, 200):
@@ -300,8 +302,8 @@ def test_peaks_are_remembered_by_how_a_model_is_run(tmp_path):
     assert seen == [100, 100, 100, 200]
     again = Peaks(file)
     assert again.of(one) == 200
-    for other in ("demo_m", {"batch_size": 8}, {"device": "cuda"}, {"form": Form(folded=True)}):
-        asked = Request.of(other) if isinstance(other, str) else Request.of("demo_s", **other)
+    for other in ({"model": "demo_m"}, {"batch_size": 8}, {"device": "cuda"}, {"form": FOLDED}):
+        asked = EvalRequest.of(**({"model": "demo_s"} | other))
         assert again.of(asked) is None
     whole = file.read_text()
     for damaged in ("{", "[]", *(whole.replace("200", value) for value in ("-200", "2e2", '"9"'))):

@@ -16,11 +16,12 @@ from far_row import fetched_row
 from server import serving
 
 from posebench.evaluation.evaluate import evaluate
-from posebench.evaluation.request import Request
 from posebench.launch import many, speed
 from posebench.launch.files import bring
 from posebench.launch.many import Result, Share, carry_out, evaluate_all
 from posebench.launch.on_ray import RayLauncher, Task
+from posebench.timing.measure import configuration
+from posebench.types.request import EvalRequest, SpeedRequest
 
 if os.environ.get("POSEBENCH_RAY") is None:
     pytest.skip(
@@ -49,7 +50,7 @@ def cluster():
 
 
 def test_the_cluster_gives_the_local_bytes_and_does_nothing_twice(cluster, tmp_path):
-    requests = [Request.of("demo_s", **ASKED), Request.of("demo_m", **ASKED)]
+    requests = [EvalRequest.of(model="demo_s", **ASKED), EvalRequest.of(model="demo_m", **ASKED)]
     local = evaluate_all(requests, None, tmp_path / "local", shares=3)
     one = RayLauncher(cluster.address)
     by_value = []
@@ -73,7 +74,7 @@ def test_the_cluster_gives_the_local_bytes_and_does_nothing_twice(cluster, tmp_p
 
 
 def test_a_node_that_dies_loses_nothing(cluster, tmp_path):
-    request = Request.of("demo_s", **(ASKED | {"limit": 120}))
+    request = EvalRequest.of(model="demo_s", **(ASKED | {"limit": 120}))
     (local,) = evaluate_all([request], None, tmp_path / "local")
     killed = []
 
@@ -111,7 +112,7 @@ def test_a_poisoned_entry_is_recorded_and_blocks_nobody(cluster, tmp_path, monke
         return carry_out(share)
 
     monkeypatch.setattr(many, "carry_out", die)
-    requests = [Request.of("demo_s", **ASKED), Request.of("demo_m", **ASKED)]
+    requests = [EvalRequest.of(model="demo_s", **ASKED), EvalRequest.of(model="demo_m", **ASKED)]
     poisoned, fine = evaluate_all(requests, RayLauncher(cluster.address), tmp_path)
     assert "worker died 4 times" in poisoned
     assert not isinstance(fine, str)
@@ -147,7 +148,7 @@ def test_a_killed_driver_goes_on_where_it_was_and_json_has_stdout_for_itself(clu
 def test_each_node_fetches_a_file_once(tmp_path, monkeypatch):
     from ray.cluster_utils import Cluster
 
-    def only_bring(request: Request) -> str:
+    def only_bring(request: EvalRequest) -> str:
         bring(request, False)
         time.sleep(1)  # so that no node does all of them
         return os.environ["POSEBENCH_CACHE"]
@@ -160,7 +161,7 @@ def test_each_node_fetches_a_file_once(tmp_path, monkeypatch):
     try:
         with serving() as server:
             folder = fetched_row(tmp_path / "rows", server)
-            asked = Request.of("far", registry=(folder,))
+            asked = EvalRequest.of(model="far", registry=(folder,))
             tasks = deque(Task(asked) for _ in range(8))
             results = RayLauncher(found.address).run(tasks, only_bring, lambda *_: {"num_cpus": 1})
             caches = {cache for _, cache in results}
@@ -173,12 +174,13 @@ def test_each_node_fetches_a_file_once(tmp_path, monkeypatch):
 
 def test_cells_are_timed_one_a_node_and_stored_here(cluster, tmp_path, monkeypatch):
     def fake(entry: speed.Entry, order: speed.Order) -> speed.Timed:
-        def measured(models, cell, **_):
+        def measured(request, **_):
+            cell = configuration(request)
             start = time.time()
             time.sleep(2)
             node = ray.get_runtime_context().get_node_id()
             found = speed.Findings(notes=[node, str(start), str(time.time()), str(cell.threads)])
-            job = speed.SpeedJob(entry.key, cell, command=order.command)
+            job = speed.SpeedJob(model=entry.key, cell=cell, command=order.command)
             yield speed.Timed(speed.record_of(job, entry, found), None)
 
         if entry.id == "demo_l":
@@ -187,14 +189,10 @@ def test_cells_are_timed_one_a_node_and_stored_here(cluster, tmp_path, monkeypat
         return speed.time_here(entry, order)
 
     monkeypatch.setattr(speed, "time_here", fake)
-    asked = {
-        "device": None, "batch_size": 2, "precision": "fp32", "fold": True, "channels_last": False,
-        "runtime": "torch", "threads": None, "flip": False, "method": "posebench", "quick": True,
-        "images": None, "compiled": False,
-    }  # fmt: skip
-    order = speed.Order(asked, tmp_path, command="posebench speed")
     models = ["demo_s", "demo_m", "demo_mpii", "demo_bottom_up", "demo_l"]
-    timed = list(speed.measure_on_ray(RayLauncher(cluster.address), models, order))
+    request = SpeedRequest(models=models, batch_size=2, fold=True, quick=True)
+    order = speed.Order(request, tmp_path, command="posebench speed")
+    timed = list(speed.measure_on_ray(RayLauncher(cluster.address), order))
     assert len(timed) == 5
     assert all(each.file.is_file() for each in timed)
     records = {each.record.entry.id: each.record for each in timed}
@@ -220,7 +218,7 @@ def test_a_cell_whose_node_dies_is_timed_on_another_one(cluster, tmp_path, monke
         if ray.get_runtime_context().get_node_id() == dying:
             begun.touch()
             time.sleep(3600)
-        job = speed.SpeedJob(entry.key, speed.speed_cell(**order.asked))
+        job = speed.SpeedJob(model=entry.key, cell=configuration(order.request))
         return speed.Timed(speed.record_of(job, entry, speed.Findings()), None)
 
     def kill() -> None:
@@ -231,8 +229,8 @@ def test_a_cell_whose_node_dies_is_timed_on_another_one(cluster, tmp_path, monke
     monkeypatch.setattr(speed, "time_here", fake)
     killer = threading.Thread(target=kill)
     killer.start()
-    order = speed.Order({"device": "cpu"}, tmp_path)
-    timed = list(speed.measure_on_ray(connected, ["demo_s", "demo_m", "demo_l"], order))
+    request = SpeedRequest(models=("demo_s", "demo_m", "demo_l"), device="cpu")
+    timed = list(speed.measure_on_ray(connected, speed.Order(request, tmp_path)))
     killer.join()
     assert sorted(each.record.entry.id for each in timed) == ["demo_l", "demo_m", "demo_s"]
     assert [each.record.failure for each in timed] == [None] * 3

@@ -51,22 +51,23 @@ def test_requests_are_what_the_suite_says(monkeypatch, tmp_path):
     [(UserError("No CUDA.", "Use cpu."), "No CUDA. Use cpu."), (OSError("odd"), "OSError: odd")],
 )
 def test_what_cannot_be_timed_is_told(monkeypatch, error, words):
-    def measure_speed(*_, **__):
+    def measure_speeds(*_, **__):
         raise error
 
-    monkeypatch.setattr(measure, "measure_speed", measure_speed)
+    monkeypatch.setattr(measure, "measure_speeds", measure_speeds)
     assert Measuring("here").time(cells()[1]) == words
 
 
 def test_a_cluster_times_on_its_nodes(monkeypatch):
-    def measure_on_ray(launcher, models, order):
-        assert (models, order.asked["quick"], order.asked["threads"]) == (["demo/demo_s"], True, 2)
+    def measure_on_ray(launcher, order):
+        asked = order.request
+        assert (asked.models, asked.quick, asked.threads) == (("demo/demo_s",), True, 2)
         assert order.again
         yield Timed(make.timing(), None)
 
-    def measure_speed(*_, **__):
+    def measure_speeds(*_, **__):
         raise AssertionError("timed here")
 
     monkeypatch.setattr(on_nodes, "measure_on_ray", measure_on_ray)
-    monkeypatch.setattr(measure, "measure_speed", measure_speed)
+    monkeypatch.setattr(measure, "measure_speeds", measure_speeds)
     assert Measuring(Cluster()).time(cells()[1]) == make.timing()

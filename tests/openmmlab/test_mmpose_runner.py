@@ -24,12 +24,14 @@ import mmpose_pipeline as pipeline
 from posebench.adapters import load_weights, random_model
 from posebench.datasets.boxes import detector_persons
 from posebench.datasets.detections import read_detections
-from posebench.evaluation.data import Sources, open_dataset
-from posebench.evaluation.outcome import Job, evaluate_protocols
+from posebench.evaluation.data import open_dataset
+from posebench.evaluation.outcome import evaluate_protocols
+from posebench.evaluation.prepare import Prepared
 from posebench.evaluation.protocols import claim_protocols
 from posebench.inference.predict import Options, predict
 from posebench.registry import load_registry
 from posebench.types.arrays import take
+from posebench.types.request import DataPaths
 
 ROW = "mmpose/td_hm_litehrnet_18_8xb64_210e_coco_256x192"
 ANNOTATIONS, BOXES = "test_coco.json", "test_coco_det_AP_H_56.json"
@@ -90,7 +92,7 @@ def annotated_where_it_points(model, protocol, dataset, folder, file):
 def our_evaluation(model, protocol, spec, sources):
     """What ``posebench eval`` evaluates: the outcome of one protocol."""
     dataset = open_dataset(spec, sources, protocol.annotations)
-    return evaluate_protocols(Job(model, dataset, spec, sources, OPTIONS), [protocol])[0]
+    return evaluate_protocols(Prepared(model, dataset, spec, sources, OPTIONS), [protocol])[0]
 
 
 def their_evaluation(entry, weights, folder, **files):
@@ -118,7 +120,7 @@ def both(shared, tmp_path_factory):
     model = saved_weights(entry, weights)
     protocol, spec = claim_protocols(entry, registry)[0], registry.dataset(entry.dataset)
     assert protocol.flip, "of the claim"
-    sources = Sources(annotations=folder / ANNOTATIONS, images=folder, boxes=folder / BOXES)
+    sources = DataPaths(annotations=folder / ANNOTATIONS, images=folder, boxes=folder / BOXES)
     dataset = open_dataset(spec, sources, protocol.annotations)
     annotated_where_it_points(model, protocol, dataset, folder, annotations)
     ours = our_evaluation(model, protocol, spec, replace(sources, annotations=annotations))

@@ -28,7 +28,7 @@ def quickly(monkeypatch):
 
 def test_a_model_of_crops_is_timed_both_ways(quickly):
     assert hindrance(load_registry().find(CROPS)) == ""
-    record = measure_cell(SpeedJob(CROPS, make_speed.cell(batch_size=2)))
+    record = measure_cell(SpeedJob(model=CROPS, cell=make_speed.cell(batch_size=2)))
     assert record.failure is None
     assert record.timings.error < 1e-5
     assert record.timings.gmacs == pytest.approx(0.36, abs=0.02)  # its page: 0.36 GFLOPs
@@ -37,10 +37,10 @@ def test_a_model_of_crops_is_timed_both_ways(quickly):
 
 
 def test_a_model_that_gives_persons_is_timed_one_image_at_a_time(quickly):
-    record = measure_cell(SpeedJob(PERSONS, make_speed.cell(batch_size=1)))
+    record = measure_cell(SpeedJob(model=PERSONS, cell=make_speed.cell(batch_size=1)))
     assert record.failure is None
     assert (record.timings.counted, record.end_to_end) == ("images", None)
-    record = measure_cell(SpeedJob(PERSONS, make_speed.cell(batch_size=2)))
+    record = measure_cell(SpeedJob(model=PERSONS, cell=make_speed.cell(batch_size=2)))
     assert record.failure == (
         "A network that gives persons takes one image at a time, not 2. Give --batch-size 1."
     )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import saved
 
-from posebench.analysis.score import Opened, open_predictions
+from posebench.analysis.score import LoadedPredictions, load_predictions_of
 from posebench.datasets.coco import load_coco
 from posebench.keypoints import keypoint_set
 from posebench.records import store
@@ -27,7 +27,7 @@ from posebench.types.explanation import Cell, Explanation, Share
 COCO_TERMS = "annotations CC BY 4.0; images under the Flickr licence each names"
 
 
-def opened_perfect(folder, **changes) -> Opened:
+def opened_perfect(folder, **changes) -> LoadedPredictions:
     """Predictions that are the annotations, of people with labelled joints."""
     root = make.write_coco(folder, people_per_image=(2, 0, 3, 1, 3, 3))
     file = root / "annotations" / "person_keypoints_val2017.json"
@@ -49,10 +49,10 @@ def opened_perfect(folder, **changes) -> Opened:
         "name": "x", "sha256": "0", "dataset": replace(dataset, truth=truth), "results": results,
         "protocol": make_records.protocol(), "boxes": None, "record": None,
     }  # fmt: skip
-    return Opened(**(fields | changes))
+    return LoadedPredictions(**(fields | changes))
 
 
-def moved(opened: Opened, person: int, pixels: float) -> Opened:
+def moved(opened: LoadedPredictions, person: int, pixels: float) -> LoadedPredictions:
     keypoints = np.array(opened.results.predictions.keypoints)
     keypoints[person] += pixels
     found = replace(opened.results.predictions, keypoints=keypoints)
@@ -80,7 +80,7 @@ def test_the_best_come_first_and_the_lost_last(tmp_path):
 
 
 def test_a_person_is_compared_with_the_most_similar_detection_of_the_image(tmp_path):
-    opened = open_predictions(saved.save(tmp_path).columns(), saved.save(tmp_path).where)
+    opened = load_predictions_of(saved.save(tmp_path).columns(), saved.save(tmp_path).where)
     likeness, row = resemblance(opened)
     truth, found = opened.dataset.truth, opened.results.predictions
     counts = ~truth.crowd & (truth.num_keypoints > 0)

@@ -34,6 +34,7 @@ from posebench.timing.forward import WrongOutputs
 from posebench.timing.measure import cheapest_first, crash_words, measure_speed, measure_speeds
 from posebench.types.errors import UserError
 from posebench.types.record import Record
+from posebench.types.request import SpeedRequest
 from posebench.types.timing import AcceleratorState, Form, Machine
 
 DEMO = "demo/demo_s"
@@ -58,6 +59,11 @@ def launched(status: int = 0, calls: list | None = None):
     return launch
 
 
+def asked(*models, **changes) -> SpeedRequest:
+    given = {"device": "cpu", "batch_size": 2, "threads": 1, "quick": True} | changes
+    return SpeedRequest(models=models, **given)
+
+
 # What may be asked
 
 
@@ -67,28 +73,28 @@ def test_without_cuda_an_accelerator_is_refused_in_one_sentence():
     with pytest.raises(
         UserError, match=r"^cuda:0 needs CUDA, which torch does not find here\."
     ) as e:
-        measure.speed_cell(device="cuda:0")
+        measure.configuration(SpeedRequest(device="cuda:0"))
     assert e.value.hint == "The devices of this machine: cpu."
-    assert measure.speed_cell().device == "cpu"
+    assert measure.configuration(SpeedRequest()).device == "cpu"
 
 
 def test_with_cuda_the_first_accelerator_is_the_default_and_numbers_are_checked(monkeypatch):
     monkeypatch.setattr(measure.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(measure.torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(measure.torch.cuda, "get_device_name", lambda device: f"A card, {device}")
-    cell = measure.speed_cell(precision="tf32", compiled=True)
+    cell = measure.configuration(SpeedRequest(precision="tf32", compiled=True))
     assert (cell.device, cell.hardware) == ("cuda:0", "A card, cuda:0")
     assert cell.form == Form(precision="tf32", compiled=True)
     with pytest.raises(UserError, match=r"There is no cuda:2 on this machine\. .* cuda:1 \(A card"):
-        measure.speed_cell(device="cuda:2")
+        measure.configuration(SpeedRequest(device="cuda:2"))
     with pytest.raises(UserError, match=r"Unknown device 'gpu'\."):
-        measure.speed_cell(device="gpu")
+        measure.configuration(SpeedRequest(device="gpu"))
     with pytest.raises(UserError, match="--runtime openvino is for the CPU here"):
-        measure.speed_cell(device="cuda:1", runtime="openvino")
+        measure.configuration(SpeedRequest(device="cuda:1", runtime="openvino"))
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("chosen", "words"),
     [
         ({"precision": "tf32"}, "tf32 exists on accelerators only"),
         ({"runtime": "onnxruntime", "precision": "bf16"}, "bf16 is torch's, not onnxruntime's"),
@@ -98,9 +104,9 @@ def test_with_cuda_the_first_accelerator_is_the_default_and_numbers_are_checked(
         ({"method": "gluoncv", "quick": True}, "GluonCV's harness knows no quick run"),
     ],
 )
-def test_what_excludes_each_other_is_refused_before_anything_runs(asked, words):
+def test_what_excludes_each_other_is_refused_before_anything_runs(chosen, words):
     with pytest.raises(UserError, match=words):
-        measure.speed_cell(device="cpu", **asked)
+        measure.configuration(SpeedRequest(device="cpu", **chosen))
 
 
 def test_a_missing_runtime_is_said_once_not_for_every_model(monkeypatch):
@@ -109,7 +115,7 @@ def test_a_missing_runtime_is_said_once_not_for_every_model(monkeypatch):
 
     monkeypatch.setattr(measure, "check_installed", missing)
     with pytest.raises(UserError, match="openvino is missing"):
-        measure.speed_cell(device="cpu", runtime="openvino")
+        measure.configuration(SpeedRequest(device="cpu", runtime="openvino"))
 
 
 # Where a record lies
@@ -133,7 +139,7 @@ def test_everything_that_was_asked_makes_another_cell():
     ]
     files = {speed_file_name(entry, make_speed.cell(**change)) for change in changes}
     assert len(files) == len(changes)
-    job = SpeedJob(DEMO, make_speed.cell())
+    job = SpeedJob(model=DEMO, cell=make_speed.cell())
     record = record_of(job, entry, Findings(failure="why"))
     assert speed_file_name(entry, job.cell).parts[:3] == ("demo", "demo_s", "synthetic")
     from posebench.records.store import file_name
@@ -157,7 +163,7 @@ def test_a_process_that_dies_is_a_record(status, words, tmp_path):
     cell = make_speed.cell()
     assert crash_words(status, cell) == words
     launch = launched(status) if status else (lambda job, folder: 0)
-    (timed,) = measure_speeds([DEMO], cell, output=tmp_path, launch=launch)
+    (timed,) = measure_speeds(asked(DEMO), output=tmp_path, launch=launch)
     assert timed.record.failure == words
     assert timed.record.timings is None
     assert load(timed.file).failure == words
@@ -169,18 +175,17 @@ def test_one_dead_process_does_not_end_the_others(tmp_path):
         return -11 if job.model == "demo/demo_m" else launched()(job, folder)
 
     models = ["demo_s", "demo_m", "demo_l"]
-    found = list(measure_speeds(models, make_speed.cell(), output=tmp_path, launch=launch))
+    found = list(measure_speeds(asked(*models), output=tmp_path, launch=launch))
     assert [bool(timed.record.failure) for timed in found] == [False, True, False]
 
 
 def test_what_was_timed_before_is_not_timed_again_unless_asked(tmp_path):
     calls: list[str] = []
-    cell = make_speed.cell()
     models = ["demo_s", "demo_m"]
 
     def times(models, **more):
         launch = launched(calls=calls)
-        return list(measure_speeds(models, cell, output=tmp_path, launch=launch, **more))
+        return list(measure_speeds(asked(*models), output=tmp_path, launch=launch, **more))
 
     times(models[:1])
     found = times(models)
@@ -188,14 +193,13 @@ def test_what_was_timed_before_is_not_timed_again_unless_asked(tmp_path):
     assert [timed.earlier for timed in found] == [True, False]
     times(models, again=True)
     assert calls[2:] == ["demo/demo_s", "demo/demo_m"]
-    other = make_speed.cell(batch_size=9)
-    list(measure_speeds(models, other, output=tmp_path, launch=launched(calls=calls)))
+    other = asked(*models, batch_size=9)
+    list(measure_speeds(other, output=tmp_path, launch=launched(calls=calls)))
     assert len(calls) == 6
 
 
 def test_each_record_is_stored_before_the_next_model_begins(tmp_path):
-    cell = make_speed.cell()
-    some = measure_speeds(["demo_s", "demo_m"], cell, output=tmp_path, launch=launched())
+    some = measure_speeds(asked("demo_s", "demo_m"), output=tmp_path, launch=launched())
     first = next(some)
     assert first.file.is_file()
     assert len(list(tmp_path.rglob("*.json"))) == 1
@@ -205,10 +209,10 @@ def test_a_name_that_is_unknown_or_not_built_is_refused_before_anything_runs(tmp
     calls: list[str] = []
     launch = launched(calls=calls)
     with pytest.raises(UserError, match="nosuch"):
-        list(measure_speeds([DEMO, "nosuch"], make_speed.cell(), output=tmp_path, launch=launch))
+        list(measure_speeds(asked(DEMO, "nosuch"), output=tmp_path, launch=launch))
     monkeypatch.delitem(NETWORKS, "demo")
     with pytest.raises(UserError, match="its network demo is not built"):
-        list(measure_speeds([DEMO], make_speed.cell(), output=tmp_path, launch=launch))
+        list(measure_speeds(asked(DEMO), output=tmp_path, launch=launch))
     assert calls == []
 
 
@@ -281,10 +285,13 @@ def test_a_plain_script_and_a_notebook_time_a_model_in_a_process_of_its_own(star
 
 def test_a_job_travels_as_json(tmp_path):
     form = Form(folded=True, precision="bf16")
-    job = SpeedJob(DEMO, make_speed.cell(form=form), (tmp_path,), tmp_path / "i", "a command")
-    assert SpeedJob.from_json(json.loads(json.dumps(job.to_json()))) == job
-    plain = SpeedJob(DEMO, make_speed.cell())
-    assert SpeedJob.from_json(plain.to_json()) == plain
+    job = SpeedJob(
+        model=DEMO, cell=make_speed.cell(form=form), registry=(tmp_path,), images=tmp_path / "i",
+        command="a command",
+    )  # fmt: skip
+    assert SpeedJob.model_validate_json(job.model_dump_json()) == job
+    plain = SpeedJob(model=DEMO, cell=make_speed.cell())
+    assert SpeedJob.model_validate_json(plain.model_dump_json()) == plain
 
 
 def test_an_interrupted_child_is_ended(tmp_path, monkeypatch):
@@ -307,7 +314,7 @@ def test_an_interrupted_child_is_ended(tmp_path, monkeypatch):
 
     monkeypatch.setattr(child_process.subprocess, "Popen", Process)
     with pytest.raises(KeyboardInterrupt):
-        child_process.spawn(SpeedJob(DEMO, make_speed.cell()), tmp_path)
+        child_process.spawn(SpeedJob(model=DEMO, cell=make_speed.cell()), tmp_path)
     assert log == ["ended"]
 
 
@@ -379,7 +386,9 @@ def test_a_model_takes_at_least_what_its_two_timings_take():
 
 
 def test_a_shipped_model_is_timed_with_its_weights(quickly):
-    record = measure_cell(SpeedJob(DEMO, make_speed.cell(), command="posebench speed demo_s"))
+    record = measure_cell(
+        SpeedJob(model=DEMO, cell=make_speed.cell(), command="posebench speed demo_s")
+    )
     assert record.failure is None
     assert record.coverage == 1.0
     assert record.checkpoint_name.endswith(".safetensors")
@@ -395,7 +404,7 @@ def test_a_shipped_model_is_timed_with_its_weights(quickly):
 
 def test_a_model_without_weights_is_timed_with_random_ones_and_says_so(quickly):
     cell = make_speed.cell(batch_size=1, form=Form(folded=True))
-    record = measure_cell(SpeedJob("paddledetection/tinypose_128x96", cell))
+    record = measure_cell(SpeedJob(model="paddledetection/tinypose_128x96", cell=cell))
     assert record.failure is None
     assert record.coverage is None
     first, second = record.notes
@@ -405,7 +414,7 @@ def test_a_model_without_weights_is_timed_with_random_ones_and_says_so(quickly):
 
 def test_whole_images_and_gluoncvs_method_are_forward_only(quickly, monkeypatch):
     cell = make_speed.cell(method="gluoncv", quick=False)
-    record = measure_cell(SpeedJob(DEMO, cell))
+    record = measure_cell(SpeedJob(model=DEMO, cell=cell))
     assert (len(record.timings.seconds), record.end_to_end) == (100, None)
 
     def fake(prepared, cell, cost, meter):
@@ -414,7 +423,7 @@ def test_whole_images_and_gluoncvs_method_are_forward_only(quickly, monkeypatch)
     monkeypatch.setattr(benchmark, "time_forward", fake)
     monkeypatch.setattr(benchmark, "prepare", lambda model, cell: forward.Prepared(model, 0, 0))
     monkeypatch.setattr(benchmark, "complexity", lambda entry, network: make_speed.cost())
-    record = measure_cell(SpeedJob("higherhrnet_hrnet_w32_512", make_speed.cell()))
+    record = measure_cell(SpeedJob(model="higherhrnet_hrnet_w32_512", cell=make_speed.cell()))
     assert record.end_to_end is None
     assert record.notes[-1] == "takes whole images, one at a time: not timed end to end"
 
@@ -438,7 +447,7 @@ def test_what_goes_wrong_with_a_model_is_its_records_failure(quickly, monkeypatc
         raise error
 
     monkeypatch.setattr(benchmark, "time_forward", fail)
-    record = measure_cell(SpeedJob(DEMO, make_speed.cell()))
+    record = measure_cell(SpeedJob(model=DEMO, cell=make_speed.cell()))
     assert record.failure == words
     assert record.timings is None
     if not isinstance(error, WrongOutputs):
@@ -450,7 +459,7 @@ def test_a_failure_on_the_whole_way_keeps_what_came_before(quickly, monkeypatch)
         raise MemoryError
 
     monkeypatch.setattr(benchmark, "time_end_to_end", fail)
-    record = measure_cell(SpeedJob(DEMO, make_speed.cell()))
+    record = measure_cell(SpeedJob(model=DEMO, cell=make_speed.cell()))
     assert record.failure == "out of memory at a batch of 2"
     assert record.timings is not None
     assert [row["metric"] for row in record.rows()] == ["persons/s", "persons/s"]
@@ -462,9 +471,11 @@ def test_given_images_are_used_instead_of_drawn_ones(quickly, tmp_path):
 
     picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "one.png"), picture)
-    cell = measure.speed_cell(device="cpu", batch_size=2, threads=1, quick=True, images=tmp_path)
+    cell = measure.configuration(
+        SpeedRequest(device="cpu", batch_size=2, threads=1, quick=True, images=tmp_path)
+    )
     assert len(cell.images) == 16
-    record = measure_cell(SpeedJob(DEMO, cell, images=tmp_path))
+    record = measure_cell(SpeedJob(model=DEMO, cell=cell, images=tmp_path))
     assert record.end_to_end.data.startswith(
         f"1 {cell.images[:8]} image files, the first 120x90, 3 persons"
     )
@@ -497,5 +508,5 @@ def test_what_else_the_machine_did_is_flagged(changes, flags):
     assert machine_flags(machine) == flags
     entry = make_records.entry()
     found = Findings(forward=make_speed.timings(flags=("quick",)))
-    record = record_of(SpeedJob(entry.key, make_speed.cell()), entry, found, machine)
+    record = record_of(SpeedJob(model=entry.key, cell=make_speed.cell()), entry, found, machine)
     assert record.timings.flags == ("quick", *flags)

@@ -1,4 +1,4 @@
-"""What the verbs share: the parser, tables, and where records lie."""
+"""The parser of every command, and the options that several commands share."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import argparse
 import math
 import re
 import shlex
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
-from posebench.cli.terminal import emit, printable, width
+from posebench.cli.terminal import emit
+from posebench.progress import printable
 from posebench.types.errors import UserError
+
+if TYPE_CHECKING:
+    from posebench.types.protocol import Stage
 
 # Where records go and are read from unless somebody says otherwise; ``results/`` of a clone holds
 # those that are shipped.
@@ -34,8 +37,9 @@ NAMED = {
     "models": "models_option",
     "predictions": "predictions_option",
 }
-SHORTEST = 16  # columns that a cell keeps
 DIGITS = 18  # of a number that anybody means
+LIMIT = "only N images, the same for every model: those whose id has the smallest SHA-256"
+Group = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
 def add_model(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -177,92 +181,6 @@ def finite(text: str) -> float:
     return value
 
 
-def table(
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    right: Sequence[str] = (),
-    *,
-    drop: Sequence[str] = (),
-    cut: Sequence[str] = (),
-) -> str:
-    """Lay out a text table: complete where it is piped, as wide as the terminal at most.
-
-    On a terminal that is too narrow, columns of ``cut`` are shortened first; then columns of
-    ``drop`` are left out, the least important first, and a last line says so.
-
-    Args:
-        head: Column titles.
-        rows: Cells, as many a row as there are titles.
-        right: Titles of the columns that are aligned to the right.
-        drop: Titles of columns that may be left out, the least important first.
-        cut: Titles of columns whose cells may be shortened.
-    """
-    lines = [[printable(cell) for cell in line] for line in (head, *rows)]
-    columns = {title: [line[at] for line in lines] for at, title in enumerate(head)}
-    room, gone = width(), []
-    for title in (*drop, None):
-        shown = _shortened(columns, cut, room)
-        if title is None or _fits(shown, room):
-            break
-        gone.append(title)
-        del columns[title]
-    text = _laid_out(shown, right)
-    if gone:
-        words = f"left out on this terminal: {', '.join(gone)}; a pipe or --json shows all."
-        text += "\n\n" + textwrap.fill(words, room or len(words))
-    return text
-
-
-def _fits(columns: Mapping[str, Sequence[str]], room: int | None) -> bool:
-    return room is None or sum(_widest(cells) + 2 for cells in columns.values()) - 2 <= room
-
-
-def _widest(cells: Iterable[str]) -> int:
-    return max(map(len, cells))
-
-
-def _shortened(
-    columns: Mapping[str, Sequence[str]], cut: Sequence[str], room: int | None
-) -> dict[str, Sequence[str]]:
-    """Cut cells, the widest column first, until everything fits or nothing more may go."""
-    shown = dict(columns)
-    while not _fits(shown, room):
-        title = max((t for t in cut if t in shown), key=lambda t: _widest(shown[t]), default=None)
-        if title is None or (most := _widest(shown[title]) - 1) < SHORTEST:
-            break
-        shown[title] = [c if len(c) <= most else f"{c[: most - 3]}..." for c in columns[title]]
-    return shown
-
-
-def _laid_out(columns: Mapping[str, Sequence[str]], right: Sequence[str]) -> str:
-    aligned = [
-        [cell.rjust(wide) if title in right else cell.ljust(wide) for cell in cells]
-        for title, cells in columns.items()
-        for wide in (_widest(cells),)
-    ]
-    return "\n".join("  ".join(cells).rstrip() for cells in zip(*aligned, strict=True))
-
-
-def facts(pairs: Sequence[tuple[str, str]]) -> str:
-    """Lay out ``name  value`` lines; empty values are left out."""
-    wide = max((len(name) for name, _ in pairs), default=0)
-    return "\n".join(f"{name:{wide}}  {wrapped(value, wide + 2)}" for name, value in pairs if value)
-
-
-def wrapped(text: str, indent: int) -> str:
-    """Break a text between words where the terminal ends; whole where it is piped.
-
-    Args:
-        text: One line.
-        indent: Columns before it, and before each further line.
-    """
-    text, room = printable(text), width()
-    if room is None or indent + len(text) <= room or room - indent < SHORTEST:
-        return text
-    lines = textwrap.wrap(text, room - indent, break_long_words=False, break_on_hyphens=False)
-    return f"\n{' ' * indent}".join(lines)
-
-
 def command_line(verb: str, words: Sequence[str]) -> str:
     """Return the command for a record: as typed, paths reduced to their last part."""
     kept = []
@@ -279,11 +197,118 @@ def command_line(verb: str, words: Sequence[str]) -> str:
     return shlex.join(("posebench", verb, *map(printable, kept)))
 
 
-def number(value: float | None, sign: str = "") -> str:
-    """Two decimals, or a dash where nothing was measured."""
-    return "-" if value is None else f"{value:{sign}.2f}"
+def add_data(group: Group) -> None:
+    """Add dataset, weights and where both lie."""
+    group.add_argument("--dataset", metavar="NAME", help="dataset of the model's claims")
+    group.add_argument("--checkpoint", metavar="FILE", type=Path, help="the published weights")
+    group.add_argument(
+        "--data-root",
+        metavar="DIR",
+        type=Path,
+        help="folder with annotations/ and the images (default: POSEBENCH_DATA)",
+    )
+    group.add_argument("--annotations", metavar="FILE", type=Path, help="another annotation file")
+    group.add_argument("--images", metavar="DIR", type=Path, help="another image folder")
+    group.add_argument("--limit", metavar="N", type=positive, help=LIMIT)
 
 
-def span(interval: tuple[float, float] | None) -> str:
-    """``low to high``, or a dash."""
-    return "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
+def add_running(group: Group) -> None:
+    """Add device, batch size and threads."""
+    from posebench.types.timing import Runtime  # pydantic is not loaded for a bare --help
+
+    group.add_argument("--device", default="cpu", metavar="cpu|cuda:N", help="(default: cpu)")
+    group.add_argument("--batch-size", type=positive, default=64, metavar="N", help="(default: 64)")
+    group.add_argument("--threads", type=positive, metavar="N", help="threads that read and crop")
+    group.add_argument("--fold", action="store_true", help="BatchNorms into convolutions")
+    group.add_argument("--channels-last", action="store_true", help="layout of the activations")
+    group.add_argument("--compile", action="store_true", help="by torch.compile")
+    group.add_argument(
+        "--runtime",
+        choices=get_args(Runtime),
+        default="torch",
+        help="what computes the network; one batch is checked against torch's",
+    )
+
+
+def add_overwrite(group: Group, *, default: str) -> None:
+    """Add what happens to an earlier record of the same measurement."""
+    group.add_argument(
+        "--overwrite",
+        choices=("always", "never"),
+        default=default,
+        help=f"replace an earlier record of the same measurement (default: {default})",
+    )
+
+
+def add_launcher(group: Any, *, shares: bool = True) -> None:
+    """Add the launcher's options.
+
+    Args:
+        group: Of a parser.
+        shares: Whether the work is cut into shares.
+    """
+    group.add_argument(
+        "--launcher",
+        choices=("local", "ray"),
+        default="local",
+        help="this process (default), or tasks on a Ray cluster",
+    )
+    group.add_argument(
+        "--address", metavar="ADDRESS", help="of the Ray cluster; auto finds one, none starts one"
+    )
+    if shares:
+        group.add_argument(
+            "--shares", type=positive, metavar="N", help="tasks a model on Ray (default: 4)"
+        )
+
+
+def add_axes(group: Group, *stages: Stage) -> None:
+    """Add one option for each choice of evaluation, as ``Protocol`` declares it.
+
+    Args:
+        group: Of a parser.
+        stages: Only choices of these stages; by default of all.
+    """
+    from posebench.types.protocol import Protocol  # as above
+
+    for name in options_of_protocol(*stages):
+        kind, words = Protocol.model_fields[name].annotation, Protocol.axes()[name].help
+        if kind is bool:
+            group.add_argument(
+                option(name), action=argparse.BooleanOptionalAction, default=None, help=words
+            )
+        elif get_origin(kind) is Literal:
+            group.add_argument(option(name), choices=get_args(kind), help=words)
+        else:
+            number = positive if kind is int else finite
+            group.add_argument(option(name), type=number, metavar="N", help=words)
+
+
+def options_of_protocol(*stages: Stage) -> tuple[str, ...]:
+    """Return the choices of evaluation, of some stages or all, that have an option of their own."""
+    from posebench.types.protocol import Protocol  # as above
+
+    return tuple(name for name, axis in Protocol.axes(*stages).items() if axis.option)
+
+
+def option(axis: str) -> str:
+    """Return the option of a protocol axis."""
+    return f"--{axis.replace('_', '-')}"
+
+
+def shared_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what ``add_data``, ``add_running`` and ``add_axes`` parsed, as keyword arguments."""
+    names = (
+        *("dataset", "checkpoint", "data_root", "annotations", "images", "limit"),
+        *("device", "batch_size", "threads", "registry"),
+        *options_of_protocol(),
+    )
+    from posebench.types.timing import Form  # as above
+
+    form = Form(
+        folded=arguments.fold,
+        channels_last=arguments.channels_last,
+        compiled=arguments.compile,
+        runtime=arguments.runtime,
+    )
+    return {name: getattr(arguments, name) for name in names} | {"form": form}

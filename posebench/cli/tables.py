@@ -1,10 +1,12 @@
-"""Records as text for the terminal."""
+"""Text for the terminal: tables, ``name  value`` lines, and what a record says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 
-from posebench.cli.common import facts, number, span, table
+from posebench.cli.terminal import width
+from posebench.progress import printable
 from posebench.records.formatting import (
     claimed,
     is_joint_metric,
@@ -13,6 +15,104 @@ from posebench.records.formatting import (
     verdict_words,
 )
 from posebench.types.record import ClaimResult, Record
+
+SHORTEST = 16  # columns that a cell keeps
+
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[str] = (),
+    *,
+    drop: Sequence[str] = (),
+    cut: Sequence[str] = (),
+) -> str:
+    """Lay out a text table: complete where it is piped, as wide as the terminal at most.
+
+    On a terminal that is too narrow, columns of ``cut`` are shortened first; then columns of
+    ``drop`` are left out, the least important first, and a last line says so.
+
+    Args:
+        head: Column titles.
+        rows: Cells, as many a row as there are titles.
+        right: Titles of the columns that are aligned to the right.
+        drop: Titles of columns that may be left out, the least important first.
+        cut: Titles of columns whose cells may be shortened.
+    """
+    lines = [[printable(cell) for cell in line] for line in (head, *rows)]
+    columns = {title: [line[at] for line in lines] for at, title in enumerate(head)}
+    room, gone = width(), []
+    for title in (*drop, None):
+        shown = _shortened(columns, cut, room)
+        if title is None or _fits(shown, room):
+            break
+        gone.append(title)
+        del columns[title]
+    text = _laid_out(shown, right)
+    if gone:
+        words = f"left out on this terminal: {', '.join(gone)}; a pipe or --json shows all."
+        text += "\n\n" + textwrap.fill(words, room or len(words))
+    return text
+
+
+def _fits(columns: Mapping[str, Sequence[str]], room: int | None) -> bool:
+    return room is None or sum(_widest(cells) + 2 for cells in columns.values()) - 2 <= room
+
+
+def _widest(cells: Iterable[str]) -> int:
+    return max(map(len, cells))
+
+
+def _shortened(
+    columns: Mapping[str, Sequence[str]], cut: Sequence[str], room: int | None
+) -> dict[str, Sequence[str]]:
+    """Cut cells, the widest column first, until everything fits or nothing more may go."""
+    shown = dict(columns)
+    while not _fits(shown, room):
+        title = max((t for t in cut if t in shown), key=lambda t: _widest(shown[t]), default=None)
+        if title is None or (most := _widest(shown[title]) - 1) < SHORTEST:
+            break
+        shown[title] = [c if len(c) <= most else f"{c[: most - 3]}..." for c in columns[title]]
+    return shown
+
+
+def _laid_out(columns: Mapping[str, Sequence[str]], right: Sequence[str]) -> str:
+    aligned = [
+        [cell.rjust(wide) if title in right else cell.ljust(wide) for cell in cells]
+        for title, cells in columns.items()
+        for wide in (_widest(cells),)
+    ]
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*aligned, strict=True))
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Lay out ``name  value`` lines; empty values are left out."""
+    wide = max((len(name) for name, _ in pairs), default=0)
+    return "\n".join(f"{name:{wide}}  {wrapped(value, wide + 2)}" for name, value in pairs if value)
+
+
+def wrapped(text: str, indent: int) -> str:
+    """Break a text between words where the terminal ends; whole where it is piped.
+
+    Args:
+        text: One line.
+        indent: Columns before it, and before each further line.
+    """
+    text, room = printable(text), width()
+    if room is None or indent + len(text) <= room or room - indent < SHORTEST:
+        return text
+    lines = textwrap.wrap(text, room - indent, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)
+
+
+def number(value: float | None, sign: str = "") -> str:
+    """Two decimals, or a dash where nothing was measured."""
+    return "-" if value is None else f"{value:{sign}.2f}"
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    """``low to high``, or a dash."""
+    return "-" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
 
 
 def claims_table(records: Sequence[Record], metrics: Sequence[str] = ()) -> str:
