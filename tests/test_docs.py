@@ -54,7 +54,7 @@ def test_every_guarantee_names_tests_that_exist(page):
     assert missing((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("page", ["cluster", "fetching"])
+@pytest.mark.parametrize("page", PAGES)
 def test_these_pages_list_their_guarantees(page):
     assert len(guarantees((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))) > 20
 

@@ -59,3 +59,18 @@ def test_every_extra_that_is_named_exists():
     # no index holds it, and somebody else could put another package there
     for words in (code, text):
         assert f"{install.DISTRIBUTION}[" not in words
+
+
+def test_the_lowest_environment_has_the_lowest_versions_that_are_declared():
+    """A version that was withdrawn may be replaced by the next patch of it."""
+    requirements = pytest.importorskip("packaging.requirements")
+    section = PROJECT.partition("\ndependencies = [")[2].partition("\n]")[0]
+    declared = [requirements.Requirement(text) for text in re.findall(r'^ *"(.+?)"', section, re.M)]
+    tox = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    tox = tox.partition("[testenv:lowest]")[2].partition("\n[")[0]
+    pinned = dict(re.findall(r"^ +([\w-]+)==(?:\{env:\w+:)?([\d.]+)", tox, re.M))
+    assert pinned.keys() == {each.name for each in declared}
+    for each in declared:
+        (least,) = (part.version for part in each.specifier if part.operator == ">=")
+        assert f"{pinned[each.name]}.".startswith(f"{least}."), each
+        assert pinned[each.name] in each.specifier, each

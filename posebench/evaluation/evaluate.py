@@ -32,6 +32,9 @@ from posebench.types.record import ClaimResult, DatasetInfo, ProtocolScores, Rec
 from posebench.types.request import EvalRequest
 from posebench.types.timing import PLAIN, Execution, Form
 
+# Arguments of ``evaluate`` that are not part of the request.
+RUNNING = ("save_predictions", "chunks", "resume", "progress", "command")
+
 
 def evaluate(
     model: str,
@@ -101,7 +104,7 @@ def evaluate(
         model=model, dataset=dataset, protocol=protocol, boxes=boxes, checkpoint=checkpoint,
         data_root=data_root, annotations=annotations, images=images, device=device,
         batch_size=batch_size, threads=threads, limit=limit, form=form, registry=registry,
-        on_error=on_error, **choices,
+        on_error=on_error, further=RUNNING, **choices,
     )  # fmt: skip
     plan = ChunkPlan(given_path(chunks), resume)
     predictions = given_path(save_predictions)

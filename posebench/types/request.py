@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -62,11 +62,18 @@ class Request(Frozen):
     registry: Folders = ()
 
     @classmethod
-    def of(cls: type[AnyRequest], *, spell: Callable[[str], str] = str, **asked: Any) -> AnyRequest:
+    def of(
+        cls: type[AnyRequest],
+        *,
+        spell: Callable[[str], str] = str,
+        further: Sequence[str] = (),
+        **asked: Any,
+    ) -> AnyRequest:
         """Build a request from keyword arguments.
 
         Args:
             spell: Field -> how the caller writes it in an error, e.g. ``--batch-size``.
+            further: Other names that the caller takes, which a wrong one may be meant to be.
             **asked: Fields of the request.
 
         Raises:
@@ -75,7 +82,7 @@ class Request(Frozen):
         try:
             return cls.model_validate(asked)
         except ValidationError as error:
-            raise refusal(error, known=cls.names(), spell=spell) from None
+            raise refusal(error, known=(*cls.names(), *further), spell=spell) from None
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -114,11 +121,18 @@ class _WithChoices(Request):
         return ProtocolAxes(**given)  # type: ignore[typeddict-item]
 
     @classmethod
-    def of(cls: type[AnyRequest], *, spell: Callable[[str], str] = str, **asked: Any) -> AnyRequest:
+    def of(
+        cls: type[AnyRequest],
+        *,
+        spell: Callable[[str], str] = str,
+        further: Sequence[str] = (),
+        **asked: Any,
+    ) -> AnyRequest:
         """Build a request from keyword arguments: its own, and choices of ``Protocol``.
 
         Args:
             spell: Field -> how the caller writes it in an error, e.g. ``--batch-size``.
+            further: Other names that the caller takes, which a wrong one may be meant to be.
             **asked: Fields of the request, and axes of a protocol to override.
 
         Raises:
@@ -126,7 +140,7 @@ class _WithChoices(Request):
         """
         own = {name: value for name, value in asked.items() if name in cls.model_fields}
         choices = {name: value for name, value in asked.items() if name not in own}
-        return super().of(spell=spell, **({"choices": choices} | own))
+        return super().of(spell=spell, further=further, **({"choices": choices} | own))
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -181,6 +181,7 @@ def test_members_that_differ_in_case_alone(tmp_path):
             "values that unfold",
         ),
         (b")" + b"\x85" * 201, "nested more than 200 levels deep"),
+        (b"N" + b"N0" * 500_000, "more than 1,000,000 steps"),
     ],
 )
 def test_what_the_refusal_names(value, said, tmp_path):

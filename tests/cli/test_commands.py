@@ -18,6 +18,8 @@ from posebench.types.protocol import Protocol
 
 SHARED_AXES = {"boxes", "box_file", "annotations"}  # options of the eval contract with wider values
 
+SCHEMAS = Path(__file__).parents[1] / "records" / "schemas"
+
 
 @pytest.fixture
 def evaluate(monkeypatch):
@@ -201,6 +203,56 @@ def test_parts_are_kept_only_where_there_are_some(
     assert cli.main(["eval", "demo_s", "--output", str(tmp_path), *words]) == 130
     err = capsys.readouterr().err
     assert err == (f"posebench: {said}\n" if said else "") + "posebench: interrupted.\n"
+
+
+@pytest.mark.light
+@pytest.mark.parametrize("words", [[], ["--overwrite", "always"], ["--overwrite", "never"]])
+@pytest.mark.parametrize("verb", ["eval", "merge"])
+def test_a_measurement_replaces_its_earlier_record_unless_it_is_kept(
+    verb, words, evaluate, monkeypatch, tmp_path, capsys
+):
+    if verb == "merge":
+        pytest.importorskip("torch")
+        monkeypatch.setattr(
+            "posebench.evaluation.shards.merge", lambda *_, **__: evaluate["record"]
+        )
+    command = [verb, {"eval": "demo_s", "merge": "parts"}[verb], "--output", str(tmp_path)]
+    for measured in (61.0, 62.0):
+        evaluate["record"] = make.evaluation(measured=measured)
+        assert cli.main([*command, *words]) == 0
+    (path,) = tmp_path.rglob("eval-*.json")
+    kept = words[-1:] == ["never"]
+    assert store.load(path).scores["AP"] == (61.0 if kept else 62.0)
+    said = "the record of an earlier run of this measurement is kept"
+    assert (said in capsys.readouterr().err) is kept
+
+
+@pytest.mark.light
+@pytest.mark.parametrize(
+    ("words", "overwrite"),
+    [([], "never"), (["--again"], "always"), (["--overwrite", "always"], "always")],
+)
+def test_a_timing_keeps_its_earlier_record_unless_asked(words, overwrite):
+    module = import_module("posebench.cli.speed")
+    parser = Parser("speed", cli.VERBS["speed"], module.EXAMPLES)
+    module.add_arguments(parser)
+    assert parser.parse_args(words).overwrite == overwrite
+
+
+@pytest.mark.light
+def test_migrate_rewrites_old_records_and_names_what_stays(tmp_path, capsys):
+    old = (SCHEMAS / "eval-1.json").read_bytes()
+    (tmp_path / "eval-x.json").write_bytes(old)
+    assert cli.main(["migrate", str(tmp_path)]) == 0
+    assert "1 records migrated to schema version 2" in capsys.readouterr().out
+    (path,) = tmp_path.rglob("eval-*.json")
+    assert json.loads(path.read_text())["schema_version"] == 2
+    broken = tmp_path / "eval-y.json"
+    broken.write_text("{")
+    assert cli.main(["migrate", str(tmp_path), "--json"]) == 1
+    (left,) = json.loads(capsys.readouterr().out)["left"]
+    assert left["file"] == str(broken) and "not JSON" in left["reason"]
+    assert broken.read_text() == "{"
 
 
 @pytest.mark.light

@@ -106,6 +106,15 @@ def test_a_wrong_box_file_is_explained(dataset, tmp_path, rows, words):
     assert caught.value.hint
 
 
+def test_the_first_twenty_wrong_rows_are_listed(dataset, tmp_path):
+    rows = [detection(), *(detection(score="high") for _ in range(25))]
+    with pytest.raises(UserError, match="has 25 rows that cannot be used") as caught:
+        read(dataset, tmp_path, rows)
+    named = [number for number in range(26) if f"entry {number} has" in caught.value.message]
+    assert named == list(range(1, 21))
+    assert caught.value.message.endswith("; and 5 more.")
+
+
 def test_the_real_sample(shared):
     folder = shared / "data" / "samples" / "coco"
     dataset = load_coco(

@@ -241,7 +241,12 @@ def test_only_the_same_evaluation_shares_parts(scene, monkeypatch):
                 "posebench.evaluation.resume.versions", lambda n=name: versions() | {n: "0"}
             )
             keys.add(evaluation_key(model, dataset, persons, PROTOCOLS, OPTIONS))
-    assert len(keys | {base}) == 11
+    keys.add(
+        evaluation_key(replace(model, checkpoint_sha256="1"), dataset, persons, PROTOCOLS, OPTIONS)
+    )
+    other = replace(dataset, annotations_sha256="1")
+    keys.add(evaluation_key(model, other, persons, PROTOCOLS, OPTIONS))
+    assert len(keys | {base}) == 13
     # Threads change nothing, nor does what is done with the joints afterwards.
     again = [make.protocol(nms="none"), PROTOCOLS[1]]
     assert base == evaluation_key(model, dataset, persons, again, Options("cpu", 2, 7))

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import reference_rows as reference
 import saved
+from readers import READERS as OF_KIND
 from reference_rows import Bad
 
 from posebench.analysis.results_file import read_results
@@ -349,6 +350,37 @@ def test_saved_predictions_are_scored_as_written_or_refused(world, tmp_path):
             referee_says = score(path, world.where, engine="pycocotools")
             assert found.scores["AP"] == pytest.approx(referee_says.scores["AP"], abs=1e-9)
     count(outcomes, INPUTS // 20)
+
+
+KEYPOINTS = [5.0, 6.0, 2.0] * 16
+BOUNDED = {
+    "coco, a coordinate": ("coco", 1e7, lambda n: {"keypoints": [n, 6.0, 2.0, *KEYPOINTS]}),
+    "coco, a box": ("coco", 1e7, lambda n: {"bbox": [n, 2.0, 30.0, 40.0]}),
+    "boxes, a box": ("boxes", 1e7, lambda n: {"bbox": [n, 2.0, 30.0, 40.0]}),
+    "boxes, a score": ("boxes", 1e15, lambda n: {"score": n}),
+    "results, a coordinate": ("results", 1e15, lambda n: {"keypoints": [n, 6.0, 2.0, *KEYPOINTS]}),
+    "results, a score": ("results", 1e15, lambda n: {"score": n}),
+}
+
+
+@pytest.mark.light
+@pytest.mark.parametrize("what", BOUNDED)
+def test_the_bounds_of_numbers_are_those_of_the_documentation(tmp_path, what):
+    kind, most, changed = BOUNDED[what]
+    image = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}
+    row = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 9.0, "score": 0.5,
+           "bbox": [1.0, 2.0, 30.0, 40.0], "keypoints": [5.0, 6.0, 2.0, *KEYPOINTS]}  # fmt: skip
+
+    def read(number):
+        rows = [row | changed(number)]
+        person = {"id": 1, "name": "person"}
+        content = {"images": [image], "annotations": rows, "categories": [person]}
+        return OF_KIND[kind](files.write(tmp_path / "x.json", content if kind == "coco" else rows))
+
+    for number in (most, -most):
+        read(number)
+        with pytest.raises(UserError, match="outside -"):
+            read(number * 1.001)
 
 
 @pytest.mark.light

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,39 @@ def test_odd_images_have_their_pixels():
     assert grey.std() > 10
 
 
+def chunk(kind, data):
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def palette_image(path):
+    """A PNG of 64 x 48 pixels whose values are places in a palette of 256 colours."""
+    header = struct.pack(">IIBBBBB", 64, 48, 8, 3, 0, 0, 0)
+    colours = bytes(value for k in range(256) for value in (k, 255 - k, k * 7 % 256))
+    rows = b"".join(b"\0" + bytes((row * 5 + k) % 256 for k in range(64)) for row in range(48))
+    parts = ((b"IHDR", header), (b"PLTE", colours), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    return path
+
+
+def test_odd_images_are_those_of_the_zoos_reader(tmp_path):
+    """The zoos call ``cv2.imread`` with its default flags, or without the orientation."""
+    pytest.importorskip("torch")
+    import cv2
+
+    from posebench.inference.image_io import read_image
+
+    palette = palette_image(tmp_path / "palette.png")
+    assert read_image(palette, "apply").std() > 10
+    for path in (*(CORPUS / "image" / "read").iterdir(), palette):
+        theirs = cv2.imread(str(path))
+        ours = read_image(path, "apply")
+        assert ours.dtype == theirs.dtype == "uint8"
+        assert (ours == theirs).all(), path.name
+        theirs = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        assert (read_image(path, "ignore") == theirs).all(), path.name
+
+
 def test_nothing_in_it_is_ever_run(tmp_path):
     """In a folder of its own: what a pickle would leave behind would lie there."""
     pytest.importorskip("torch")
@@ -99,6 +134,14 @@ def test_the_script_writes_this_corpus(tmp_path):
     subprocess.run([sys.executable, str(tools / "nasty.py"), str(tmp_path)], check=True)
     again = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.glob("*/*/*"))
     assert again == FILES
+
+
+def test_a_jpeg_of_very_many_scans_is_refused():
+    pytest.importorskip("torch")
+    from posebench.inference.image_io import BadImage, read_image
+
+    with pytest.raises(BadImage, match="more than 200 scans"):
+        read_image(CORPUS / "image" / "refused" / "scans.jpg", "ignore")
 
 
 @pytest.mark.parametrize("name", ["claims.jpg", "claims.png", "claims.bmp", "bomb.png"])

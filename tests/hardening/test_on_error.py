@@ -110,6 +110,11 @@ def test_images_that_turn_out_bad_on_the_way_are_all_listed(data):
     assert "000000000020.png" in caught.value.message
 
 
+def test_no_image_is_read_for_a_check_while_all_is_well(data, whole, monkeypatch):
+    monkeypatch.setattr("posebench.evaluation.data.bad_images", None)
+    assert evaluate("demo_s", data_root=data, **RUN).scores == whole.scores
+
+
 def test_skipped_persons_count_as_missed(data, whole):
     content = spoil(data)
     record = evaluate("demo_s", data_root=data, on_error="skip", **RUN)
@@ -151,6 +156,69 @@ def test_shares_skip_the_same(data, tmp_path):
     assert merged.predictions_sha256 == single.predictions_sha256
     assert merged.skipped == single.skipped
     assert merged.scores == single.scores
+
+
+def test_a_resumed_run_skips_the_same(data, tmp_path):
+    spoil(data)
+    options = RUN | {"data_root": data, "on_error": "skip"}
+    single = evaluate("demo_s", **options)
+
+    def stop(what, done, _):
+        if what != "reading images" and done > 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("demo_s", chunks=tmp_path / "parts", progress=stop, **options)
+    assert list(tmp_path.rglob("*.npz"))
+    resumed = evaluate("demo_s", chunks=tmp_path / "parts", resume=True, **options)
+    assert resumed.predictions_sha256 == single.predictions_sha256
+    assert resumed.skipped == single.skipped
+    assert resumed.scores == single.scores
+
+
+def test_a_person_of_unreadable_size_counts_in_the_metrics_of_all_sizes_alone(data, whole):
+    def edit(content):
+        for row in content["annotations"]:
+            if row["area"] > 96**2:
+                row["area"] = "?"
+
+    change(data, edit)
+    record = evaluate("demo_s", data_root=data, on_error="skip", **RUN)
+    assert record.skipped.persons > 0
+    assert whole.scores["ARL"] is not None and record.scores["ARL"] is None
+    assert record.scores["AR"] < whole.scores["AR"]
+    assert record.scores["ARM"] == whole.scores["ARM"]
+
+
+def never_skipped(content, place):
+    """Faults of which nobody knows whose persons they lose."""
+    boxes = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": "0.5"}
+    (place / "boxes.json").write_text(json.dumps([boxes]))
+    images, rows = content["images"], content["annotations"]
+    return {
+        "an image's id": lambda: images[0].update(id="1"),
+        "an image's size": lambda: images[0].update(width=None),
+        "an image twice": lambda: images.append(images[0]),
+        "a person twice": lambda: rows.append(rows[0]),
+        "a detector's file": lambda: None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("an image's id", "has '1' for its id, not a whole number"),
+        ("an image's size", "has null for its width"),
+        ("an image twice", "image id 1 stands 2 times"),
+        ("a person twice", "annotation id 1 stands 2 times"),
+        ("a detector's file", "entry 0 has '0.5' for its score"),
+    ],
+)
+def test_what_is_never_skipped(data, tmp_path, what, words):
+    change(data, lambda content: never_skipped(content, tmp_path)[what]())
+    boxes = {"boxes": str(tmp_path / "boxes.json")} if what == "a detector's file" else {}
+    with pytest.raises(UserError, match=words):
+        evaluate("demo_s", data_root=data, on_error="skip", **(RUN | boxes))
 
 
 def test_bottom_up_models_skip_images(data):

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from readers import READERS
 
 from posebench.cli import main as cli
 from posebench.evaluation.data import data_root
@@ -177,7 +178,7 @@ def test_too_little_memory_is_a_sentence(tmp_path):
         300 << 20, "eval", "--model", "demo_l", "--limit", "30", "--threads", "1",
         "--batch-size", "4096", "--output", tmp_path, code=HUNGRY,
     )  # fmt: skip
-    told(done, "Out of memory", "--batch-size")
+    told(done, "Out of memory", "--batch-size", "--threads")
     assert not whole_files(tmp_path)
 
 
@@ -289,6 +290,15 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, capsys):
     ):
         assert cli.main([*EVAL, "--output", str(tmp_path), *map(str, words)]) == 2
         assert "eval-x.json" in capsys.readouterr().err
+
+
+# Of the other kinds the bytes are handed over by who fetched, listed or read them.
+@LINUX
+@pytest.mark.parametrize("kind", sorted(READERS.keys() - {"archive", "dataset", "mat", "yaml"}))
+def test_a_device_in_the_place_of_a_file_is_not_read(kind):
+    """``/dev/null`` would be read as an empty file, ``/dev/zero`` without end."""
+    with pytest.raises(UserError, match=r"/dev/null .*(is no file|is not a (regular )?file)"):
+        READERS[kind](Path("/dev/null"))
 
 
 @pytest.mark.parametrize("name", ["..", ".", "...", "a/b", "a\\b", "a\n", "A", ""])

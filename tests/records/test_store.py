@@ -103,6 +103,10 @@ def test_eight_measurements_are_eight_records(tmp_path):
         {"dataset": data.model_copy(update={"sample": Sample(limit=20)})},
         {"dataset": data.model_copy(update={"images_sha256": "3" * 64})},
         {"dataset": data.model_copy(update={"image_ids_sha256": "4" * 64})},
+        {"dataset": data.model_copy(update={"annotations_sha256": "6" * 64})},
+        {"checkpoint_sha256": "7" * 64},
+        {"environment": make.environment(batch_size=32)},
+        {"protocol_hash": "8" * len(first.protocol_hash)},
         {"skipped": skipped},
         {"execution": folded},
         {"execution": onnx},
@@ -160,6 +164,7 @@ def test_records_of_version_1_are_migrated_once(tmp_path, kind):
     assert json.loads(done[0].new.read_text())["schema_version"] == 2
     assert done[0].new == tmp_path / store.file_name(record)
     assert record.dataset is None or record.dataset.images_sha256 is None
+    assert kind == "speed" or record.hardware is None
     assert [each.old for each in store.migrate(tmp_path)] == [broken], "a second time changes none"
 
 

@@ -182,6 +182,23 @@ def test_inputs_that_no_network_has(fields):
         InputSpec(**({"size": [64, 48]} | fields))
 
 
+@pytest.mark.parametrize(
+    ("field", "inside", "outside"),
+    [
+        ("size", ([8, 8], [4096, 4096]), ([7, 8], [8, 7], [4097, 4096], [4096, 4097])),
+        ("padding", (0.1, 10), (0.0999, 10.001)),
+        ("std", ([0.001] * 3,), ([0.000999, 1, 1],)),
+    ],
+)
+def test_the_bounds_of_an_input_are_those_of_the_documentation(field, inside, outside):
+    fields = {"size": [64, 48]}
+    for value in inside:
+        InputSpec(**(fields | {field: value}))
+    for value in outside:
+        with pytest.raises(ValidationError):
+            InputSpec(**(fields | {field: value}))
+
+
 @pytest.mark.parametrize("raw", ["nan", "inf", "1e5", "1_0", "70,1", " 70", "", "\u0661", "0x5",
                                  "abc",
                                  "9" * 16, "--1"])  # fmt: skip

@@ -57,6 +57,12 @@ def test_the_public_function_refuses_the_same_before_anything_is_opened(asked, s
     assert all(word in caught.value.message for word in said)
 
 
+def test_names_of_the_run_are_guessed_too():
+    pytest.importorskip("torch")
+    with pytest.raises(UserError, match="Did you mean save_predictions"):
+        posebench.evaluate("demo_s", save_prediction="x")
+
+
 @pytest.mark.parametrize(
     ("asked", "said", "step"),
     [
