@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import posebench
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "posebench"
 FUNCTIONS = [
     name
     for name in posebench.__all__
@@ -151,7 +153,7 @@ def test_importing_posebench_stays_light():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_evaluation_passes_through_few_files():
+def test_an_evaluation_passes_through_few_files_and_contributing_names_them():
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "trace_files.py")],
         capture_output=True,
@@ -159,3 +161,19 @@ def test_an_evaluation_passes_through_few_files():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    traced = re.findall(r"^ +\d+ +(\S+\.py)", done.stdout, re.MULTILINE)
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = page.partition("## The way of an evaluation")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `(\S+\.py)` \|", section, re.MULTILINE)) == sorted(traced)
+    long = [file for file in traced if len((PACKAGE / file).read_text().splitlines()) > 400]
+    assert not long
+
+
+def test_contributing_names_every_room():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = page.partition("## Rooms and floors")[2].partition("\n## ")[0]
+    table = [line for line in section.splitlines() if re.match(r"\| \d+ \|", line)]
+    named = {name for line in table for name in re.findall(r"`([\w.]+)`", line.split("|")[2])}
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    files = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert named == folders | files
