@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mxnet_files
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,6 @@ from posebench.adapters.repair import repaired
 from posebench.networks import build_network
 from posebench.registry import load_registry
 from posebench.types.errors import UserError
-from tests.helpers import mxnet
 
 BROKEN = torch.tensor([1.0, float("nan"), float("inf"), float("-inf"), -2.0])
 
@@ -58,7 +58,7 @@ class TestPublishedFile:
                 if "." not in last and last != "num_batches_tracked":
                     state[f"{name}.{words.get(last, last)}"] = value.numpy()
         state["features.0.1.running_var"] = np.full(16, np.nan, np.float32)
-        return mxnet.write(state, tmp_path / "w.zip", packed=True)
+        return mxnet_files.write(state, tmp_path / "w.zip", packed=True)
 
     def load(self, short, file):
         found = load_registry().find(short)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-import saved
+import saved_predictions
 
 from posebench.analysis.diagnose import diagnose
 from posebench.analysis.score import score
@@ -17,7 +17,7 @@ from posebench.types.errors import UserError
 
 @pytest.fixture
 def files(tmp_path):
-    return saved.save(tmp_path, images=30)
+    return saved_predictions.save(tmp_path, images=30)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import saved
+import saved_predictions
 
 from posebench.analysis.score import Where, open_predictions, score
 from posebench.cli import main as cli
@@ -24,7 +24,7 @@ from posebench.types.protocol import Protocol
 
 @pytest.fixture
 def files(tmp_path):
-    return saved.save(tmp_path)
+    return saved_predictions.save(tmp_path)
 
 
 def direct(files, **choices):
@@ -70,7 +70,7 @@ def test_the_columnar_file_is_rescored_and_suppressed_as_asked(files):
 
 def test_a_record_knows_its_protocol_and_its_images(files):
     first = Sample(limit=5, order="file")
-    info = saved.make_records.dataset(id="coco", sample=first)
+    info = saved_predictions.make_records.dataset(id="coco", sample=first)
     found = score(files.record(dataset=info), Where(annotations=files.where.annotations))
     same(found, direct(replace_dataset(files, restrict(files.dataset, first)), rescoring="none",
                        nms="none"))  # fmt: skip

@@ -16,10 +16,10 @@ import hostile_pickles as hostile
 import numpy as np
 import pytest
 import torch
+from refusals import refusal
 
 from posebench.checkpoints import read_checkpoint
 from posebench.types.errors import UserError
-from tests.checkpoints.errors import refusal
 
 COUNT = int(float(os.environ.get("POSEBENCH_FUZZ", "1")) * 60)
 SECONDS = 5.0

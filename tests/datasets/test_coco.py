@@ -6,7 +6,7 @@ import itertools
 import json
 from hashlib import sha256
 
-import annotations as files
+import annotation_files as files
 import numpy as np
 import pytest
 

@@ -183,7 +183,7 @@ def test_known_digests_that_fit_are_taken(server, fetcher):
 
 
 def test_the_sha1_of_a_packed_file_is_that_of_the_weights(server, fetcher):
-    from mxnet import params
+    from mxnet_files import params
 
     inner = params({"a": torch.zeros(3).numpy()})
     packed = io.BytesIO()

@@ -10,8 +10,8 @@ import sys
 
 import cv2
 import numpy as np
-import plain
 import pytest
+import reference_steps
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -116,9 +116,11 @@ def test_detector_boxes_equal_a_plain_loop_person_by_person(weights, shared, tmp
     assert off == []
     ids = {image: [] for image in raw.image_id.tolist()}
     for place, (points, scores, area, image) in expected.items():
-        score = plain.instance_score(scores, json.loads(boxes.read_text())[place]["score"])
+        score = reference_steps.instance_score(
+            scores, json.loads(boxes.read_text())[place]["score"]
+        )
         ids[image].append((place, points.tolist(), area, score))
-    kept = [place for people in ids.values() for place in plain.suppress(people)]
+    kept = [place for people in ids.values() for place in reference_steps.suppress(people)]
     assert record.boxes.kept == len(kept) < 118
     ours = sorted(round(person["score"], 5) for person in kept_points)
     everyone = {person[0]: person[3] for people in ids.values() for person in people}
@@ -141,13 +143,13 @@ def plain_detections(network, samples, detections):
     found = {}
     for place, detection in enumerate(detections):
         image = cv2.imread(str(samples / f"{detection['image_id']:012d}.jpg"))
-        centre, scale = plain.centre_scale(detection["bbox"], *SIZE)
-        crop = plain.crop(image, plain.udp_matrix(centre, scale, *SIZE), *SIZE)
+        centre, scale = reference_steps.centre_scale(detection["bbox"], *SIZE)
+        crop = reference_steps.crop(image, reference_steps.udp_matrix(centre, scale, *SIZE), *SIZE)
         with torch.no_grad():
-            heat = plain.heatmap(network, plain.tensor(crop))
-        joints = [plain.decode_dark(joint) for joint in heat]
-        back = plain.hrnet_matrix(centre, scale, 64, 48, inverse=True)
-        points = plain.to_image([(x, y) for x, y, _ in joints], back)
+            heat = reference_steps.heatmap(network, reference_steps.tensor(crop))
+        joints = [reference_steps.decode_dark(joint) for joint in heat]
+        back = reference_steps.hrnet_matrix(centre, scale, 64, 48, inverse=True)
+        points = reference_steps.to_image([(x, y) for x, y, _ in joints], back)
         scores = [float(score) for *_, score in joints]
         found[place] = (
             points,

@@ -16,12 +16,12 @@ import time
 import warnings
 import zipfile
 
-import annotations as files
-import hostile
+import annotation_files as files
+import json_mutations
 import numpy as np
 import pytest
 import reference_rows as reference
-import saved
+import saved_predictions
 from reference_rows import Bad
 
 from posebench.analysis.results_file import read_results
@@ -105,7 +105,7 @@ def test_annotations_are_read_as_written_or_listed(tmp_path, layout):
         )
 
     for seed in range(INPUTS):
-        path.write_text(hostile.mutated(good, seed))
+        path.write_text(json_mutations.mutated(good, seed))
         content = json.loads(path.read_text())
         wanted = expected(lambda content=content: reference.coco(content, joints, layout))
         found, strict = (refused(lambda t=t: read(t)) for t in (True, False))
@@ -132,7 +132,7 @@ def test_lists_of_mpii_are_read_as_written_or_listed(tmp_path):
         )
 
     for seed in range(INPUTS):
-        path.write_text(hostile.mutated(good, seed))
+        path.write_text(json_mutations.mutated(good, seed))
         rows, bad = reference.mpii(json.loads(path.read_text()))
         found, strict = (refused(lambda t=t: read(t)) for t in (True, False))
         assert (strict is not None) == (not bad), seed
@@ -185,7 +185,7 @@ def same_ap(found, wanted):
 
 @pytest.fixture
 def world(tmp_path):
-    return saved.save(tmp_path, seed=3, images=6)
+    return saved_predictions.save(tmp_path, seed=3, images=6)
 
 
 def test_scores_on_changed_annotations_are_those_of_pycocotools(world, tmp_path):
@@ -194,7 +194,7 @@ def test_scores_on_changed_annotations_are_those_of_pycocotools(world, tmp_path)
     predictions = world.results_file()
     rows = [{"bbox": None, **row} for row in world.world["results"]]
     for seed in range(INPUTS):
-        path.write_text(hostile.mutated(good, seed))
+        path.write_text(json_mutations.mutated(good, seed))
         content = json.loads(path.read_text())
         wanted = expected(lambda content=content: reference.coco(content, 17))
         found = refused(lambda: score(predictions, world.where))
@@ -220,7 +220,7 @@ def test_results_are_read_as_written_or_refused_and_scored_as_pycocotools_does(w
     boxed = [row | {"bbox": [1.0, 2.0, 40.0, 30.0]} for row in good]
     for seed in range(INPUTS):
         path = tmp_path / "results.json"
-        path.write_text(hostile.mutated((good, named, boxed)[seed % 3], seed))
+        path.write_text(json_mutations.mutated((good, named, boxed)[seed % 3], seed))
         wanted = expected(
             lambda path=path: reference.results(json.loads(path.read_text()), 17, table, 1)
         )
@@ -263,7 +263,7 @@ def test_boxes_are_read_as_written_or_refused_and_each_can_be_cropped(few, tmp_p
     image = generator.integers(0, 255, (100, 120, 3)).astype(np.uint8)
     for seed in range(INPUTS):
         path = tmp_path / "boxes.json"
-        path.write_text(hostile.mutated(good, seed))
+        path.write_text(json_mutations.mutated(good, seed))
         wanted = expected(lambda path=path: reference.boxes(json.loads(path.read_text()), table, 1))
         found = refused(lambda path=path: read_detections(path, few))
         outcomes.append(found is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
-import annotations as files
+import annotation_files as files
 import make
 import numpy as np
 import pytest

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import make
 import numpy as np
-import plain
-import plain_grouping
 import pytest
+import reference_grouping
+import reference_steps
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
@@ -99,22 +99,26 @@ def plain_image(model, path, flip):
     """Persons of one image through plain code: points in the image, joint scores, score."""
     spec = model.entry.input
     image = cv2.imread(str(path))
-    (height, width), there, back = plain_grouping.resized(*image.shape[:2], min(spec.size))
-    x = plain.tensor(plain.crop(image, there, height, width), spec.colour, spec.mean, spec.std)
+    (height, width), there, back = reference_grouping.resized(*image.shape[:2], min(spec.size))
+    x = reference_steps.tensor(
+        reference_steps.crop(image, there, height, width), spec.colour, spec.mean, spec.std
+    )
     with torch.no_grad():
         output = model.network(x)[0]
         heat, tags = output[:17], output[17:, None]
         if flip:
             mirrored = model.network(torch.flip(x, [3]))[0].numpy()
-            other = torch.from_numpy(plain_grouping.mirrored_back(mirrored, COCO.flip_pairs).copy())
+            other = torch.from_numpy(
+                reference_grouping.mirrored_back(mirrored, COCO.flip_pairs).copy()
+            )
             heat, tags = (heat + other[:17]) / 2, torch.cat([tags, other[17:, None]], dim=1)
         # The enlargement has its own test; here every bit shall be the same.
         parts = [heat[None], *tags.transpose(0, 1)[:, None]]
         heat, *tags = [
             F.interpolate(part, scale_factor=2, mode="bilinear")[0].numpy() for part in parts
         ]
-    people = plain_grouping.people(heat, np.stack(tags, axis=-1))
-    return [(plain.to_image(xy, back), scores, score) for xy, scores, score in people]
+    people = reference_grouping.people(heat, np.stack(tags, axis=-1))
+    return [(reference_steps.to_image(xy, back), scores, score) for xy, scores, score in people]
 
 
 @pytest.mark.parametrize("colour", ["rgb", "bgr"])

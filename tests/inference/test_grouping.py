@@ -6,8 +6,8 @@ import itertools
 
 import effort
 import numpy as np
-import plain_grouping
 import pytest
+import reference_grouping
 import torch
 
 from posebench.inference import grouping, instances, refine_missing
@@ -58,7 +58,7 @@ def field(
 
 def plain_people(maps):
     tags = maps.tags.permute(1, 2, 3, 0).numpy()
-    return plain_grouping.people(maps.heat.numpy(), tags)
+    return reference_grouping.people(maps.heat.numpy(), tags)
 
 
 def assert_same_people(found, expected):
@@ -297,12 +297,12 @@ def test_full_maps_equal_plain_enlargement_and_flip():
     assert alone.tags.shape == (1, 17, 12, 18)
     assert both.tags.shape == (2, 17, 12, 18)
     one = plain[0].numpy()
-    other = plain_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
+    other = reference_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
     for joint in range(17):
-        heat = plain_grouping.doubled((one[joint] + other[joint]) / 2)
+        heat = reference_grouping.doubled((one[joint] + other[joint]) / 2)
         np.testing.assert_allclose(both.heat[joint].numpy(), heat, atol=1e-6)
         for row, output in enumerate((one, other)):
-            tags = plain_grouping.doubled(output[17 + joint])
+            tags = reference_grouping.doubled(output[17 + joint])
             np.testing.assert_allclose(both.tags[row, joint].numpy(), tags, atol=1e-6)
     assert torch.equal(alone.tags[0], both.tags[0])
 

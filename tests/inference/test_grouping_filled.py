@@ -6,8 +6,8 @@ import itertools
 import sys
 
 import numpy as np
-import plain_grouping
 import pytest
+import reference_grouping
 import torch
 
 from tests.inference.test_grouping import (
@@ -21,7 +21,7 @@ from tests.inference.test_grouping import (
 
 pytest.importorskip("munkres")
 
-import plain_filled
+import reference_grouping_filled
 
 from posebench.inference import grouping, refine_missing
 from posebench.inference.grouping import WAYS, Maps, full_maps, group, joint_order
@@ -38,7 +38,7 @@ def assert_as_plain(maps):
     joints = len(maps.heat)
     found = find_people(maps, WAY, ORDER if joints == 17 else range(joints))
     tags = maps.tags.permute(1, 2, 3, 0).numpy()
-    return assert_same_people(found, plain_filled.people(maps.heat.numpy(), tags))
+    return assert_same_people(found, reference_grouping_filled.people(maps.heat.numpy(), tags))
 
 
 @pytest.mark.parametrize("setting", [{"people": 12, "size": (48, 56)}, *SETTINGS], ids=str)
@@ -103,7 +103,7 @@ def test_every_decoding_that_groups_has_its_way():
 
 
 def test_joints_come_from_the_head_outwards():
-    assert tuple(plain_filled.OUTWARDS) == ORDER
+    assert tuple(reference_grouping_filled.OUTWARDS) == ORDER
     assert joint_order(keypoint_set("coco_17"), WAYS["associative_embedding"]) == tuple(range(17))
     assert joint_order(keypoint_set("mpii_16"), WAY) == tuple(range(16))
     # hips (11) before elbows (7): a chain of tags joins in that order alone
@@ -163,7 +163,7 @@ def test_enlarged_before_the_average_by_any_factor():
     torch.testing.assert_close(first.heat, later.heat)
     torch.testing.assert_close(first.tags, later.tags)
     assert not torch.equal(first.heat, later.heat), "rounding differs"
-    one, other = plain[0].numpy(), plain_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
+    one, other = plain[0].numpy(), reference_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
     twice = torch.nn.functional.interpolate
     grids = [
         twice(torch.from_numpy(each[:17].copy())[None], (24, 36), mode="bilinear")[0]

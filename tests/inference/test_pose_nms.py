@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import make
 import numpy as np
-import plain_pose_nms as plain
 import pytest
+import reference_pose_nms as plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import make
 import numpy as np
-import plain
 import pytest
+import reference_steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +44,7 @@ def test_scores_and_kept_persons_equal_plain_loops(seed, threshold):
     protocol = make.protocol(nms_threshold=threshold)
     results = select(predictions, protocol)
     expected = [
-        plain.instance_score(joints, box)
+        reference_steps.instance_score(joints, box)
         for joints, box in zip(predictions.joint_scores, predictions.box_score, strict=True)
     ]
     np.testing.assert_allclose(results.score, expected, rtol=1e-6)
@@ -60,7 +60,7 @@ def test_scores_and_kept_persons_equal_plain_loops(seed, threshold):
             )
             for row in rows
         ]
-        kept += plain.suppress(persons, threshold)
+        kept += reference_steps.suppress(persons, threshold)
     assert np.flatnonzero(results.kept).tolist() == sorted(kept)
 
 
@@ -138,7 +138,7 @@ def plain_soft(people, threshold):
         rest.remove(best)
         kept.append(best[0])
         for person in rest:
-            overlap = plain.similarity(best[1], person[1], best[2], person[2])
+            overlap = reference_steps.similarity(best[1], person[1], best[2], person[2])
             person[3] *= np.exp(-(overlap**2) / threshold)
     return kept
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from nights import START
+from nightly_runs import START
 
 from posebench.nightly import history
 from posebench.nightly.history import append, read_history

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from nights import START
+from nightly_runs import START
 
 from posebench.nightly.changes import Check
 from posebench.nightly.observation import CEILING, FORWARD, WHOLE, Observation, Value

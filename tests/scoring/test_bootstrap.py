@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import random_people
+import random_persons
 
 from posebench.scoring import bootstrap
 from posebench.scoring.accumulate import METRICS
@@ -15,7 +15,7 @@ from posebench.scoring.keypoint_ap import evaluate_parts
 
 def evaluated(world, scorer="coco_oks"):
     return evaluate_parts(
-        random_people.results(world), random_people.dataset(world), DIALECTS[scorer]
+        random_persons.results(world), random_persons.dataset(world), DIALECTS[scorer]
     )
 
 
@@ -36,7 +36,7 @@ def drawn(world, weights):
 @pytest.mark.parametrize("scorer", ["coco_oks", "halpe_oks"])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_image_once_gives_the_measured_values(scorer, seed):
-    world = random_people.world("wholebody_133", seed, images=12)
+    world = random_persons.world("wholebody_133", seed, images=12)
     for evaluation in evaluated(world, scorer).values():
         values = resampled(evaluation.matches, np.ones((12, 1)))
         assert list(values) == list(METRICS)
@@ -55,7 +55,7 @@ def test_recall_points_that_rounding_moves_are_counted_exactly():
 @pytest.mark.parametrize("seed", range(3))
 def test_a_draw_is_the_evaluation_of_the_images_drawn(seed):
     """Scores are made different: equal ones stand in another order once images are repeated."""
-    world = random_people.world("coco_17", seed, images=12)
+    world = random_persons.world("coco_17", seed, images=12)
     generator = np.random.default_rng(seed)
     scores = generator.permutation(len(world["results"])) / 1000
     world["results"] = [
@@ -73,7 +73,7 @@ def test_a_draw_is_the_evaluation_of_the_images_drawn(seed):
 
 
 def test_blocks_of_draws_change_nothing(monkeypatch):
-    matches = evaluated(random_people.world("coco_17", 0))[""].matches
+    matches = evaluated(random_persons.world("coco_17", 0))[""].matches
     weights = multiplicities(7, 20)
     whole = resampled(matches, weights)
     monkeypatch.setattr(bootstrap, "CELLS", 1)
@@ -82,7 +82,7 @@ def test_blocks_of_draws_change_nothing(monkeypatch):
 
 
 def test_draws_without_persons_are_left_out_of_the_interval():
-    world = random_people.world("coco_17", 0)
+    world = random_persons.world("coco_17", 0)
     evaluation = evaluated(world)[""]
     draws = resampled(evaluation.matches, np.eye(7))
     assert np.isnan(draws["AP"]).sum() == 2  # the two images without persons
@@ -95,13 +95,13 @@ def test_draws_without_persons_are_left_out_of_the_interval():
 
 
 def test_no_detections_score_zero_in_every_draw():
-    evaluation = evaluated(random_people.world("coco_17", 0) | {"results": []})[""]
+    evaluation = evaluated(random_persons.world("coco_17", 0) | {"results": []})[""]
     draws = resampled(evaluation.matches, np.ones((7, 3)))
     assert percentiles(draws, evaluation.values)["AP"] == (0.0, 0.0)
 
 
 def test_draws_are_seeded_and_intervals_hold_the_value():
-    evaluation = evaluated(random_people.world("coco_17", 1, images=30))[""]
+    evaluation = evaluated(random_persons.world("coco_17", 1, images=30))[""]
     assert (multiplicities(30, 50) == multiplicities(30, 50)).all()
     assert (multiplicities(30, 50) != multiplicities(30, 50, seed=1)).any()
     draws = resampled(evaluation.matches, multiplicities(30, 300))

@@ -7,14 +7,14 @@ import io
 
 import numpy as np
 import pytest
-import random_people
+import random_persons
 
 from posebench.scoring.coco import box_ap, coco_results
 from posebench.types.arrays import Results
 
 
 def moved_boxes(world, seed=0):
-    dataset = random_people.dataset(world)
+    dataset = random_persons.dataset(world)
     generator = np.random.default_rng(seed)
     boxes = dataset.truth.box + generator.normal(0, 4, dataset.truth.box.shape)
     return dataset, boxes, generator.uniform(0, 1, len(boxes))
@@ -25,7 +25,7 @@ def test_box_ap_equals_pycocotools(seed):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    world = random_people.world("coco_17", seed)
+    world = random_persons.world("coco_17", seed)
     dataset, boxes, score = moved_boxes(world)
     ours = box_ap(dataset, dataset.truth.image_id, boxes, score)
     rows = [
@@ -46,17 +46,17 @@ def test_box_ap_equals_pycocotools(seed):
 
 
 def test_no_boxes_score_zero_and_no_persons_nothing():
-    world = random_people.world("coco_17", 0)
+    world = random_persons.world("coco_17", 0)
     dataset, boxes, score = moved_boxes(world)
     none = dataset.truth.image_id[:0]
     assert box_ap(dataset, none, boxes[:0], score[:0]) == 0.0
-    empty = random_people.dataset(world | {"annotations": []})
+    empty = random_persons.dataset(world | {"annotations": []})
     assert np.isnan(box_ap(empty, dataset.truth.image_id, boxes, score))
 
 
 def test_results_are_cocos_rows_of_the_kept_persons():
-    world = random_people.world("coco_17", 0)
-    results = random_people.results(world)
+    world = random_persons.world("coco_17", 0)
+    results = random_persons.results(world)
     assert coco_results(results) == [
         {key: row[key] for key in ("image_id", "category_id", "keypoints", "score")}
         for row in world["results"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import plain_oks
 import pytest
-import random_people
+import random_persons
+import reference_keypoint_ap
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring import oks, pairs
@@ -70,18 +70,18 @@ PARTS = {
 
 def evaluated(world, scorer, **options):
     return evaluate_parts(
-        random_people.results(world), random_people.dataset(world), DIALECTS[scorer], **options
+        random_persons.results(world), random_persons.dataset(world), DIALECTS[scorer], **options
     )
 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("scorer", "name"), list(PARTS))
 def test_arrays_equal_the_plain_evaluator(scorer, name, seed):
-    world = random_people.world(name, seed)
-    assert all(random_people.promises(world).values())
+    world = random_persons.world(name, seed)
+    assert all(random_persons.promises(world).values())
     found = evaluated(world, scorer)
     for part, (start, stop, sigmas) in PARTS[scorer, name].items():
-        expected = plain_oks.evaluate(
+        expected = reference_keypoint_ap.evaluate(
             world, slice(start, stop), np.array(sigmas) / 1000, **PLAIN[scorer]
         )
         mine = found[part].precision, found[part].recall, found[part].scores
@@ -90,7 +90,7 @@ def test_arrays_equal_the_plain_evaluator(scorer, name, seed):
 
 
 def test_every_part_has_a_name_and_the_whole_is_last():
-    keypoints = {name: keypoint_set(name) for name in random_people.CUTS}
+    keypoints = {name: keypoint_set(name) for name in random_persons.CUTS}
     names = {
         key: [part.name for part in DIALECTS[key[0]].parts(keypoints[key[1]])] for key in PARTS
     }
@@ -105,7 +105,7 @@ def test_every_part_has_a_name_and_the_whole_is_last():
 
 
 def test_blocks_of_any_size_give_the_same_arrays(monkeypatch):
-    world = random_people.world("wholebody_133", 3)
+    world = random_persons.world("wholebody_133", 3)
     whole = evaluated(world, "wholebody_oks")
     monkeypatch.setattr(oks, "BLOCK", 200)
     monkeypatch.setattr(pairs, "BLOCK", 1)
@@ -239,11 +239,11 @@ def test_the_area_of_a_detection_decides_which_sizes_it_can_miss():
     flat = np.array(world["results"][0]["keypoints"]).reshape(-1, 3)
     flat[:17, :2] = 300 + flat[:17, :2] / 3  # a small body far away, with a wide face and hands
     stranger = world["results"][0] | {"keypoints": flat.ravel().tolist()}
-    boxed = random_people.results(world | {"results": [stranger]})
+    boxed = random_persons.results(world | {"results": [stranger]})
     assert boxed.predictions.box[0].tolist() == [0, 0, 50, 60]
 
     def misses(scorer, part, **options):
-        found = evaluate_parts(boxed, random_people.dataset(world), DIALECTS[scorer], **options)
+        found = evaluate_parts(boxed, random_persons.dataset(world), DIALECTS[scorer], **options)
         return found[part].matches.miss[:, -1, 0].tolist()
 
     assert misses("wholebody_oks", "body") == [True, True, False]
@@ -255,7 +255,7 @@ def test_the_area_of_a_detection_decides_which_sizes_it_can_miss():
 def test_a_set_that_the_rules_do_not_cover_is_refused():
     for scorer, name in (("wholebody_oks", "halpe_136"), ("halpe_oks", "halpe_26")):
         with pytest.raises(UserError, match=f"not {name}"):
-            evaluated(random_people.world(name, 0), scorer)
+            evaluated(random_persons.world(name, 0), scorer)
     with pytest.raises(UserError, match="mpii_16 has no OKS sigmas"):
         DIALECTS["coco_oks"].sigmas(keypoint_set("mpii_16"))
 
@@ -308,7 +308,7 @@ def test_ground_truth_as_prediction_is_perfect_for_those_who_count(scorer, name)
     Persons who do not count are the exception: as predictions they are matched to persons that
     the score leaves out, or to nobody.
     """
-    world = random_people.world(name, 1)
+    world = random_persons.world(name, 1)
     # Nobody annotated twice, and no id that an evaluator cannot match.
     unique = {tuple(row["keypoints"]): row for row in world["annotations"] if not row["iscrowd"]}
     people = [row | {"id": k + 1} for k, row in enumerate(unique.values())]
@@ -331,7 +331,7 @@ def scored(row):
 
 def test_ground_truth_with_its_labels_as_scores_keeps_out_of_empty_parts():
     """As xtcocotools reads it: a person without a labelled joint in the part is dropped there."""
-    world = random_people.world("wholebody_133", 2)
+    world = random_persons.world("wholebody_133", 2)
     people = [row | {"id": k + 1} for k, row in enumerate(world["annotations"])]
     results = [row | {"score": 0.5} for row in people]
     found = evaluated({**world, "annotations": people, "results": results}, "wholebody_oks")
@@ -343,7 +343,7 @@ def test_ground_truth_with_its_labels_as_scores_keeps_out_of_empty_parts():
 
 def test_suppressed_persons_are_not_scored():
     world = one_person("coco_17")
-    results = random_people.results(world)
+    results = random_persons.results(world)
     none = Results(results.predictions, results.score, np.zeros(1, np.bool_))
-    found = evaluate_parts(none, random_people.dataset(world), DIALECTS["coco_oks"])
+    found = evaluate_parts(none, random_persons.dataset(world), DIALECTS["coco_oks"])
     assert found[""].values["AP"] == 0.0

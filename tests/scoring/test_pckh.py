@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_heads import found, mpii
+from random_mpii import found, mpii
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring import pckh

@@ -10,8 +10,8 @@ from pathlib import Path
 import effort
 import numpy as np
 import pytest
-import random_people
-from random_heads import mpii
+import random_persons
+from random_mpii import mpii
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.scorers import SCORERS, score
@@ -49,13 +49,13 @@ def protocol(scorer, **choices):
 
 
 def scored(world, scorer, **options):
-    results, dataset = random_people.results(world), random_people.dataset(world)
+    results, dataset = random_persons.results(world), random_persons.dataset(world)
     return score(results, dataset, protocol(scorer), **options)
 
 
 @pytest.mark.parametrize(("scorer", "name"), SETS)
 def test_oks_scorers_name_every_part_joint_and_interval(scorer, name):
-    found = scored(random_people.world(name, 0, images=12), scorer)
+    found = scored(random_persons.world(name, 0, images=12), scorer)
     metrics = [part + metric for part in PARTS[scorer] for metric in TEN]
     joints = [f"similarity/{joint}" for joint in keypoint_set(name).names]
     assert list(found.values) == metrics + joints
@@ -88,13 +88,13 @@ def test_every_published_metric_is_one_that_a_scorer_gives():
     dataset, results = mpii()
     given = set(score(results, dataset, protocol("mpii_pckh"), with_intervals=False).values)
     for scorer, name in SETS:
-        given |= set(scored(random_people.world(name, 0), scorer, with_intervals=False).values)
+        given |= set(scored(random_persons.world(name, 0), scorer, with_intervals=False).values)
     assert {name for name in claimed if name.startswith("PCKh")} <= given
     assert any(name.startswith("PCKh") for name in claimed)
 
 
 def test_persons_that_count_are_those_of_the_whole_body():
-    world = random_people.world("wholebody_133", 1)
+    world = random_persons.world("wholebody_133", 1)
     rows = world["annotations"]
     labelled = [any(row["keypoints"][2::3]) for row in rows]
     pairs = list(zip(labelled, rows, strict=True))
@@ -118,8 +118,8 @@ def test_images_with_persons_are_counted_by_pckh():
 
 
 def test_the_protocol_says_how_many_detections_and_which_area():
-    world = random_people.world("coco_17", 0)
-    results, dataset = random_people.results(world), random_people.dataset(world)
+    world = random_persons.world("coco_17", 0)
+    results, dataset = random_persons.results(world), random_persons.dataset(world)
 
     def values(**choices):
         return score(results, dataset, protocol("coco_oks", **choices), with_intervals=False).values
@@ -133,14 +133,14 @@ def test_the_protocol_says_how_many_detections_and_which_area():
 
 
 def test_intervals_can_be_left_out_and_are_the_same_every_time():
-    world = random_people.world("coco_17", 0, images=12)
+    world = random_persons.world("coco_17", 0, images=12)
     without, first = scored(world, "coco_oks", with_intervals=False), scored(world, "coco_oks")
     assert without.intervals == {} and without.values == pytest.approx(first.values, nan_ok=True)
     assert first.intervals == scored(world, "coco_oks").intervals
 
 
 def test_one_image_can_only_be_drawn_again():
-    world = random_people.world("coco_17", 0)
+    world = random_persons.world("coco_17", 0)
     image = world["annotations"][-1]["image_id"]
     one = {
         key: [r for r in world[key] if r["image_id"] == image] for key in ("annotations", "results")
@@ -152,7 +152,7 @@ def test_one_image_can_only_be_drawn_again():
 
 
 def test_intervals_of_six_parts_are_quick():
-    world = random_people.world("wholebody_133", 0, images=150)
+    world = random_persons.world("wholebody_133", 0, images=150)
     work = effort.calls(lambda: scored(world, "wholebody_oks"))
     assert work < 120_000, work  # 38,000; a loop over draws or images would be millions
 
@@ -162,7 +162,7 @@ def test_intervals_of_six_parts_are_quick():
 
 @pytest.mark.parametrize(("scorer", "name"), SETS)
 def test_no_prediction_scores_zero(scorer, name):
-    found = scored(random_people.world(name, 0) | {"results": []}, scorer)
+    found = scored(random_persons.world(name, 0) | {"results": []}, scorer)
     metrics = [part + metric for part in PARTS[scorer] for metric in TEN]
     assert {found.values[metric] for metric in metrics} == {0.0}
     assert found.intervals[metrics[0]] == (0.0, 0.0)
@@ -171,7 +171,7 @@ def test_no_prediction_scores_zero(scorer, name):
 
 @pytest.mark.parametrize(("scorer", "name"), SETS)
 def test_images_without_persons_score_nothing(scorer, name):
-    found = scored(random_people.world(name, 0) | {"annotations": []}, scorer)
+    found = scored(random_persons.world(name, 0) | {"annotations": []}, scorer)
     assert all(np.isnan(value) for value in found.values.values())
     assert (found.intervals, found.persons) == ({}, 0)
 
@@ -186,8 +186,8 @@ def test_no_images_score_nothing():
 @pytest.mark.parametrize("column", ["instance score", "joint score", "keypoint"])
 def test_a_number_that_is_none_is_refused_by_row(column, number):
     """pycocotools takes a joint at NaN for a perfect match."""
-    world = random_people.world("coco_17", 0)
-    results, dataset = random_people.results(world), random_people.dataset(world)
+    world = random_persons.world("coco_17", 0)
+    results, dataset = random_persons.results(world), random_persons.dataset(world)
     columns = {
         "instance score": results.score.copy(),
         "joint score": results.predictions.joint_scores.copy(),
@@ -207,8 +207,8 @@ def test_a_number_that_is_none_is_refused_by_row(column, number):
 
 
 def test_another_images_results_and_other_joints_are_refused():
-    world = random_people.world("coco_17", 0)
-    results, dataset = random_people.results(world), random_people.dataset(world)
+    world = random_persons.world("coco_17", 0)
+    results, dataset = random_persons.results(world), random_persons.dataset(world)
     ids = results.predictions.image_id.copy()
     ids[4] = 12345
     stray = replace(results, predictions=replace(results.predictions, image_id=ids))
@@ -220,7 +220,7 @@ def test_another_images_results_and_other_joints_are_refused():
 
 
 def test_persons_and_detections_of_no_area_are_scored():
-    world = random_people.world("coco_17", 0)
+    world = random_persons.world("coco_17", 0)
     flat = [10.0, 10.0, 1.0] * 17
     image = world["images"][1]["id"]
     point = {"id": 900, "image_id": image, "bbox": [10.0, 10.0, 0.0, 0.0], "area": 0.0}
@@ -239,11 +239,11 @@ def test_the_protocols_scorers_are_all_there():
 
     assert set(SCORERS) == set(get_args(Scorer))
     named = protocol("coco_oks").model_copy(update={"scorer": "nobody"})
-    world = random_people.world("coco_17", 0)
+    world = random_persons.world("coco_17", 0)
     with pytest.raises(UserError, match="Unknown scorer 'nobody'"):
-        score(random_people.results(world), random_people.dataset(world), named)
+        score(random_persons.results(world), random_persons.dataset(world), named)
 
 
 def test_scores_are_plain_numbers():
-    found = scored(random_people.world("halpe_136", 0), "halpe_oks")
+    found = scored(random_persons.world("halpe_136", 0), "halpe_oks")
     assert json.loads(json.dumps([found.values, found.intervals]))

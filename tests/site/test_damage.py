@@ -9,7 +9,7 @@ import time
 import make_records as make
 import pytest
 from damaged_records import damaged
-from pages import Page, check_site
+from site_pages import Page, check_site
 
 from posebench.cli import main as cli
 from posebench.records import store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import make_records as make
 import pytest
-from pages import Page
+from site_pages import Page
 
 from posebench.site.accuracies import accuracies, headline
 from posebench.site.claims import claim_rows, counts, number_of_claims

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import make_records as make
 import pytest
-from pages import Page, check_site
+from site_pages import Page, check_site
 
 from posebench.records.store import load, save
 from posebench.site.figures import KINDS, legend, static_figure

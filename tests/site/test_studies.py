@@ -12,7 +12,7 @@ import make
 import make_records
 import numpy as np
 import pytest
-import saved
+import saved_predictions
 
 from posebench.analysis.score import Opened, open_predictions
 from posebench.datasets.coco import load_coco
@@ -80,7 +80,9 @@ def test_the_best_come_first_and_the_lost_last(tmp_path):
 
 
 def test_a_person_is_compared_with_the_most_similar_detection_of_the_image(tmp_path):
-    opened = open_predictions(saved.save(tmp_path).columns(), saved.save(tmp_path).where)
+    opened = open_predictions(
+        saved_predictions.save(tmp_path).columns(), saved_predictions.save(tmp_path).where
+    )
     likeness, row = resemblance(opened)
     truth, found = opened.dataset.truth, opened.results.predictions
     counts = ~truth.crowd & (truth.num_keypoints > 0)
@@ -153,7 +155,7 @@ def test_mpii_counts_joints_within_half_a_head(tmp_path):
 
 @pytest.fixture
 def world(tmp_path):
-    files = saved.save(tmp_path, images=30)
+    files = saved_predictions.save(tmp_path, images=30)
     root = tmp_path / "coco"
     (root / "annotations").mkdir(parents=True)
     shutil.copy(

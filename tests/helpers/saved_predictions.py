@@ -8,7 +8,7 @@ from pathlib import Path
 
 import make_records
 import numpy as np
-import random_people
+import random_persons
 
 from posebench.analysis.score import Where
 from posebench.datasets.coco import load_coco
@@ -68,11 +68,11 @@ class Saved:
 
 def save(folder: Path, seed: int = 0, images: int = 12, name: str = "coco_17") -> Saved:
     """Write a random world of 17 or 133 joints; instance scores are the box scores."""
-    world = random_people.world(name, seed, images=images)
+    world = random_persons.world(name, seed, images=images)
     for row in world["annotations"]:  # as files have it: nobody is 0, and labels are counted
         row["id"] = row["id"] or 9999
         row["num_keypoints"] = sum(label > 0 for label in row["keypoints"][2::3])
-    results = random_people.results(world)
+    results = random_persons.results(world)
     raw = replace(results.predictions, box_score=results.score.astype(np.float64))
     path = folder / "annotations.json"
     named = [row | {"file_name": f"{row['id']}.jpg"} for row in world["images"]]

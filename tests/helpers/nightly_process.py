@@ -1,6 +1,7 @@
 """A night in a process of its own that says when it is about to do its n-th thing to a file.
 
-``kill_me.py FOLDER NIGHT MOMENT wait|run``: afterwards it waits to be killed there, or runs on.
+``nightly_process.py FOLDER NIGHT MOMENT wait|run``: afterwards it waits to be killed there, or
+goes on.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import nights
+import nightly_runs
 
 
 def main() -> None:
@@ -19,8 +20,8 @@ def main() -> None:
         if then == "wait":
             sys.stdin.read()
 
-    nights.Moment(int(moment), say).install(setattr)
-    nights.run(folder, nights.Work(int(night), score=nights.lower))
+    nightly_runs.Moment(int(moment), say).install(setattr)
+    nightly_runs.run(folder, nightly_runs.Work(int(night), score=nightly_runs.lower))
 
 
 main()
