@@ -204,7 +204,7 @@ def test_dummies_are_five_pixels_at_the_origin(tmp_path):
     ("clean", "sanitise"), [("before", "clip_before_width"), ("after", "clip_after_width")]
 )
 @pytest.mark.parametrize("dummy", [False, True])
-def test_the_made_up_dataset_against_a_plain_walk(root, clean, sanitise, dummy):
+def test_the_made_up_dataset_against_a_reference_walk(root, clean, sanitise, dummy):
     import json
 
     content = json.loads((root / "annotations" / "person_keypoints_val2017.json").read_text())

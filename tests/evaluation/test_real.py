@@ -83,7 +83,7 @@ def test_the_command_gives_the_figures_the_contract_promises(weights, mini, tmp_
     assert str(mini.parent) not in done.stdout, "no absolute path of this machine"
 
 
-def test_detector_boxes_equal_a_plain_loop_person_by_person(weights, shared, tmp_path):
+def test_detector_boxes_equal_a_reference_loop_person_by_person(weights, shared, tmp_path):
     """The 56.4-AP file's lines for four images: joints, scores and kept persons."""
     samples = shared / "data" / "samples" / "coco"
     boxes = samples / "test_coco_det_AP_H_56.json"
@@ -98,14 +98,14 @@ def test_detector_boxes_equal_a_plain_loop_person_by_person(weights, shared, tmp
     )
     assert record.boxes is not None
     assert (record.boxes.read, record.boxes.used) == (118, 118)
-    assert record.boxes.box_ap == pytest.approx(plain_box_ap(samples, boxes))
+    assert record.boxes.box_ap == pytest.approx(reference_box_ap(samples, boxes))
     assert record.scores["AP"] is not None and record.scores["AP"] > 50
     assert record.protocol is not None
     assert record.protocol.box_file == boxes.name, "118 boxes do not prove to be the 56.4-AP file"
     raw = load_predictions(next(tmp_path.glob("*.npz")))
     kept_points = json.loads(next(tmp_path.glob("*.json")).read_text())
     network = load_model("tinypose_256x192", weights).network
-    expected = plain_detections(network, samples, json.loads(boxes.read_text()))
+    expected = reference_detections(network, samples, json.loads(boxes.read_text()))
     off = []
     for row, place in enumerate(raw.person_id):
         points, scores, area, _ = expected[int(place)]
@@ -127,7 +127,7 @@ def test_detector_boxes_equal_a_plain_loop_person_by_person(weights, shared, tmp
     assert ours == pytest.approx(sorted(everyone[place] for place in kept), abs=2e-5)
 
 
-def plain_box_ap(samples, boxes):
+def reference_box_ap(samples, boxes):
     """pycocotools on the files as they are."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(samples / "test_coco.json"))
@@ -138,8 +138,8 @@ def plain_box_ap(samples, boxes):
     return 100 * engine.stats[0]
 
 
-def plain_detections(network, samples, detections):
-    """Every detection through plain code: place -> points, scores, area, image id."""
+def reference_detections(network, samples, detections):
+    """Every detection through reference code: place -> points, scores, area, image id."""
     found = {}
     for place, detection in enumerate(detections):
         image = cv2.imread(str(samples / f"{detection['image_id']:012d}.jpg"))

@@ -1,4 +1,4 @@
-"""Crops equal a plain reimplementation to the byte; the way back undoes them."""
+"""Crops equal a reference reimplementation to the byte; the way back undoes them."""
 
 from __future__ import annotations
 

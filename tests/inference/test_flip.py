@@ -1,4 +1,4 @@
-"""The flip test, against a plain loop and by its algebra."""
+"""The flip test, against a reference loop and by its algebra."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def random_heatmaps(seed, joints=17, height=16, width=12):
 
 
 @pytest.mark.parametrize("shift", [True, False])
-def test_flip_back_equals_a_plain_loop(shift):
+def test_flip_back_equals_a_reference_loop(shift):
     heatmaps = random_heatmaps(0)
     before = heatmaps.clone()
     ours = flip_back(heatmaps, keypoint_set("coco_17").flip_index(), shift=shift)

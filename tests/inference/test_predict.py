@@ -1,4 +1,4 @@
-"""The whole top-down chain on a probe network, person by person against plain code."""
+"""The whole top-down chain on a probe network, person by person against reference code."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def open_coco(root):
     return load_coco(file, root / "val2017", dataset_id="coco", keypoint_set="coco_17", joints=17)
 
 
-def plain_person(model, dataset, annotation, protocol):
-    """One annotated person through plain code: points, joint scores, crop area; or None."""
+def reference_person(model, dataset, annotation, protocol):
+    """One annotated person through reference code: points, joint scores, crop area; or None."""
     spec = model.entry.input
     row = int(np.flatnonzero(dataset.images.id == dataset.truth.image_id[annotation])[0])
     image = cv2.imread(str(dataset.images.path(row)))
@@ -71,7 +71,7 @@ def plain_person(model, dataset, annotation, protocol):
 
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("decode", ["argmax", "quarter", "softargmax", "dark"])
-def test_every_person_equals_the_plain_chain(dataset, name, decode):
+def test_every_person_equals_the_reference_chain(dataset, name, decode):
     model = make.probe_model(SPECS[name])
     protocols = [
         make.protocol(decode=decode, flip=flip, shift=shift)
@@ -83,7 +83,7 @@ def test_every_person_equals_the_plain_chain(dataset, name, decode):
     for protocol, predictions in zip(protocols, found, strict=True):
         for row, person in enumerate(persons.person_id):
             annotation = int(np.flatnonzero(dataset.truth.id == person)[0])
-            points, scores, area = plain_person(model, dataset, annotation, protocol)
+            points, scores, area = reference_person(model, dataset, annotation, protocol)
             # A nearly singular Hessian amplifies rounding: dark gets half a hundredth of a px.
             close = 5e-3 if decode == "dark" else 1e-3
             np.testing.assert_allclose(predictions.keypoints[row], points, atol=close)
@@ -167,7 +167,7 @@ def test_the_last_batch_is_padded_to_full_size(dataset):
     assert np.concatenate([batch.rows for batch in seen]).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_normalise_equals_the_plain_tensor():
+def test_normalise_equals_the_reference_tensor():
     crop = make.image(48, 64, 5)
     for spec in (SPECS["hrnet"], SPECS["lpn"], InputSpec(size=(64, 48), std=(1.0, 1.0, 1.0))):
         ours = normalise(torch.from_numpy(crop[None]), spec)

@@ -1,6 +1,6 @@
 """The oddities of the zoos' evaluations, one by one: dropped, each moves the output.
 
-A quirk of the chain is dropped in the plain chain; the package must agree with the plain chain
+A quirk of the chain is dropped in the reference chain; the package must agree with the one
 that has it, and the one without must be elsewhere on most joints.  What is not of the chain is
 tested where it lives:
 
@@ -123,13 +123,13 @@ def registry():
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def sample(tmp_path_factory):
     """Made-up images; a person is annotated twice, and one reaches over the left edge."""
-    world = chain_samples.made_up(tmp_path_factory.mktemp("quirks") / "coco")
-    first = world["annotations"][0]
+    sample = chain_samples.made_up(tmp_path_factory.mktemp("quirks") / "coco")
+    first = sample["annotations"][0]
     x, _, w, h = first["bbox"]
     over = {**first, "id": 501, "bbox": [-20.5, -9.25, w + 20.5 + max(x, 0), h]}
-    return {**world, "annotations": [*world["annotations"], {**first, "id": 500}, over]}
+    return {**sample, "annotations": [*sample["annotations"], {**first, "id": 500}, over]}
 
 
 class Faint(make.Probe):
@@ -140,10 +140,10 @@ class Faint(make.Probe):
         return super().forward(x) * strength
 
 
-def package(world, protocol, entry, recipe, network, folder):
-    """The package's persons, by id, as the plain chain gives them."""
+def package(sample, protocol, entry, recipe, network, folder):
+    """The package's persons, by id, as the reference chain gives them."""
     *_, detections, _, dataset = chain_samples.scene(
-        world, recipe, len(network.conv.bias), folder / "annotations.json"
+        sample, recipe, len(network.conv.bias), folder / "annotations.json"
     )
     persons = chain_samples.persons(
         dataset, entry.input, protocol, detections, folder / "boxes.json"
@@ -160,10 +160,10 @@ def package(world, protocol, entry, recipe, network, folder):
     return found, sorted(raw.person_id[results.kept].tolist())
 
 
-def plainly(world, recipe, network, spec, folder):
+def reference_persons(sample, recipe, network, spec, folder):
     joints = len(network.conv.bias)
     images, annotations, detections, pictures, _ = chain_samples.scene(
-        world, recipe, joints, folder / "plain.json"
+        sample, recipe, joints, folder / "reference.json"
     )
     people = [
         reference_chain.estimate(recipe, network, pictures, person, spec.size, spec.keypoints)
@@ -195,14 +195,16 @@ def apart(one, other, what):
     DROPPED,
     ids=[f"{item} {key} without {' '.join(change)}" for item, key, _, change, _ in DROPPED],
 )
-def test_a_quirk_dropped_moves_the_output(world, registry, item, key, row, change, what, tmp_path):
+def test_a_quirk_dropped_moves_the_output(sample, registry, item, key, row, change, what, tmp_path):
     entry, recipe = registry.find(row), reference_chain.RECIPES[key]
     probe = Faint if "threshold" in change or row == LPN else make.Probe
     network = probe(reference_keypoints.COUNT[entry.input.keypoints]).eval()
     with torch.inference_mode():
-        ours, kept = package(world, registry.protocols[key], entry, recipe, network, tmp_path)
-        right, kept_right = plainly(world, recipe, network, entry.input, tmp_path)
-        wrong, kept_wrong = plainly(world, recipe | change, network, entry.input, tmp_path)
+        ours, kept = package(sample, registry.protocols[key], entry, recipe, network, tmp_path)
+        right, kept_right = reference_persons(sample, recipe, network, entry.input, tmp_path)
+        wrong, kept_wrong = reference_persons(
+            sample, recipe | change, network, entry.input, tmp_path
+        )
     assert ours.keys() == right.keys()
     assert kept == kept_right
     if what in ("persons", "kept"):
@@ -303,14 +305,14 @@ def one_person(name, pixels, from_one=False):
     return Dataset("one", name, images, truth, 1, "one.json", "", complete=False), results
 
 
-def test_the_doubles_of_a_person_stay_with_gluoncv_and_go_with_paddle(world, registry, tmp_path):
+def test_the_doubles_of_a_person_stay_with_gluoncv_and_go_with_paddle(sample, registry, tmp_path):
     """17, on the same boxes: Paddle's OKS suppression takes the second of two equal persons."""
     left = {}
     for key, row in (("gluon_gt_flip@1", GLUON), ("paddle_gt_quarter@1", PADDLE)):
         entry = registry.find(row)
         network = make.Probe().eval()
         recipe = reference_chain.RECIPES[key]
-        _, left[key] = package(world, registry.protocols[key], entry, recipe, network, tmp_path)
+        _, left[key] = package(sample, registry.protocols[key], entry, recipe, network, tmp_path)
     assert {1, 500} <= set(left["gluon_gt_flip@1"])
     assert len({1, 500} & set(left["paddle_gt_quarter@1"])) == 1
 

@@ -39,14 +39,14 @@ def test_input_size(image, short, expected):
 
 @pytest.mark.parametrize("short", [512, 640, 200])
 @pytest.mark.parametrize("size", SIZES)
-def test_matrices_equal_the_plain_ones(size, short):
+def test_matrices_equal_the_reference_ones(size, short):
     expected, there, back = reference_grouping.resized(*size, short)
     assert input_size(size, short) == expected
     assert np.array_equal(whole_matrix(size, short), there)
     assert np.array_equal(whole_matrix(size, short, inverse=True), back)
 
 
-def test_every_size_equals_the_plain_one():
+def test_every_size_equals_the_reference_one():
     generator = np.random.default_rng(0)
     for height, width in generator.integers(20, 900, (400, 2)).tolist():
         expected, there, _ = reference_grouping.resized(height, width, 512)
@@ -98,7 +98,7 @@ BOTH = pytest.mark.parametrize("crop", ["whole_image_expand", "whole_image_fit"]
 @BOTH
 @pytest.mark.parametrize("target", [(512, 512), (640, 640), (416, 416), (512, 768)])
 @pytest.mark.parametrize("size", SIZES[:7])
-def test_covering_and_fitting_equal_plain_arithmetic(size, target, crop):
+def test_covering_and_fitting_equal_reference_arithmetic(size, target, crop):
     fit = crop == "whole_image_fit"
     if not fit:
         target = tuple(64 * -(-side // 64) for side in target)

@@ -154,7 +154,7 @@ def test_mpii_counts_joints_within_half_a_head(tmp_path):
 
 
 @pytest.fixture
-def world(tmp_path):
+def sample(tmp_path):
     files = saved_predictions.save(tmp_path, images=30)
     root = tmp_path / "coco"
     (root / "annotations").mkdir(parents=True)
@@ -165,8 +165,8 @@ def world(tmp_path):
     return files, root
 
 
-def test_saved_predictions_become_curves_errors_and_persons(world, tmp_path):
-    files, root = world
+def test_saved_predictions_become_curves_errors_and_persons(sample, tmp_path):
+    files, root = sample
     records = store.load_records(files.folder)
     said: list[str] = []
     studies = find_studies(files.folder, records, data_root=root, warn=said.append)
@@ -191,8 +191,8 @@ def write_again(records, folder) -> str:
     return next((index.parent / "models").iterdir()).read_text()
 
 
-def test_predictions_that_cannot_be_used_are_named_and_left_out(world, tmp_path):
-    files, root = world
+def test_predictions_that_cannot_be_used_are_named_and_left_out(sample, tmp_path):
+    files, root = sample
     records = store.load_records(files.folder)
     said: list[str] = []
     (root / "annotations" / "person_keypoints_val2017.json").unlink()

@@ -11,7 +11,7 @@ import reference_evaluators
 
 
 def moved(name, path, seed=0):
-    """A world of an annotation file: its persons, moved and doubled, as results."""
+    """A sample of an annotation file: its persons, moved and doubled, as results."""
     content = json.loads(path.read_text(encoding="utf-8"))
     generator = np.random.default_rng(seed)
     joints = sum(random_persons.CUTS[name])
