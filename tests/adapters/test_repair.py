@@ -6,6 +6,7 @@ import mxnet_files
 import numpy as np
 import pytest
 import torch
+from refusals import assert_mentions
 
 from posebench.adapters import load_weights
 from posebench.adapters.repair import repaired
@@ -32,7 +33,8 @@ def test_nonfinite_to_zero(dtype):
     assert found["b"] is state["b"]
     assert found["c"] is state["c"]
     assert state["a"].isnan().any()
-    assert notes == ("3 values of the weights, NaN or infinite, became 0: a",)
+    (note,) = notes
+    assert_mentions(note, "3 values", "NaN or infinite", "0", "a")
 
 
 def test_sound_weights_get_no_note():
@@ -41,7 +43,7 @@ def test_sound_weights_get_no_note():
 
 def test_long_lists_are_cut():
     (note,) = repaired({name: BROKEN[1:2] for name in "abcd"}, "nonfinite_to_zero")[1]
-    assert note == "4 values of the weights, NaN or infinite, became 0: a, b, c, ..."
+    assert_mentions(note, "4 values", "a, b, c, ...")
 
 
 class TestPublishedFile:

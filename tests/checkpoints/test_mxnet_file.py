@@ -13,7 +13,7 @@ import mxnet_files
 import numpy as np
 import pytest
 import torch
-from refusals import refusal
+from refusals import assert_mentions, refusal
 
 from posebench.checkpoints import guess_container, read_checkpoint, verify_file
 from posebench.types.errors import UserError
@@ -83,7 +83,7 @@ def test_files_that_mxnet_wrote(name, shared):
 
 def test_sparse_arrays_that_mxnet_wrote(shared):
     error = refusal(read_checkpoint, shared / "goldens/formats/mxnet/sparse.params")
-    assert "holds array 0 as a row-sparse one, not dense" in error.message
+    assert_mentions(error.message, "array 0", "row-sparse")
 
 
 @VERSIONS
@@ -196,16 +196,16 @@ class TestPacked:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "names"),
     [
-        (patched(FIRST, struct.pack("<I", 0xF993FACB)), "unknown version 0xF993FACB"),
-        (patched(FIRST, struct.pack("<I", 0xF993FA01)), "unknown version 0xF993FA01"),
-        (patched(FIRST + 4, struct.pack("<i", 2)), "array 0 as a compressed sparse row one"),
+        (patched(FIRST, struct.pack("<I", 0xF993FACB)), ("0xF993FACB",)),
+        (patched(FIRST, struct.pack("<I", 0xF993FA01)), ("0xF993FA01",)),
+        (patched(FIRST + 4, struct.pack("<i", 2)), ("array 0", "compressed sparse row")),
     ],
 )
-def test_what_is_whole_but_not_read(data, said, write):
+def test_what_is_whole_but_not_read(data, names, write):
     error = refusal(read_checkpoint, write(data))
-    assert said in error.message
+    assert_mentions(error.message, *names)
     assert "MXNet" in error.hint or "tostype" in error.hint
 
 
@@ -223,7 +223,7 @@ def test_what_is_whole_but_not_read(data, said, write):
         (patched(TYPE, struct.pack("<i", 99)), "the type number 99"),
         (patched(TYPE, struct.pack("<i", -1)), "the type number -1"),
         (patched(16, struct.pack("<Q", HUGE)), "damaged"),
-        (struct.pack("<QQQ", 0x112, 0, HUGE), "4 bytes are promised at byte 24 and 0 are left"),
+        (struct.pack("<QQQ", 0x112, 0, HUGE), "byte 24 and 0 are left"),
         (patched(16, struct.pack("<Q", 1)), "damaged"),
         (WHOLE + b"\0", "1 bytes follow its end"),
         (WHOLE[:-6] + b"0.bi\xff\xff", "is no text"),

@@ -14,7 +14,7 @@ import hostile_checkpoints
 import numpy as np
 import pytest
 import torch
-from refusals import refusal
+from refusals import assert_mentions, refusal
 
 from posebench.checkpoints import read_checkpoint
 from posebench.types.errors import UserError
@@ -67,7 +67,7 @@ def test_files_that_paddle_wrote(name, shared):
 
 def test_a_lone_tensor_is_no_model(shared):
     error = refusal(read_checkpoint, shared / "goldens/formats/paddle/single_tensor.pdtensor")
-    assert "holds a Tensor, not named tensors" in error.message
+    assert_mentions(error.message, "Tensor", "named tensors")
 
 
 @PROTOCOLS
@@ -185,7 +185,7 @@ def test_code_is_named_and_not_run(protocol, label, tmp_path):
     contents = {**STATE, "w": hostile_checkpoints.call(label, marker)}
     error = refusal(read_checkpoint, hostile_checkpoints.paddle(contents, tmp_path / "w", protocol))
     assert not marker.exists()
-    assert "is refused, nothing in it was run" in error.message
+    assert "refused" in error.message
     assert hostile_checkpoints.CALLS[label] in error.message
 
 

@@ -8,7 +8,7 @@ import hostile_checkpoints
 import numpy as np
 import pytest
 import torch
-from refusals import refusal
+from refusals import assert_mentions, refusal
 
 from posebench.checkpoints import read_checkpoint, torch_file
 
@@ -75,7 +75,7 @@ class TestRead:
         ({"state_dict": {}}, "holds no tensors"),
         ({"a": [torch.ones(1)]}, "holds a list under 'a'"),
         ({"a": {"b": torch.ones(1)}}, "holds a dict under 'a'"),
-        ({"model": STATE, "state_dict": STATE}, "several sets of weights: state_dict, model"),
+        ({"model": STATE, "state_dict": STATE}, "state_dict, model"),
         ({"a": torch.eye(3).to_sparse()}, "'a' as a torch.sparse_coo tensor"),
         ({"a": torch.empty(3, device="meta")}, "tensor on meta"),
     ],
@@ -91,7 +91,7 @@ def test_code_is_named_and_not_run(write, label, tmp_path):
     path = write({"w": hostile_checkpoints.call(label, marker), **STATE}, tmp_path / "w.pth")
     error = refusal(read_checkpoint, path)
     assert not marker.exists()
-    assert "is refused, nothing in it was run" in error.message
+    assert "refused" in error.message
     assert hostile_checkpoints.CALLS[label] in error.message
 
 
@@ -121,7 +121,7 @@ def test_torchscript(tmp_path):
 def test_another_zip(tmp_path):
     path = hostile_checkpoints.plain_zip(tmp_path / "w.pth")
     error = refusal(read_checkpoint, path)
-    assert "zip archive, but not one of torch" in error.message
+    assert_mentions(error.message, "zip", "torch")
     assert "Unpack" in error.hint
 
 
@@ -218,7 +218,7 @@ class TestArraysInNotes:
     def test_are_no_weights(self, write, tmp_path):
         pytest.importorskip("torch", minversion="2.5")
         path = write({"a": torch.ones(2), "b": np.ones(2)}, tmp_path / "w")
-        assert "under 'b' where a tensor should be" in refusal(read_checkpoint, path).message
+        assert_mentions(refusal(read_checkpoint, path).message, "'b'", "tensor")
 
     def test_allocate_nothing(self, write, tmp_path):
         pytest.importorskip("torch", minversion="2.5")

@@ -58,7 +58,7 @@ def soon():
     assert time.process_time() - began < SECONDS
 
 
-def refused(call):
+def value_or_refusal(call):
     """The value, or None for one sentence."""
     with soon():
         try:
@@ -108,7 +108,7 @@ def test_annotations_are_read_as_written_or_listed(tmp_path, layout):
         path.write_text(json_mutations.mutated(good, seed))
         content = json.loads(path.read_text())
         wanted = expected(lambda content=content: reference.coco(content, joints, layout))
-        found, strict = (refused(lambda t=t: read(t)) for t in (True, False))
+        found, strict = (value_or_refusal(lambda t=t: read(t)) for t in (True, False))
         assert (strict is not None) == (wanted is not None and not wanted[1]), seed
         outcomes.append(strict is not None)
         if found is None:
@@ -134,7 +134,7 @@ def test_lists_of_mpii_are_read_as_written_or_listed(tmp_path):
     for seed in range(INPUTS):
         path.write_text(json_mutations.mutated(good, seed))
         rows, bad = reference.mpii(json.loads(path.read_text()))
-        found, strict = (refused(lambda t=t: read(t)) for t in (True, False))
+        found, strict = (value_or_refusal(lambda t=t: read(t)) for t in (True, False))
         assert (strict is not None) == (not bad), seed
         outcomes.append(strict is not None)
         if found is None:
@@ -197,7 +197,7 @@ def test_scores_on_changed_annotations_are_those_of_pycocotools(sample, tmp_path
         path.write_text(json_mutations.mutated(good, seed))
         content = json.loads(path.read_text())
         wanted = expected(lambda content=content: reference.coco(content, 17))
-        found = refused(lambda: score(predictions, sample.where))
+        found = value_or_refusal(lambda: score(predictions, sample.where))
         outcomes.append(found is not None)
         if wanted is None or wanted[1]:
             assert found is None, seed
@@ -224,7 +224,7 @@ def test_results_are_read_as_written_or_refused_and_scored_as_pycocotools_does(s
         wanted = expected(
             lambda path=path: reference.results(json.loads(path.read_text()), 17, table, 1)
         )
-        found = refused(lambda path=path: score(path, sample.where))
+        found = value_or_refusal(lambda path=path: score(path, sample.where))
         outcomes.append(found is not None)
         assert (found is not None) == (wanted is not None), seed
         if wanted is None:
@@ -265,7 +265,7 @@ def test_boxes_are_read_as_written_or_refused_and_each_can_be_cropped(few, tmp_p
         path = tmp_path / "boxes.json"
         path.write_text(json_mutations.mutated(good, seed))
         wanted = expected(lambda path=path: reference.boxes(json.loads(path.read_text()), table, 1))
-        found = refused(lambda path=path: read_detections(path, few))
+        found = value_or_refusal(lambda path=path: read_detections(path, few))
         outcomes.append(found is not None)
         assert (found is not None) == (wanted is not None), seed
         if found is None or wanted is None:
@@ -340,7 +340,7 @@ def test_saved_predictions_are_scored_as_written_or_refused(sample, tmp_path):
             arrays, right = spoiled_arrays(good, np.random.default_rng(seed))
         np.savez(path, **arrays)
         wanted = right and possible(arrays, table)
-        found = refused(lambda: score(path, sample.where))
+        found = value_or_refusal(lambda: score(path, sample.where))
         outcomes.append(found is not None)
         assert (found is not None) == wanted, seed
         if wanted:
