@@ -1,4 +1,4 @@
-"""A night in a process of its own that says when it is about to do its n-th thing to a file.
+"""A nightly run in a process of its own that says when it is about to do its n-th thing to a file.
 
 ``nightly_process.py FOLDER NIGHT MOMENT wait|run``: afterwards it waits to be killed there, or
 goes on.
@@ -24,4 +24,5 @@ def main() -> None:
     nightly_runs.run(folder, nightly_runs.Work(int(night), score=nightly_runs.lower))
 
 
-main()
+if __name__ == "__main__":
+    main()
