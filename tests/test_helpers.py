@@ -83,10 +83,11 @@ def test_modules_that_are_no_tests_are_helpers():
         ("--limit", True),
         ("000", False),
         ("5,000", True),
+        ("width", True),
     ],
 )
 def test_a_fact_is_found_whole_or_not_at_all(fact, found):
-    text = "/a/p.json:3: annotation 41 has 'all' for keypoints, not 51 in 0.5 of 5,000 (--limit)."
+    text = "/a/p.json:3: a@1.width of 41 is 'all' for keypoints, not 51 in 0.5 of 5,000 (--limit)."
     assert mentions(text, fact) == found
 
 

@@ -14,9 +14,11 @@ from posebench.types.errors import UserError
 
 
 def mentions(text: str, fact: object) -> bool:
-    """Whether a text holds a fact as a whole: ``5`` is neither in 51 nor in 5.4."""
-    whole = rf"(?<!\w)(?<!\d[.,]){re.escape(str(fact))}(?!\w)(?![.,]\d)"
-    return re.search(whole, text) is not None
+    """Whether a text holds a fact as a whole: ``5`` is neither in 51 nor in 5.4 or 1,005."""
+    fact = str(fact)
+    before = r"(?<!\w)" + r"(?<!\d[.,])" * fact[0].isdigit()
+    after = r"(?!\w)" + r"(?![.,]\d)" * fact[-1].isdigit()
+    return re.search(before + re.escape(fact) + after, text) is not None
 
 
 def assert_mentions(text: str, *facts: object) -> None:

@@ -48,7 +48,7 @@ def test_the_table_shows_what_was_claimed_and_measured():
     reader = Page(front(make.evaluation(measured=67.224, verdict="differs")))
     for words in ("AP 61.23", "67.22", "64.7 to 69.5", "+5.99", "differs", "1,040", "100 %"):
         assert words in reader.text
-    assert_mentions(reader.text, "ground-truth boxes", "flip shifted")
+    assert_mentions(reader.text, "truth boxes", "flip shifted")
 
 
 def test_a_subset_is_marked_everywhere():
