@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import golden_cases
 import pytest
 import torch
 from pydantic import ValidationError
@@ -16,7 +17,6 @@ from posebench.evaluation.prepare import load_entry
 from posebench.networks import build_network
 from posebench.types.entry import Checkpoint, Entry, InputSpec, NetworkSpec
 from posebench.types.errors import UserError
-from tests.goldens import cases
 
 ARGUMENTS = {"layers": [1, 1, 1, 1], "joints": 3}
 
@@ -196,9 +196,9 @@ def test_unknown_adapter_and_network(file):
 
 
 def test_real_trained_weights_load(shared):
-    case = cases.find("tinypose_256x192")
+    case = golden_cases.find("tinypose_256x192")
     path = shared / "data/weights/tinypose_256x192.pdparams"
-    model = load_weights(cases.entry(case), path)
+    model = load_weights(golden_cases.entry(case), path)
     assert model.coverage.fraction == 1.0
     # the export behind this file folded its BatchNorms
     assert torch.equal(model.network.backbone.stem.conv1.norm.running_mean, torch.zeros(32))

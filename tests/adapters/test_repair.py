@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import mxnet_files
 import numpy as np
 import pytest
 import torch
+from refusals import assert_mentions
 
 from posebench.adapters import load_weights
 from posebench.adapters.repair import repaired
 from posebench.networks import build_network
 from posebench.registry import load_registry
 from posebench.types.errors import UserError
-from tests.helpers import mxnet
 
 BROKEN = torch.tensor([1.0, float("nan"), float("inf"), float("-inf"), -2.0])
 
@@ -32,7 +33,8 @@ def test_nonfinite_to_zero(dtype):
     assert found["b"] is state["b"]
     assert found["c"] is state["c"]
     assert state["a"].isnan().any()
-    assert notes == ("3 values of the weights, NaN or infinite, became 0: a",)
+    (note,) = notes
+    assert_mentions(note, "3 values", "NaN or infinite", "0", "a")
 
 
 def test_sound_weights_get_no_note():
@@ -41,7 +43,7 @@ def test_sound_weights_get_no_note():
 
 def test_long_lists_are_cut():
     (note,) = repaired({name: BROKEN[1:2] for name in "abcd"}, "nonfinite_to_zero")[1]
-    assert note == "4 values of the weights, NaN or infinite, became 0: a, b, c, ..."
+    assert_mentions(note, "4 values", "a, b, c, ...")
 
 
 class TestPublishedFile:
@@ -58,7 +60,7 @@ class TestPublishedFile:
                 if "." not in last and last != "num_batches_tracked":
                     state[f"{name}.{words.get(last, last)}"] = value.numpy()
         state["features.0.1.running_var"] = np.full(16, np.nan, np.float32)
-        return mxnet.write(state, tmp_path / "w.zip", packed=True)
+        return mxnet_files.write(state, tmp_path / "w.zip", packed=True)
 
     def load(self, short, file):
         found = load_registry().find(short)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import make_records
 import numpy as np
 import pytest
-import saved
+import saved_predictions
 
 from posebench.analysis.compare import compare
 from posebench.analysis.score import score
@@ -22,7 +22,7 @@ DRAWS = 300
 
 @pytest.fixture
 def files(tmp_path):
-    return saved.save(tmp_path, images=60)
+    return saved_predictions.save(tmp_path, images=60)
 
 
 def worse(files, share=1.0, noise=12.0):
@@ -142,7 +142,7 @@ def test_a_subset_of_metrics(files):
 
 
 def test_the_whole_body_comes_before_its_parts(tmp_path):
-    files = saved.save(tmp_path, images=12, name="wholebody_133")
+    files = saved_predictions.save(tmp_path, images=12, name="wholebody_133")
     paths = files.columns(), files.columns(worse(files), "other.npz")
     found = compare(*paths, files.choosing(dataset="coco_wholebody"), resamples=20)
     metrics = [each.metric for each in found.differences]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-import saved
+import saved_predictions
 
 from posebench.analysis.diagnose import diagnose
 from posebench.analysis.score import score
@@ -17,7 +17,7 @@ from posebench.types.errors import UserError
 
 @pytest.fixture
 def files(tmp_path):
-    return saved.save(tmp_path, images=30)
+    return saved_predictions.save(tmp_path, images=30)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def found(files):
 
 
 def test_every_joint_and_every_person_is_counted_once(files, found):
-    assert found.detections <= len(files.world["results"])
+    assert found.detections <= len(files.sample["results"])
     assert found.found + found.false_negatives == found.persons > 30
     (whole,) = found.parts
     for joints in (whole.joints, *found.joint_errors.values()):
@@ -80,7 +80,7 @@ def test_points_without_a_counted_error_are_explained(files, found, capsys):
     (before,) = [mend for mend in found.parts[0].mends if mend.error == "score"]
     assert before.count and not [note for note in found.notes() if note.startswith("score")]
     first = {}
-    for person in files.world["annotations"]:
+    for person in files.sample["annotations"]:
         if not person.get("iscrowd") and any(person["keypoints"][2::3]):
             first.setdefault(person["image_id"], person["keypoints"])
     rows = [

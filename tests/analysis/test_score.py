@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import saved
+import saved_predictions
 
 from posebench.analysis.score import load_predictions_of, score
 from posebench.cli import main as cli
@@ -25,7 +25,7 @@ from posebench.types.request import ScoringContext
 
 @pytest.fixture
 def files(tmp_path):
-    return saved.save(tmp_path)
+    return saved_predictions.save(tmp_path)
 
 
 def direct(files, **choices):
@@ -48,7 +48,7 @@ def test_a_results_file_gives_its_own_scores(files):
     found = score(files.results_file(), files.where)
     same(found, direct(files, rescoring="none", nms="none"))
     assert found.scorer.startswith("coco_oks 1 (rules of pycocotools")
-    assert (found.read, found.kept) == (len(files.world["results"]),) * 2
+    assert (found.read, found.kept) == (len(files.sample["results"]),) * 2
     assert (found.protocol["name"], found.boxes, found.entry) == ("as_written", None, None)
     assert (found.dataset.images, found.dataset.complete) == (12, False)
     low, high = found.intervals["AP"]
@@ -71,7 +71,7 @@ def test_the_columnar_file_is_rescored_and_suppressed_as_asked(files):
 
 def test_a_record_knows_its_protocol_and_its_images(files):
     first = Sample(limit=5, order="file")
-    info = saved.make_records.dataset(id="coco", sample=first)
+    info = saved_predictions.make_records.dataset(id="coco", sample=first)
     found = score(files.record(dataset=info), ScoringContext(annotations=files.where.annotations))
     same(found, direct(replace_dataset(files, restrict(files.dataset, first)), rescoring="none",
                        nms="none"))  # fmt: skip
@@ -124,7 +124,7 @@ def replace_dataset(files, dataset):
 
 
 def test_the_area_of_a_results_box_counts_as_evaluators_count_it(files):
-    rows = copy.deepcopy(files.world["results"])
+    rows = copy.deepcopy(files.sample["results"])
     for row in rows:
         row["bbox"] = [0.0, 0.0, 40.0, 40.0]  # medium, whatever the joints say
     boxed = score(files.results_file(rows), files.where)
@@ -226,7 +226,7 @@ def spoiled(rows, **changes):
     ],
 )
 def test_what_an_evaluator_would_take_for_zero_is_refused(files, spoil, words):
-    path = files.results_file(spoil(copy.deepcopy(files.world["results"])))
+    path = files.results_file(spoil(copy.deepcopy(files.sample["results"])))
     with pytest.raises(UserError, match=words):
         score(path, files.where)
 
@@ -234,7 +234,7 @@ def test_what_an_evaluator_would_take_for_zero_is_refused(files, spoil, words):
 @pytest.mark.parametrize("form", ["{name}", "val2017/{name}", "{stem}", "a/b/{stem}"])
 def test_results_may_name_their_image_by_its_file(files, form):
     known = dict(zip(files.dataset.images.id.tolist(), files.dataset.images.file_name, strict=True))
-    rows = copy.deepcopy(files.world["results"])
+    rows = copy.deepcopy(files.sample["results"])
     for row in rows[1:]:
         name = known[row["image_id"]]
         row["image_id"] = form.format(name=name, stem=name.removesuffix(".jpg"))
@@ -249,7 +249,7 @@ def test_a_name_of_two_images_names_neither(files):
     first, second = annotations["images"][:2]
     first["file_name"], second["file_name"] = "a/x.jpg", "b/x.jpg"
     files.where.annotations.write_text(json.dumps(annotations))
-    rows = [row | {"image_id": "x.jpg"} for row in files.world["results"][:2]]
+    rows = [row | {"image_id": "x.jpg"} for row in files.sample["results"][:2]]
     with pytest.raises(UserError, match=r"'x.jpg' for its image_id, the file name of 2 images"):
         score(files.results_file(rows), files.where)
     rows = [row | {"image_id": "b/x.jpg"} for row in rows]
@@ -262,7 +262,7 @@ def test_image_ids_may_be_any_number_of_64_bits(files, number):
     # Ties between images go by their ids: their order has to stay.
     known = files.dataset.images.id.min() if number < 0 else files.dataset.images.id.max()
     content = json.loads(files.where.annotations.read_text())
-    for row in [*content["annotations"], *content["images"], *files.world["results"]]:
+    for row in [*content["annotations"], *content["images"], *files.sample["results"]]:
         key = "id" if "file_name" in row else "image_id"
         row[key] = number if row[key] == known else row[key]
     files.where.annotations.write_text(json.dumps(content))

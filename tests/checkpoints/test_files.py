@@ -6,9 +6,9 @@ import hashlib
 import os
 
 import pytest
+from refusals import refusal
 
 from posebench.checkpoints import files, guess_container, read_checkpoint, sha256_of, verify_file
-from tests.checkpoints.errors import refusal
 
 CONTENT = b"posebench" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -16,10 +16,10 @@ import hostile_pickles as hostile
 import numpy as np
 import pytest
 import torch
+from refusals import assert_mentions, refusal
 
 from posebench.checkpoints import read_checkpoint
 from posebench.types.errors import UserError
-from tests.checkpoints.errors import refusal
 
 COUNT = int(float(os.environ.get("POSEBENCH_FUZZ", "1")) * 60)
 SECONDS = 5.0
@@ -60,7 +60,8 @@ def test_a_hundred_bytes_do_not_stop_the_process(tmp_path):
     )
     told = done.stdout.splitlines()
     assert len(told) == len(paths), done.stderr
-    assert all("is refused, nothing in it was run: it asks for a key" in line for line in told)
+    for path, line in zip(paths, told, strict=True):
+        assert_mentions(line, path, "refused", "key")
 
 
 def test_hostile_programs_are_refused_soon_and_small(tmp_path):
@@ -154,7 +155,7 @@ def torch_file(path: Path, value: bytes, **more: bytes) -> Path:
 def test_a_tensor_that_repeats_one_number(tmp_path):
     torch.save({"w": torch.ones(1).expand(10**6, 10**6)}, tmp_path / "w.pth")
     error = refusal(read_checkpoint, tmp_path / "w.pth")
-    assert "'w' of shape (1000000, 1000000) needs more bytes than it has" in error.message
+    assert_mentions(error.message, "'w'", "(1000000, 1000000)", "bytes")
 
 
 def test_members_that_differ_in_case_alone(tmp_path):
@@ -163,28 +164,28 @@ def test_members_that_differ_in_case_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "names"),
     [
-        (b"N", ""),
-        (b"c_codecs\nencode\n" + hostile.text("a") + hostile.text("hex") + b"\x86R", "'hex'"),
-        (b"cbuiltins\nbytearray\nK\x05\x85R", "bytearray of something other than text"),
-        (b"ctorch\nTensor\nK\x05\x85R", "torch.Tensor with values that the file does not hold"),
-        (b"ctorch\nTensor\nK\x05\x85\x81", "torch.Tensor with values that the file does not hold"),
-        (b"\x82\x01", "the step EXT1 of pickles"),
-        (b"}" + hostile.number(1 << 63) + b"Ns", "a number of more than 64 bits"),
-        (b"}" + hostile.number((1 << 63) - 1) + b"Ns", ""),
-        (b"}(K\x01K\x02tNs", "a key that is neither text nor a number"),
-        (b"]" + hostile.put(0) + hostile.get(0) + b"a", "a value that holds itself"),
-        (b")" + b"2\x86" * 44, "values that unfold to more than 1,000,"),
+        (b"N", ()),
+        (b"c_codecs\nencode\n" + hostile.text("a") + hostile.text("hex") + b"\x86R", ("'hex'",)),
+        (b"cbuiltins\nbytearray\nK\x05\x85R", ("bytearray", "text")),
+        (b"ctorch\nTensor\nK\x05\x85R", ("torch.Tensor", "values")),
+        (b"ctorch\nTensor\nK\x05\x85\x81", ("torch.Tensor", "values")),
+        (b"\x82\x01", ("EXT1",)),
+        (b"}" + hostile.number(1 << 63) + b"Ns", ("64 bits",)),
+        (b"}" + hostile.number((1 << 63) - 1) + b"Ns", ()),
+        (b"}(K\x01K\x02tNs", ("key", "text", "number")),
+        (b"]" + hostile.put(0) + hostile.get(0) + b"a", ("itself",)),
+        (b")" + b"2\x86" * 44, ("unfold", "1,000,200")),
         (
             b"(" + LONG + COPY * 3000 + b"t",
-            "values that unfold",
+            ("unfold",),
         ),
-        (b")" + b"\x85" * 201, "nested more than 200 levels deep"),
-        (b"N" + b"N0" * 500_000, "more than 1,000,000 steps"),
+        (b")" + b"\x85" * 201, ("nested", "200 levels")),
+        (b"N" + b"N0" * 500_000, ("1,000,000 steps",)),
     ],
 )
-def test_what_the_refusal_names(value, said, tmp_path):
+def test_what_the_refusal_names(value, names, tmp_path):
     error = refusal(read_checkpoint, torch_file(tmp_path / "w", value))
-    assert said in error.message
-    assert ("is refused" in error.message) == bool(said), error.message
+    assert_mentions(error.message, *names)
+    assert ("refused" in error.message) == bool(names), error.message

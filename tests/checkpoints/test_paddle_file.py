@@ -10,14 +10,14 @@ import struct
 from collections import OrderedDict
 from pathlib import Path
 
+import hostile_checkpoints
 import numpy as np
 import pytest
 import torch
+from refusals import assert_mentions, refusal
 
 from posebench.checkpoints import read_checkpoint
 from posebench.types.errors import UserError
-from tests.checkpoints import hostile
-from tests.checkpoints.errors import refusal
 
 PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 STATE = {
@@ -67,25 +67,25 @@ def test_files_that_paddle_wrote(name, shared):
 
 def test_a_lone_tensor_is_no_model(shared):
     error = refusal(read_checkpoint, shared / "goldens/formats/paddle/single_tensor.pdtensor")
-    assert "holds a Tensor, not named tensors" in error.message
+    assert_mentions(error.message, "Tensor", "named tensors")
 
 
 @PROTOCOLS
 class TestRead:
     def test_arrays(self, protocol, tmp_path):
-        path = hostile.paddle(STATE, tmp_path / "w", protocol)
+        path = hostile_checkpoints.paddle(STATE, tmp_path / "w", protocol)
         assert same(read_checkpoint(path), STATE)
 
     def test_runtime_names_are_dropped(self, protocol, tmp_path):
         contents = OrderedDict(STATE)
         contents["StructuredToParameterName@@"] = {name: "w_0" for name in STATE}
-        path = hostile.paddle(contents, tmp_path / "w", protocol)
+        path = hostile_checkpoints.paddle(contents, tmp_path / "w", protocol)
         assert same(read_checkpoint(path), STATE)
 
     def test_named_tuples_and_a_wrapper(self, protocol, tmp_path):
         inner = {name: (f"conv2d_0.w_{i}", value) for i, (name, value) in enumerate(STATE.items())}
         contents = {"model": inner, "epoch": 3, "lr": np.float64(0.1), "optimizer": {"a": {}}}
-        path = hostile.paddle(contents, tmp_path / "w", protocol)
+        path = hostile_checkpoints.paddle(contents, tmp_path / "w", protocol)
         assert same(read_checkpoint(path), STATE)
 
     def test_layouts_and_byte_orders(self, protocol, tmp_path):
@@ -97,7 +97,7 @@ class TestRead:
             "empty": np.zeros((0, 3), np.float32),
             "part": values[:, 1:],
         }
-        found = read_checkpoint(hostile.paddle(state, tmp_path / "w", protocol))
+        found = read_checkpoint(hostile_checkpoints.paddle(state, tmp_path / "w", protocol))
         assert found.keys() == state.keys()
         for name, value in state.items():
             assert found[name].dtype == torch.float32
@@ -107,7 +107,7 @@ class TestRead:
     def test_uint16_is_bfloat16(self, protocol, tmp_path):
         values = torch.tensor([1.0, -2.5, 3e38]).bfloat16()
         bits = values.view(torch.int16).numpy().view(np.uint16)
-        found = read_checkpoint(hostile.paddle({"w": bits}, tmp_path / "w", protocol))
+        found = read_checkpoint(hostile_checkpoints.paddle({"w": bits}, tmp_path / "w", protocol))
         assert found["w"].dtype == torch.bfloat16
         assert torch.equal(found["w"], values)
 
@@ -121,17 +121,17 @@ class TestRead:
                 "w": {"OriginShape": (3, 4), "slices": ["w@@.0", "w@@.1"]},
             },
         }
-        found = read_checkpoint(hostile.paddle(contents, tmp_path / "w", protocol))
+        found = read_checkpoint(hostile_checkpoints.paddle(contents, tmp_path / "w", protocol))
         assert same(found, {"b": values[:2], "w": values.reshape(3, 4)})
 
     def test_one_array_under_two_names(self, protocol, tmp_path):
         values = np.arange(1000, dtype=np.float32)
-        path = hostile.paddle({"a": values, "b": values}, tmp_path / "w", protocol)
+        path = hostile_checkpoints.paddle({"a": values, "b": values}, tmp_path / "w", protocol)
         assert path.stat().st_size < 2 * values.nbytes
         assert same(read_checkpoint(path), {"a": values, "b": values})
 
     def test_tensors_can_be_written_to(self, protocol, tmp_path):
-        found = read_checkpoint(hostile.paddle(STATE, tmp_path / "w", protocol))
+        found = read_checkpoint(hostile_checkpoints.paddle(STATE, tmp_path / "w", protocol))
         found["norm._mean"] += 1
         assert found["norm._mean"].tolist() == [1.5, 0.0]
 
@@ -139,7 +139,7 @@ class TestRead:
 @pytest.mark.parametrize("code", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"])
 def test_number_types(code, tmp_path):
     values = np.array([[0, 1], [1, 0]], code)
-    found = read_checkpoint(hostile.paddle({"w": values}, tmp_path / "w"))
+    found = read_checkpoint(hostile_checkpoints.paddle({"w": values}, tmp_path / "w"))
     assert same(found, {"w": values})
 
 
@@ -155,8 +155,8 @@ def test_numpy_1_and_2_name_their_modules_differently(core, tmp_path):
 class TestEvalForm:
     def test_its_one_meaning_is_read(self, protocol, tmp_path):
         values = STATE["norm._mean"]
-        contents = {"w": hostile.Call(eval, "data", {"data": values})}
-        path = hostile.paddle(contents, tmp_path / "w", protocol)
+        contents = {"w": hostile_checkpoints.Call(eval, "data", {"data": values})}
+        path = hostile_checkpoints.paddle(contents, tmp_path / "w", protocol)
         assert same(read_checkpoint(path), {"w": values})
 
     @pytest.mark.parametrize(
@@ -172,19 +172,21 @@ class TestEvalForm:
         ],
     )
     def test_any_other_is_refused(self, protocol, arguments, tmp_path):
-        path = hostile.paddle({"w": hostile.Call(eval, *arguments)}, tmp_path / "w", protocol)
+        path = hostile_checkpoints.paddle(
+            {"w": hostile_checkpoints.Call(eval, *arguments)}, tmp_path / "w", protocol
+        )
         assert "builtins.eval" in refusal(read_checkpoint, path).message
 
 
 @PROTOCOLS
-@pytest.mark.parametrize("label", hostile.CALLS)
+@pytest.mark.parametrize("label", hostile_checkpoints.CALLS)
 def test_code_is_named_and_not_run(protocol, label, tmp_path):
     marker = tmp_path / "marker"
-    contents = {**STATE, "w": hostile.call(label, marker)}
-    error = refusal(read_checkpoint, hostile.paddle(contents, tmp_path / "w", protocol))
+    contents = {**STATE, "w": hostile_checkpoints.call(label, marker)}
+    error = refusal(read_checkpoint, hostile_checkpoints.paddle(contents, tmp_path / "w", protocol))
     assert not marker.exists()
-    assert "is refused, nothing in it was run" in error.message
-    assert hostile.CALLS[label] in error.message
+    assert "refused" in error.message
+    assert hostile_checkpoints.CALLS[label] in error.message
 
 
 @pytest.mark.parametrize(
@@ -210,18 +212,27 @@ class TestAbsurdSizes:
     @pytest.mark.parametrize(
         ("data", "said"),
         [
-            (hostile.ndarray_pickle((hostile.HUGE,), b"1234"), f"needs {4 * hostile.HUGE} bytes"),
-            (hostile.ndarray_pickle((2,), b"1234"), "needs 8 bytes and has 4"),
-            (hostile.ndarray_pickle((1,), b"12345678"), "needs 4 bytes and has 8"),
-            (hostile.ndarray_pickle((-1,), b"1234"), "(-1,) is no shape"),
-            (hostile.ndarray_pickle((1.0,), b"1234"), "(1.0,) is no shape"),
-            (hostile.ndarray_pickle((True,), b"1234"), "(True,) is no shape"),
-            (hostile.ndarray_pickle((1,), b"12345678", "O"), "values of type 'O8'"),
-            (hostile.ndarray_pickle((1,), b"12345678", "S8"), "values of type 'S8'"),
-            (hostile.ndarray_pickle((1,), 5), "without its bytes"),
-            (hostile.reconstruct_pickle((hostile.HUGE,)), "without its bytes"),
-            (hostile.ndarray_call_pickle((hostile.HUGE,)), "takes no arguments"),
-            (hostile.shared_bytes_pickle(50, 1 << 16), "more bytes than it has"),
+            (
+                hostile_checkpoints.ndarray_pickle((hostile_checkpoints.HUGE,), b"1234"),
+                f"needs {4 * hostile_checkpoints.HUGE} bytes",
+            ),
+            (hostile_checkpoints.ndarray_pickle((2,), b"1234"), "needs 8 bytes and has 4"),
+            (hostile_checkpoints.ndarray_pickle((1,), b"12345678"), "needs 4 bytes and has 8"),
+            (hostile_checkpoints.ndarray_pickle((-1,), b"1234"), "(-1,) is no shape"),
+            (hostile_checkpoints.ndarray_pickle((1.0,), b"1234"), "(1.0,) is no shape"),
+            (hostile_checkpoints.ndarray_pickle((True,), b"1234"), "(True,) is no shape"),
+            (hostile_checkpoints.ndarray_pickle((1,), b"12345678", "O"), "values of type 'O8'"),
+            (hostile_checkpoints.ndarray_pickle((1,), b"12345678", "S8"), "values of type 'S8'"),
+            (hostile_checkpoints.ndarray_pickle((1,), 5), "without its bytes"),
+            (
+                hostile_checkpoints.reconstruct_pickle((hostile_checkpoints.HUGE,)),
+                "without its bytes",
+            ),
+            (
+                hostile_checkpoints.ndarray_call_pickle((hostile_checkpoints.HUGE,)),
+                "takes no arguments",
+            ),
+            (hostile_checkpoints.shared_bytes_pickle(50, 1 << 16), "more bytes than it has"),
             # a string of 2**62 bytes, and a frame of as many
             (b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"a.", "damaged"),
             (b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"}.", "damaged"),
@@ -234,15 +245,15 @@ class TestAbsurdSizes:
 
     def test_memo_table(self, tmp_path):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        error = refusal(read_checkpoint, write(hostile.memo_pickle(1 << 27), tmp_path))
+        error = refusal(read_checkpoint, write(hostile_checkpoints.memo_pickle(1 << 27), tmp_path))
         assert "memo index 134217728" in error.message
         # the table of the C unpickler would take 2 GiB
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
     def test_slices_of_another_size(self, tmp_path):
-        row = {"OriginShape": (hostile.HUGE,), "slices": ["w@@.0"]}
+        row = {"OriginShape": (hostile_checkpoints.HUGE,), "slices": ["w@@.0"]}
         contents = {"w@@.0": np.ones(3, np.float32), "UnpackBigParamInfor@@": {"w": row}}
-        path = hostile.paddle(contents, tmp_path / "w")
+        path = hostile_checkpoints.paddle(contents, tmp_path / "w")
         assert "the slices of w hold 3 values" in refusal(read_checkpoint, path).message
 
     @pytest.mark.parametrize(
@@ -250,7 +261,7 @@ class TestAbsurdSizes:
     )
     def test_a_wrong_table_of_slices(self, table, tmp_path):
         contents = {"b": np.ones(3, np.float32), "UnpackBigParamInfor@@": table}
-        path = hostile.paddle(contents, tmp_path / "w")
+        path = hostile_checkpoints.paddle(contents, tmp_path / "w")
         assert "damaged Paddle file" in refusal(read_checkpoint, path).message
 
 
@@ -277,12 +288,12 @@ def test_a_flipped_byte_never_shows_a_traceback(protocol, tmp_path):
 
 @pytest.mark.parametrize("contents", [[1], "text", 5, None, {}, {"a": [1]}, {"a": {"b": {}}}])
 def test_contents_that_are_no_weights(contents, tmp_path):
-    error = refusal(read_checkpoint, hostile.paddle(contents, tmp_path / "w"))
+    error = refusal(read_checkpoint, hostile_checkpoints.paddle(contents, tmp_path / "w"))
     assert "holds" in error.message
 
 
 def test_a_cycle_is_refused(tmp_path):
     contents: dict[str, object] = {}
     contents["model"] = contents
-    error = refusal(read_checkpoint, hostile.paddle(contents, tmp_path / "w"))
+    error = refusal(read_checkpoint, hostile_checkpoints.paddle(contents, tmp_path / "w"))
     assert "holds" in error.message

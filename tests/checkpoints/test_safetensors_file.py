@@ -6,13 +6,13 @@ import json
 import struct
 from typing import Any
 
+import hostile_checkpoints
 import pytest
 import torch
+from refusals import refusal
 from safetensors.torch import save
 
 from posebench.checkpoints import read_checkpoint, read_metadata
-from tests.checkpoints import hostile
-from tests.checkpoints.errors import refusal
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2).half()}
 
@@ -43,7 +43,10 @@ def test_every_cut_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("table", "data"),
     [
-        ({"w": {"dtype": "F32", "shape": [hostile.HUGE], "data_offsets": [0, 4]}}, b"1234"),
+        (
+            {"w": {"dtype": "F32", "shape": [hostile_checkpoints.HUGE], "data_offsets": [0, 4]}},
+            b"1234",
+        ),
         ({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 1 << 60]}}, b"1234"),
         ({"w": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}, b"1234"),
         ({"w": {"dtype": "X9", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pickle
 
+import hostile_checkpoints
 import numpy as np
 import pytest
 import torch
+from refusals import assert_mentions, refusal
 
 from posebench.checkpoints import read_checkpoint, torch_file
-from tests.checkpoints import hostile
-from tests.checkpoints.errors import refusal
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.tensor([0.5, -1.0])}
-BOTH = pytest.mark.parametrize("write", [hostile.torch_zip, hostile.torch_legacy])
+BOTH = pytest.mark.parametrize(
+    "write", [hostile_checkpoints.torch_zip, hostile_checkpoints.torch_legacy]
+)
 
 
 def same(found, expected) -> bool:
@@ -73,7 +75,7 @@ class TestRead:
         ({"state_dict": {}}, "holds no tensors"),
         ({"a": [torch.ones(1)]}, "holds a list under 'a'"),
         ({"a": {"b": torch.ones(1)}}, "holds a dict under 'a'"),
-        ({"model": STATE, "state_dict": STATE}, "several sets of weights: state_dict, model"),
+        ({"model": STATE, "state_dict": STATE}, "state_dict, model"),
         ({"a": torch.eye(3).to_sparse()}, "'a' as a torch.sparse_coo tensor"),
         ({"a": torch.empty(3, device="meta")}, "tensor on meta"),
     ],
@@ -83,21 +85,21 @@ def test_contents_that_are_no_weights(write, contents, said, tmp_path):
 
 
 @BOTH
-@pytest.mark.parametrize("label", hostile.CALLS)
+@pytest.mark.parametrize("label", hostile_checkpoints.CALLS)
 def test_code_is_named_and_not_run(write, label, tmp_path):
     marker = tmp_path / "marker"
-    path = write({"w": hostile.call(label, marker), **STATE}, tmp_path / "w.pth")
+    path = write({"w": hostile_checkpoints.call(label, marker), **STATE}, tmp_path / "w.pth")
     error = refusal(read_checkpoint, path)
     assert not marker.exists()
-    assert "is refused, nothing in it was run" in error.message
-    assert hostile.CALLS[label] in error.message
+    assert "refused" in error.message
+    assert hostile_checkpoints.CALLS[label] in error.message
 
 
 def test_the_hostile_files_would_take_effect_elsewhere(tmp_path):
     # otherwise the tests above prove nothing
     marker = tmp_path / "marker"
     for label in ("system", "eval", "exec", "open", "eval of data", "loads"):
-        pickle.loads(pickle.dumps(hostile.call(label, marker)))
+        pickle.loads(pickle.dumps(hostile_checkpoints.call(label, marker)))
         assert marker.exists(), label
         marker.unlink()
 
@@ -117,9 +119,9 @@ def test_torchscript(tmp_path):
 
 
 def test_another_zip(tmp_path):
-    path = hostile.plain_zip(tmp_path / "w.pth")
+    path = hostile_checkpoints.plain_zip(tmp_path / "w.pth")
     error = refusal(read_checkpoint, path)
-    assert "zip archive, but not one of torch" in error.message
+    assert_mentions(error.message, "zip", "torch")
     assert "Unpack" in error.hint
 
 
@@ -145,25 +147,29 @@ def test_every_cut_of_a_small_file_is_refused(write, tmp_path):
 
 class TestAbsurdSizes:
     def test_storage_of_a_zip(self, tmp_path):
-        path = hostile.torch_zip({"w": torch.arange(1000.0)}, tmp_path / "w.pth")
-        hostile.rewrite_zip(
+        path = hostile_checkpoints.torch_zip({"w": torch.arange(1000.0)}, tmp_path / "w.pth")
+        hostile_checkpoints.rewrite_zip(
             path,
             lambda name, data: (
-                hostile.swap_integer(data, 1000, hostile.HUGE)
+                hostile_checkpoints.swap_integer(data, 1000, hostile_checkpoints.HUGE)
                 if name.endswith("data.pkl")
                 else data
             ),
         )
-        assert f"needs {4 * hostile.HUGE} bytes" in refusal(read_checkpoint, path).message
+        assert (
+            f"needs {4 * hostile_checkpoints.HUGE} bytes" in refusal(read_checkpoint, path).message
+        )
 
     def test_storage_just_too_big(self, tmp_path):
-        path = hostile.torch_zip({"w": torch.arange(1000.0)}, tmp_path / "w.pth")
-        hostile.rewrite_zip(path, lambda name, data: data[:-1] if name.endswith("data/0") else data)
+        path = hostile_checkpoints.torch_zip({"w": torch.arange(1000.0)}, tmp_path / "w.pth")
+        hostile_checkpoints.rewrite_zip(
+            path, lambda name, data: data[:-1] if name.endswith("data/0") else data
+        )
         assert "needs 4000 bytes, the file has 3999" in refusal(read_checkpoint, path).message
 
-    @pytest.mark.parametrize("elements", [hostile.HUGE, -1])
+    @pytest.mark.parametrize("elements", [hostile_checkpoints.HUGE, -1])
     def test_storage_of_a_legacy_file(self, elements, tmp_path):
-        path = hostile.torch_legacy({"w": torch.arange(1000.0)}, tmp_path / "w.pth")
+        path = hostile_checkpoints.torch_legacy({"w": torch.arange(1000.0)}, tmp_path / "w.pth")
         data = path.read_bytes()
         big = b"\x8a\x08" + elements.to_bytes(8, "little", signed=True)
         assert data.count(b"M\xe8\x03") == 2
@@ -172,19 +178,21 @@ class TestAbsurdSizes:
         assert said in refusal(read_checkpoint, path).message
 
     def test_missing_storage(self, tmp_path):
-        path = hostile.torch_zip({"w": torch.arange(1000.0)}, tmp_path / "w.pth")
-        hostile.rewrite_zip(path, lambda name, data: None if name.endswith("data/0") else data)
+        path = hostile_checkpoints.torch_zip({"w": torch.arange(1000.0)}, tmp_path / "w.pth")
+        hostile_checkpoints.rewrite_zip(
+            path, lambda name, data: None if name.endswith("data/0") else data
+        )
         assert "the file has 0 for it" in refusal(read_checkpoint, path).message
 
     def test_packed_members(self, tmp_path):
-        path = hostile.torch_zip({"w": torch.zeros(100_000)}, tmp_path / "w.pth")
-        hostile.rewrite_zip(path, lambda _, data: data, compression=8)
+        path = hostile_checkpoints.torch_zip({"w": torch.zeros(100_000)}, tmp_path / "w.pth")
+        hostile_checkpoints.rewrite_zip(path, lambda _, data: data, compression=8)
         assert "packed" in refusal(read_checkpoint, path).message
 
     @pytest.mark.filterwarnings("ignore:Duplicate name")
     def test_members_of_one_name(self, tmp_path):
-        path = hostile.torch_zip({"w": torch.zeros(10)}, tmp_path / "w.pth")
-        with hostile.zipfile.ZipFile(path, "a") as archive:
+        path = hostile_checkpoints.torch_zip({"w": torch.zeros(10)}, tmp_path / "w.pth")
+        with hostile_checkpoints.zipfile.ZipFile(path, "a") as archive:
             archive.writestr(next(n for n in archive.namelist() if n.endswith("data/0")), b"0" * 40)
         assert "overlap" in refusal(read_checkpoint, path).message
 
@@ -210,16 +218,18 @@ class TestArraysInNotes:
     def test_are_no_weights(self, write, tmp_path):
         pytest.importorskip("torch", minversion="2.5")
         path = write({"a": torch.ones(2), "b": np.ones(2)}, tmp_path / "w")
-        assert "under 'b' where a tensor should be" in refusal(read_checkpoint, path).message
+        assert_mentions(refusal(read_checkpoint, path).message, "'b'", "tensor")
 
     def test_allocate_nothing(self, write, tmp_path):
         pytest.importorskip("torch", minversion="2.5")
-        huge = hostile.Call(np.zeros(1).__reduce__()[0], np.ndarray, (hostile.HUGE,), b"b")
+        huge = hostile_checkpoints.Call(
+            np.zeros(1).__reduce__()[0], np.ndarray, (hostile_checkpoints.HUGE,), b"b"
+        )
         path = write({"state_dict": STATE, "meta": huge}, tmp_path / "w")
         assert same(read_checkpoint(path), STATE)
 
     def test_other_callables_beside_them_stay_refused(self, write, tmp_path):
-        notes = {"sigmas": np.zeros(2), "evil": hostile.Call(eval, "1")}
+        notes = {"sigmas": np.zeros(2), "evil": hostile_checkpoints.Call(eval, "1")}
         path = write({"state_dict": STATE, "meta": notes}, tmp_path / "w")
         assert "builtins.eval" in refusal(read_checkpoint, path).message
 

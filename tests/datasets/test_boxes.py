@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import annotations as files
+import annotation_files as files
 import make
 import numpy as np
-import plain
-import plain_boxes
 import pytest
+import reference_boxes
+import reference_steps
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,8 +52,8 @@ def load_content(tmp_path, content, keypoints="coco_17"):
 @pytest.mark.parametrize(
     ("clip", "reference"),
     [
-        (clip_before_width, plain.hrnet_box),
-        (clip_after_width, plain_boxes.clip_after_width),
+        (clip_before_width, reference_steps.hrnet_box),
+        (clip_after_width, reference_boxes.clip_after_width),
     ],
 )
 def test_boxes_shrink_by_a_pixel_as_in_the_references(clip, reference):
@@ -204,11 +204,11 @@ def test_dummies_are_five_pixels_at_the_origin(tmp_path):
     ("clean", "sanitise"), [("before", "clip_before_width"), ("after", "clip_after_width")]
 )
 @pytest.mark.parametrize("dummy", [False, True])
-def test_the_made_up_dataset_against_a_plain_walk(root, clean, sanitise, dummy):
+def test_the_made_up_dataset_against_a_reference_walk(root, clean, sanitise, dummy):
     import json
 
     content = json.loads((root / "annotations" / "person_keypoints_val2017.json").read_text())
-    expected = plain_boxes.annotated(content["annotations"], content["images"], clean, dummy)
+    expected = reference_boxes.annotated(content["annotations"], content["images"], clean, dummy)
     persons = ground_truth_persons(load(root), SPEC, sanitise, dummy=dummy)
     assert persons.person_id.tolist() == [person["id"] for person in expected]
     assert persons.box.tolist() == [list(person["box"]) for person in expected]
@@ -229,7 +229,7 @@ def test_whole_pixel_boxes_are_gluon_s(x, y, w, h, width, height):
     box = clip_after_width(np.array([[x, y, w, h]]), np.array([width]), np.array([height]))[0]
     found = alpha_pose_box(box, np.array([width]), np.array([height]))
     assert found.dtype == np.int64
-    assert tuple(found[0].tolist()) == plain_boxes.whole_pixel_box(box[0], width, height)
+    assert tuple(found[0].tolist()) == reference_boxes.whole_pixel_box(box[0], width, height)
 
 
 def test_a_box_wider_than_100_pixels_grows_less():
@@ -245,7 +245,7 @@ def test_many_boxes_at_once_are_the_boxes_one_by_one():
     box, _ = clip_after_width(box, width, height)
     found = alpha_pose_box(box, width, height)
     for row, each in enumerate(found.tolist()):
-        assert tuple(each) == plain_boxes.whole_pixel_box(box[row], width[row], height[row])
+        assert tuple(each) == reference_boxes.whole_pixel_box(box[row], width[row], height[row])
 
 
 def test_persons_hold_the_whole_pixel_box(root):
@@ -256,7 +256,7 @@ def test_persons_hold_the_whole_pixel_box(root):
     images = dataset.images
     for row in range(len(persons)):
         index = persons.image_index[row]
-        left, top, right, bottom = plain_boxes.whole_pixel_box(
+        left, top, right, bottom = reference_boxes.whole_pixel_box(
             rough.box[row], int(images.width[index]), int(images.height[index])
         )
         assert persons.box[row].tolist() == [left, top, right - left, bottom - top]
@@ -270,7 +270,7 @@ def test_detected_persons_hold_the_whole_pixel_box_too(root):
     found = read_detections(files.write(root / "boxes.json", rows), dataset)
     persons = detector_persons(found, dataset, WHOLE_PIXELS, "none", 0.0)
     width, height = dataset.images.width[2], dataset.images.height[2]
-    left, top, right, bottom = plain_boxes.whole_pixel_box([5.5, 6, 60, 70], width, height)
+    left, top, right, bottom = reference_boxes.whole_pixel_box([5.5, 6, 60, 70], width, height)
     assert persons.box.tolist() == [[left, top, right - left, bottom - top]]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import annotations as files
+import annotation_files as files
 import pytest
 
 from posebench.datasets.crowdpose import load_crowdpose

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import annotations as files
+import annotation_files as files
 import pytest
+from refusals import refused
 
 from posebench.datasets.boxes import detector_persons
 from posebench.datasets.coco import load_coco
@@ -63,44 +64,47 @@ def test_a_box_without_area_is_read_but_nobody_is_cropped(dataset, tmp_path, siz
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "names"),
     [
-        ({"a": 1}, "no list of detections: it holds no 'images'"),
-        (files.coco(17), r"it holds annotations of 17 keypoints a person"),
-        ([3], "it holds a list of other things"),
-        ([detection(), 3], "entry 1 is 3, not an object"),
-        ([detection(bbox=[1, 2])], "entry 0 has 2 numbers in bbox instead of 4"),
-        ([detection(bbox=None)], "entry 0 has null for its bbox, not a list of 4 numbers"),
-        ([detection(score="high")], "entry 0 has 'high' for its score, not a finite number"),
-        ([{"image_id": 5}], "entry 0 has no category_id"),
-        ([detection(image_id="five")], "'five' for its image_id, not a whole number"),
-        ([detection(image_id=float("inf"))], "inf for its image_id, not a whole number"),
-        ([detection(), detection(score=float("nan"))], "entry 1 has nan for its score"),
-        ([detection(image_id=77), detection(bbox=[0, 0, float("inf"), 1])], "entry 1 has inf"),
-        ([detection(image_id="5")], "entry 0 has '5' for its image_id, not a whole number"),
-        ([detection(image_id=5.4)], "entry 0 has 5.4 for its image_id, not a whole number"),
-        ([detection(category_id="1")], "entry 0 has '1' for its category_id, not a whole"),
-        ([detection(category_id=True)], "entry 0 has true for its category_id, not a whole"),
-        ([detection(score="0.5")], "entry 0 has '0.5' for its score, not a finite number"),
-        ([detection(bbox="1234")], "entry 0 has '1234' for its bbox, not a list of 4 numbers"),
-        ([detection(bbox=[True, 2, 3, 4])], "entry 0 has true in its bbox"),
-        ([detection(bbox=[1e300, 2, 3, 4])], r"entry 0 has 1e\+300 in its bbox, outside -1"),
-        ([detection(image_id=2**63)], "9223372036854775808 for its image_id, outside"),
+        ({"a": 1}, ("list of detections", "'images'")),
+        (files.coco(17), ("annotations", "17 keypoints")),
+        ([3], ("list of other things",)),
+        ([detection(), 3], ("entry 1", "3", "object")),
+        ([detection(bbox=[1, 2])], ("entry 0", "2", "bbox", "4")),
+        ([detection(bbox=None)], ("entry 0", "null", "bbox", "list of 4")),
+        ([detection(score="high")], ("entry 0", "'high'", "score", "finite number")),
+        ([{"image_id": 5}], ("entry 0", "category_id")),
+        ([detection(image_id="five")], ("'five'", "image_id", "whole number")),
+        ([detection(image_id=float("inf"))], ("inf", "image_id", "whole number")),
+        ([detection(), detection(score=float("nan"))], ("entry 1", "nan", "score")),
+        (
+            [detection(image_id=77), detection(bbox=[0, 0, float("inf"), 1])],
+            ("entry 1", "inf", "bbox"),
+        ),
+        ([detection(image_id="5")], ("entry 0", "'5'", "image_id", "whole number")),
+        ([detection(image_id=5.4)], ("entry 0", "5.4", "image_id", "whole number")),
+        ([detection(category_id="1")], ("entry 0", "'1'", "category_id", "whole number")),
+        ([detection(category_id=True)], ("entry 0", "true", "category_id", "whole number")),
+        ([detection(score="0.5")], ("entry 0", "'0.5'", "score", "finite number")),
+        ([detection(bbox="1234")], ("entry 0", "'1234'", "bbox", "list of 4")),
+        ([detection(bbox=[True, 2, 3, 4])], ("entry 0", "true", "bbox")),
+        ([detection(bbox=[1e300, 2, 3, 4])], ("entry 0", "1e+300", "bbox", "-10,000,000")),
+        ([detection(image_id=2**63)], ("9223372036854775808", "image_id")),
         (
             [
                 detection(),
                 detection(category_id="1", image_id=77),
                 detection(category_id=3, score=[]),
             ],
-            "has 2 rows that cannot be used: entry 1 has '1' .*; entry 2 has a list for its score",
+            ("2 rows", "entry 1", "'1'", "category_id", "entry 2", "list", "score"),
         ),
-        ([detection(image_id=77)], "None of the 1 boxes"),
-        ([detection(category_id=2), detection(image_id=77)], "None of the 1 .* category 1"),
-        ([], "None of the 0 boxes"),
+        ([detection(image_id=77)], ("1 boxes",)),
+        ([detection(category_id=2), detection(image_id=77)], ("1 boxes", "category 1")),
+        ([], ("0 boxes",)),
     ],
 )
-def test_a_wrong_box_file_is_explained(dataset, tmp_path, rows, words):
-    with pytest.raises(UserError, match=words) as caught:
+def test_a_wrong_box_file_is_explained(dataset, tmp_path, rows, names):
+    with refused(*names) as caught:
         read(dataset, tmp_path, rows)
     assert "boxes.json" in caught.value.message
     assert caught.value.hint

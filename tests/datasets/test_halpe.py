@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import annotations as files
+import annotation_files as files
 import numpy as np
 import pytest
 

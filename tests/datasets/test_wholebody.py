@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import annotations as files
+import annotation_files as files
 import numpy as np
 import pytest
+from refusals import refused
 
 from posebench.datasets.coco import load_coco
 from posebench.datasets.wholebody import load_hands, load_wholebody
@@ -124,7 +125,7 @@ def test_a_file_of_hands_is_taken_as_it_is(tmp_path):
 
 def test_merged_parts_have_no_boxes_of_hands(tmp_path):
     path = files.write(tmp_path / "flat.json", files.flat(files.wholebody()))
-    with pytest.raises(UserError, match="boxes of the hands are missing"):
+    with refused("hands", "boxes"):
         hands(path)
 
 

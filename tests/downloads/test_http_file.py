@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from refusals import assert_mentions, refused
 from server import Answer, page, redirect
 
 from posebench.downloads import http_file as module
@@ -34,14 +35,11 @@ def target(tmp_path) -> Path:
     return tmp_path / "partial" / "data"
 
 
-def refused(url: str, target: Path, **options) -> UserError:
-    with pytest.raises(UserError) as caught:
+def refusal(url: str, target: Path, **options) -> UserError:
+    with refused() as caught:
         download(url, target, options.pop("policy", QUICK), **options)
-    error = caught.value
-    assert error.message.endswith(".")
-    assert "\n" not in error.message
-    assert error.hint.endswith(".")
-    return error
+    assert caught.value.hint.endswith(".")
+    return caught.value
 
 
 def test_a_file_arrives_whole_and_its_progress_is_told(server, target):
@@ -69,7 +67,7 @@ def test_dropped_connections_are_resumed_where_they_broke(server, target):
 
 def test_a_later_call_resumes_what_an_earlier_one_left(server, target):
     url = server.put("/a.bin", Answer(BODY, drop=100_000))
-    refused(url, target, policy=Policy(retries=0))
+    refusal(url, target, policy=Policy(retries=0))
     assert target.stat().st_size == 100_000
     server.put("/a.bin", BODY)
     assert download(url, target, QUICK)
@@ -92,7 +90,7 @@ def test_content_that_changed_between_tries_is_begun_anew(server, target, if_ran
 def test_content_that_changes_every_time_is_never_taken(server, target):
     versions = [random.Random(seed).randbytes(200_000) for seed in range(8)]
     url = server.put("/a.bin", *(Answer(v, drop=50_000, if_range=False) for v in versions))
-    assert "cannot be fetched" in refused(url, target).message
+    assert "cannot be fetched" in refusal(url, target).message
     assert not target.exists() or target.stat().st_size < 200_000
 
 
@@ -126,19 +124,19 @@ def test_a_range_that_begins_elsewhere_is_not_spliced(server, target):
 
 def test_a_length_that_is_too_large_is_a_lie(server, target):
     url = server.put("/a.bin", Answer(BODY, claim=len(BODY) + 5))
-    assert "cannot be fetched" in refused(url, target).message
+    assert "cannot be fetched" in refusal(url, target).message
     server.put("/a.bin", Answer(BODY, claim=len(BODY) - 5))
-    error = refused(url, target, size=len(BODY))
-    assert f"has {len(BODY) - 5} bytes, the published file has {len(BODY)}" in error.message
+    error = refusal(url, target, size=len(BODY))
+    assert_mentions(error.message, len(BODY) - 5, len(BODY))
 
 
 def test_a_length_beyond_disk_or_reason_is_refused_before_writing(server, target, monkeypatch):
     url = server.put("/a.bin", Answer(b"x", claim=10**17))
-    assert "more than any published file" in refused(url, target).message
+    assert "more than any published file" in refusal(url, target).message
     usage = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
     server.put("/a.bin", BODY)
-    error = refused(url, target)
+    error = refusal(url, target)
     assert "only 1000 are free" in error.message
     assert "POSEBENCH_CACHE" in error.hint
     assert not target.exists()
@@ -150,13 +148,13 @@ def test_chunks_without_a_length_are_taken_whole_or_not_at_all(server, target):
     assert target.read_bytes() == BODY
     target.unlink()
     server.put("/a.bin", Answer(BODY * 3, chunked=True))
-    assert "does not end" in refused(url, target, size=len(BODY)).message
+    assert "does not end" in refusal(url, target, size=len(BODY)).message
 
 
 def test_a_body_without_length_or_end_must_have_the_known_size(server, target):
     cut = Answer(BODY, claim=-1, drop=100_000, etag="")
     url = server.put("/a.bin", cut)
-    assert "ends after 100000 of 300000" in refused(url, target, size=len(BODY)).message
+    assert "ends after 100000 of 300000" in refusal(url, target, size=len(BODY)).message
     server.put("/a.bin", cut, Answer(BODY, claim=-1))
     download(url, target, QUICK, size=len(BODY))
     assert target.read_bytes() == BODY
@@ -165,9 +163,8 @@ def test_a_body_without_length_or_end_must_have_the_known_size(server, target):
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
 def test_a_quota_page_is_never_a_file(server, target, kind):
     url = server.put("/a.bin", page("Google Drive - Quota exceeded", kind=kind))
-    error = refused(url, target)
-    assert error.message == f"{url} gives a web page (Google Drive - Quota exceeded) instead of " \
-        "the file."  # fmt: skip
+    error = refusal(url, target)
+    assert_mentions(error.message, url, "web page", "Google Drive - Quota exceeded")
     assert len(server.requests) == 1
     assert not target.exists()
 
@@ -175,14 +172,14 @@ def test_a_quota_page_is_never_a_file(server, target, kind):
 def test_a_page_that_comes_byte_by_byte_is_noticed_too(server, target):
     answer = page("Quota", kind="application/octet-stream")
     answer.piece, answer.delay = 3, 0.002
-    assert "web page (Quota)" in refused(server.put("/a.bin", answer), target).message
+    assert "web page (Quota)" in refusal(server.put("/a.bin", answer), target).message
     assert not target.exists()
 
 
 def test_a_page_in_place_of_the_rest_keeps_what_was_received(server, target):
     quota = page("Quota")
     url = server.put("/a.bin", Answer(BODY, drop=100_000), quota)
-    assert "web page" in refused(url, target).message
+    assert "web page" in refusal(url, target).message
     assert target.read_bytes() == BODY[:100_000]
     server.put("/a.bin", BODY)
     assert download(url, target, QUICK)
@@ -198,11 +195,11 @@ def test_redirects_are_followed_but_not_out_of_the_web(server, target):
     target.unlink()
     for place in ("file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "gopher://x"):
         url = server.put("/b.bin", redirect(place))
-        message = refused(url, target).message
-        assert f"leads to '{place}', which is not as safe" in message
+        message = refusal(url, target).message
+        assert_mentions(message, url, f"'{place}'")
     url = server.put("/loop.bin", redirect(server.address + "/loop.bin"))
-    assert "redirects in vain" in refused(url, target).message
-    with pytest.raises(UserError, match="leads to 'http://a/b', which is not as safe"):
+    assert "redirects in vain" in refusal(url, target).message
+    with refused("https://a/b", "'http://a/b'"):
         _followed("https://a/b", "http://a/b")
     assert _followed("https://a/b/c", "d e\xe9") == "https://a/b/d%20e%E9"
 
@@ -225,8 +222,8 @@ def test_the_proxies_of_the_machine_are_used(server, target, monkeypatch, proxie
 def test_a_proxy_that_cannot_be_used_is_one_sentence(server, target, monkeypatch, proxy):
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
-    error = refused(server.put("/a.bin", BODY), target)
-    assert "The proxy of this machine for http cannot be used" in error.message
+    error = refusal(server.put("/a.bin", BODY), target)
+    assert_mentions(error.message, "proxy", "http")
     assert "http_proxy" in error.hint and "secret" not in str(error)
 
 
@@ -251,7 +248,7 @@ def test_a_certificate_that_nobody_signed_is_refused_at_once(target, tmp_path):
 
     threading.Thread(target=serve, daemon=True).start()
     with listener:
-        error = refused(f"https://127.0.0.1:{listener.getsockname()[1]}/a.bin", target)
+        error = refusal(f"https://127.0.0.1:{listener.getsockname()[1]}/a.bin", target)
     assert "The certificate of 127.0.0.1 is not valid: self" in error.message
     assert "SSL_CERT_FILE" in error.hint
     assert asked == [1]
@@ -260,7 +257,7 @@ def test_a_certificate_that_nobody_signed_is_refused_at_once(target, tmp_path):
 def test_silence_ends_in_a_sentence(server, target):
     url = server.put("/a.bin", Answer(BODY, silent=60))
     policy = Policy(timeout=0.1, retries=1, first_wait=0.001)
-    assert "the server is silent" in refused(url, target, policy=policy).message
+    assert "the server is silent" in refusal(url, target, policy=policy).message
     assert len(server.requests) == 2
     assert not server.sent
 
@@ -285,7 +282,7 @@ def test_the_pace_of_a_transfer_is_watched(server, target):
     """Each byte is a piece of its own: however slowly they come, they are too few."""
     url = server.put("/a.bin", Answer(BODY, piece=1, delay=0.02))
     crawling = Policy(timeout=60, retries=0, slowest=1_000_000, window=0.2)
-    assert "bytes came in" in refused(url, target, policy=crawling).message
+    assert "bytes came in" in refusal(url, target, policy=crawling).message
 
 
 def test_a_server_that_is_busy_is_asked_again_others_are_not(server, target):
@@ -298,7 +295,7 @@ def test_a_server_that_is_busy_is_asked_again_others_are_not(server, target):
     for status, word in ((404, "404"), (403, "403"), (410, "410")):
         url = server.put("/b.bin", page("sorry", status))
         count = len(server.requests)
-        error = refused(url, target)
+        error = refusal(url, target)
         assert f"answers {word}" in error.message
         assert "--from FILE" in error.hint
         assert len(server.requests) == count + 1
@@ -316,7 +313,7 @@ def test_what_a_server_asks_to_wait_is_bounded(server, target, monkeypatch):
 
 def test_packed_content_is_refused(server, target):
     url = server.put("/a.bin", Answer(BODY, headers={"Content-Encoding": "gzip"}))
-    assert "is sent packed" in refused(url, target).message
+    assert "is sent packed" in refusal(url, target).message
 
 
 def test_progress_gives_further_tries(server, target, monkeypatch):
@@ -327,7 +324,7 @@ def test_progress_gives_further_tries(server, target, monkeypatch):
 
 
 def test_nobody_there(target):
-    error = refused("http://127.0.0.1:9/x", target)
+    error = refusal("http://127.0.0.1:9/x", target)
     assert "refused" in error.message
 
 
@@ -337,7 +334,7 @@ def test_nobody_there(target):
      "http://a/\n", "http://ä/"],
 )  # fmt: skip
 def test_what_is_no_web_address_is_refused(url, target):
-    assert "is not a web address" in refused(url, target).message
+    assert "is not a web address" in refusal(url, target).message
     with pytest.raises(UserError):
         check_url(url)
 
@@ -389,10 +386,10 @@ def test_a_full_disk_is_one_sentence(server, target):
 
     original, module._Transfer = module._Transfer, Full
     try:
-        error = refused(url, target)
+        error = refusal(url, target)
     finally:
         module._Transfer = original
-    assert "cannot be written: No space left on device" in error.message
+    assert_mentions(error.message, "No space left on device")
     assert "POSEBENCH_CACHE" in error.hint
 
 
@@ -442,7 +439,7 @@ CHUNKED = b"a\r\n0123456789\r\n0\r\n\r\n"
         (("Content-Length: 1e1",), b"0123456789", "'1e1'"),
         (("Content-Length: 0x0a",), b"0123456789", "'0x0a'"),
         (("Content-Length:",), b"0123456789", "''"),
-        (("Content-Length: " + "9" * 30,), b"0123456789", "9999"),
+        (("Content-Length: " + "9" * 30,), b"0123456789", "9" * 30),
         (("Content-Length: 10", "Transfer-Encoding: chunked"), CHUNKED, "both a Content-Length"),
         (("Transfer-Encoding: gzip, chunked",), CHUNKED, "'gzip, chunked'"),
         (("Transfer-Encoding: identity",), b"0123456789", "'identity'"),
@@ -456,10 +453,9 @@ CHUNKED = b"a\r\n0123456789\r\n0\r\n\r\n"
 def test_headers_that_do_not_say_where_the_body_ends(headers, body, said, target):
     listener, url = answering(*headers, body=body)
     with listener:
-        error = refused(url, target)
+        error = refusal(url, target)
         assert remote_size(url) is None
-    assert "is not received: the server contradicts itself" in error.message
-    assert said in error.message
+    assert_mentions(error.message, url, "server", said)
     assert not target.exists()
 
 
@@ -487,5 +483,5 @@ def test_a_part_of_another_length_than_its_range(target):
     version = {"url": url, "validator": '"a"', "total": 21}
     target.with_name("data.json").write_text(json.dumps(version))
     with listener:
-        error = refused(url, target)
+        error = refusal(url, target)
     assert "Content-Range is of 16 bytes and Content-Length 5" in error.message

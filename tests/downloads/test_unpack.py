@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from refusals import assert_mentions, refused
 
 from posebench.downloads import unpack as module
 from posebench.downloads.files import Cancelled
@@ -47,12 +48,11 @@ def root(tmp_path) -> Path:
     return tmp_path / "data" / "coco"
 
 
-def refused(archive: Path, root: Path, wanted: str = "val2017") -> UserError:
+def refusal(archive: Path, root: Path, wanted: str = "val2017") -> UserError:
     outside = sorted(root.parent.parent.rglob("*"))
-    with pytest.raises(UserError) as caught:
+    with refused() as caught:
         unpack_archive(archive, root, wanted)
     error = caught.value
-    assert error.message.endswith(".") and "\n" not in error.message
     assert error.hint.endswith(".")
     # at most the root itself was made
     made = set(root.parent.parent.rglob("*")) - set(outside)
@@ -91,7 +91,7 @@ def test_a_folder_that_is_there_is_completed(tmp_path, root):
 )  # fmt: skip
 def test_paths_that_leave_the_folder_are_refused(tmp_path, root, make, name):
     archive = make(tmp_path / "a", FILES | {name: b"evil"})
-    assert "is not unpacked" in refused(archive, root).message
+    assert "is not unpacked" in refusal(archive, root).message
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE,
@@ -105,7 +105,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path, root, kind):
         inside = tarfile.TarInfo("val2017/x/y")
         inside.size = 4
         made.addfile(inside, io.BytesIO(b"evil"))
-    assert "is a link or device" in refused(archive, root).message
+    assert "is a link or device" in refusal(archive, root).message
 
 
 def test_links_in_a_zip_are_refused(tmp_path, root):
@@ -114,20 +114,20 @@ def test_links_in_a_zip_are_refused(tmp_path, root):
         info = zipfile.ZipInfo("val2017/x")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         made.writestr(info, "/etc/passwd")
-    assert "is a link or device" in refused(archive, root).message
+    assert "is a link or device" in refusal(archive, root).message
 
 
 @pytest.mark.parametrize("make", [zipped, lambda p, f: taped(p, f, "w:xz"), taped])
 def test_bombs_are_refused_before_they_unfold(tmp_path, root, make, monkeypatch):
     monkeypatch.setattr(module, "SMALL", 1 << 16)
     bomb = make(tmp_path / "a", {"val2017/x": bytes(4_000_000)})
-    assert "it unfolds to more than" in refused(bomb, root).message
+    assert "it unfolds to more than" in refusal(bomb, root).message
     # also where the bomb is not what is wanted
     bomb = make(tmp_path / "b", {"x": bytes(4_000_000), "val2017/1": b"1"})
-    assert "it unfolds to more than" in refused(bomb, root).message
+    assert "it unfolds to more than" in refusal(bomb, root).message
     monkeypatch.setattr(module, "MOST_MEMBERS", 3)
     many = make(tmp_path / "c", {f"val2017/{i}": b"" for i in range(9)})
-    assert "too many files" in refused(many, root).message
+    assert "too many files" in refusal(many, root).message
 
 
 @pytest.mark.parametrize("link", ["", "deeper"])
@@ -139,17 +139,16 @@ def test_links_on_the_way_lead_nothing_out_of_the_root(tmp_path, root, link):
     place.parent.mkdir(parents=True)
     place.symlink_to(away)
     archive = zipped(tmp_path / "a.zip", {"val2017/deeper/1.jpg": b"one"})
-    with pytest.raises(UserError, match=r"is not written: it leads to .*away") as caught:
+    with refused(away, hint="Remove the link"):
         unpack_archive(archive, root, "val2017")
-    assert "Remove the link" in caught.value.hint
     assert not list(away.iterdir())
 
 
 def test_a_member_that_stands_twice_is_refused(tmp_path, root):
     archive = taped(tmp_path / "a.tar", {"val2017/x": b"1", "./val2017//x": b"2"}, "w")
-    assert "stands in it twice" in refused(archive, root).message
+    assert "stands in it twice" in refusal(archive, root).message
     archive = taped(tmp_path / "b.tar", {"val2017": b"1", "val2017/x": b"2"}, "w")
-    assert "is a file and a folder" in refused(archive, root).message
+    assert_mentions(refusal(archive, root).message, "val2017", "file", "folder")
 
 
 def test_damage_and_absence_are_one_sentence(tmp_path, root):
@@ -160,21 +159,21 @@ def test_damage_and_absence_are_one_sentence(tmp_path, root):
     ):
         archive = tmp_path / f"{number}.zip"
         archive.write_bytes(data)
-        assert "damaged archive" in refused(archive, root).message
+        assert "damaged archive" in refusal(archive, root).message
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(
         taped(tmp_path / "b.tar.gz", {"val2017/x": os.urandom(50_000)}).read_bytes()[:-99]
     )
-    assert "damaged archive" in refused(cut, root).message
+    assert "damaged archive" in refusal(cut, root).message
     archive = zipped(tmp_path / "b.zip", {"train2017/1.jpg": b""})
-    assert "has no val2017" in refused(archive, root).message
+    assert "has no val2017" in refusal(archive, root).message
 
 
 def test_too_little_room_is_said_before(tmp_path, root, monkeypatch):
     archive = zipped(tmp_path / "a.zip", FILES)
     usage = shutil.disk_usage("/")._replace(free=100)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage)
-    assert "unfolds to 3003 bytes, but only 100 are free" in refused(archive, root).message
+    assert "unfolds to 3003 bytes, but only 100 are free" in refusal(archive, root).message
 
 
 def test_stopping_and_failing_leave_nothing_behind(tmp_path, root, monkeypatch):
@@ -189,7 +188,7 @@ def test_stopping_and_failing_leave_nothing_behind(tmp_path, root, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "_move", full)
-    with pytest.raises(UserError, match="cannot be written: No space left"):
+    with refused("No space left on device"):
         unpack_archive(archive, root, "val2017")
     assert list(root.iterdir()) == []
 

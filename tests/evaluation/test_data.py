@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-import annotations as files
+import annotation_files as files
 import numpy as np
 import pytest
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import make
+import mxnet_files
 import numpy as np
 
 from posebench.evaluation.evaluate import evaluate
-from tests.helpers import mxnet
 
 ROW = """
   - id: probe_repaired
@@ -26,7 +26,7 @@ def test_a_repair_of_the_weights(probes, coco, tmp_path):
     zoo.write_text(zoo.read_text() + ROW)
     state = {name: value.numpy().copy() for name, value in make.Probe().state_dict().items()}
     state["conv.bias"][3] = np.nan
-    file = mxnet.write(state, tmp_path / "probe.zip", packed=True)
+    file = mxnet_files.write(state, tmp_path / "probe.zip", packed=True)
     record = evaluate("probe_repaired", data_root=coco, registry=[probes], checkpoint=file)
     assert record.coverage == 1.0
     assert "1 value of the weights, NaN or infinite, became 0: conv.bias" in record.notes

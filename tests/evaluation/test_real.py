@@ -10,8 +10,8 @@ import sys
 
 import cv2
 import numpy as np
-import plain
 import pytest
+import reference_steps
 import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -84,7 +84,7 @@ def test_the_command_gives_the_figures_the_contract_promises(weights, mini, tmp_
     assert str(mini.parent) not in done.stdout, "no absolute path of this machine"
 
 
-def test_detector_boxes_equal_a_plain_loop_person_by_person(weights, shared, tmp_path):
+def test_detector_boxes_equal_a_reference_loop_person_by_person(weights, shared, tmp_path):
     """The 56.4-AP file's lines for four images: joints, scores and kept persons."""
     samples = shared / "data" / "samples" / "coco"
     boxes = samples / "test_coco_det_AP_H_56.json"
@@ -99,14 +99,14 @@ def test_detector_boxes_equal_a_plain_loop_person_by_person(weights, shared, tmp
     )
     assert record.boxes is not None
     assert (record.boxes.read, record.boxes.used) == (118, 118)
-    assert record.boxes.box_ap == pytest.approx(plain_box_ap(samples, boxes))
+    assert record.boxes.box_ap == pytest.approx(reference_box_ap(samples, boxes))
     assert record.scores["AP"] is not None and record.scores["AP"] > 50
     assert record.protocol is not None
     assert record.protocol.box_file == boxes.name, "118 boxes do not prove to be the 56.4-AP file"
     raw = load_predictions(next(tmp_path.glob("*.npz")))
     kept_points = json.loads(next(tmp_path.glob("*.json")).read_text())
     network = load_model("tinypose_256x192", weights).network
-    expected = plain_detections(network, samples, json.loads(boxes.read_text()))
+    expected = reference_detections(network, samples, json.loads(boxes.read_text()))
     off = []
     for row, place in enumerate(raw.person_id):
         points, scores, area, _ = expected[int(place)]
@@ -117,16 +117,18 @@ def test_detector_boxes_equal_a_plain_loop_person_by_person(weights, shared, tmp
     assert off == []
     ids = {image: [] for image in raw.image_id.tolist()}
     for place, (points, scores, area, image) in expected.items():
-        score = plain.instance_score(scores, json.loads(boxes.read_text())[place]["score"])
+        score = reference_steps.instance_score(
+            scores, json.loads(boxes.read_text())[place]["score"]
+        )
         ids[image].append((place, points.tolist(), area, score))
-    kept = [place for people in ids.values() for place in plain.suppress(people)]
+    kept = [place for people in ids.values() for place in reference_steps.suppress(people)]
     assert record.boxes.kept == len(kept) < 118
     ours = sorted(round(person["score"], 5) for person in kept_points)
     everyone = {person[0]: person[3] for people in ids.values() for person in people}
     assert ours == pytest.approx(sorted(everyone[place] for place in kept), abs=2e-5)
 
 
-def plain_box_ap(samples, boxes):
+def reference_box_ap(samples, boxes):
     """pycocotools on the files as they are."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(samples / "test_coco.json"))
@@ -137,18 +139,18 @@ def plain_box_ap(samples, boxes):
     return 100 * engine.stats[0]
 
 
-def plain_detections(network, samples, detections):
-    """Every detection through plain code: place -> points, scores, area, image id."""
+def reference_detections(network, samples, detections):
+    """Every detection through reference code: place -> points, scores, area, image id."""
     found = {}
     for place, detection in enumerate(detections):
         image = cv2.imread(str(samples / f"{detection['image_id']:012d}.jpg"))
-        centre, scale = plain.centre_scale(detection["bbox"], *SIZE)
-        crop = plain.crop(image, plain.udp_matrix(centre, scale, *SIZE), *SIZE)
+        centre, scale = reference_steps.centre_scale(detection["bbox"], *SIZE)
+        crop = reference_steps.crop(image, reference_steps.udp_matrix(centre, scale, *SIZE), *SIZE)
         with torch.no_grad():
-            heat = plain.heatmap(network, plain.tensor(crop))
-        joints = [plain.decode_dark(joint) for joint in heat]
-        back = plain.hrnet_matrix(centre, scale, 64, 48, inverse=True)
-        points = plain.to_image([(x, y) for x, y, _ in joints], back)
+            heat = reference_steps.heatmap(network, reference_steps.tensor(crop))
+        joints = [reference_steps.decode_dark(joint) for joint in heat]
+        back = reference_steps.hrnet_matrix(centre, scale, 64, 48, inverse=True)
+        points = reference_steps.to_image([(x, y) for x, y, _ in joints], back)
         scores = [float(score) for *_, score in joints]
         found[place] = (
             points,

@@ -6,16 +6,16 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
+import golden_cases
 import numpy as np
 import pytest
 
 from posebench.networks import deterministic_weights
-from tests.goldens import cases
 
 
-@pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", golden_cases.CASES, ids=lambda case: case.id)
 def test_weights_and_input_are_the_recorded_ones(case):
-    state = cases.native_state(case)
+    state = golden_cases.native_state(case)
     assert len(state) == case.golden["n_entries"]
     assert deterministic_weights.digest(state.items()) == case.golden["weights_sha256"]
     crops = deterministic_weights.network_input(tuple(case.golden["input"]))

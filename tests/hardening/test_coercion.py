@@ -16,12 +16,12 @@ import time
 import warnings
 import zipfile
 
-import annotations as files
-import hostile
+import annotation_files as files
+import json_mutations
 import numpy as np
 import pytest
 import reference_rows as reference
-import saved
+import saved_predictions
 from readers import READERS as OF_KIND
 from reference_rows import Bad
 
@@ -59,7 +59,7 @@ def soon():
     assert time.process_time() - began < SECONDS
 
 
-def refused(call):
+def value_or_refusal(call):
     """The value, or None for one sentence."""
     with soon():
         try:
@@ -106,10 +106,10 @@ def test_annotations_are_read_as_written_or_listed(tmp_path, layout):
         )
 
     for seed in range(INPUTS):
-        path.write_text(hostile.mutated(good, seed))
+        path.write_text(json_mutations.mutated(good, seed))
         content = json.loads(path.read_text())
         wanted = expected(lambda content=content: reference.coco(content, joints, layout))
-        found, strict = (refused(lambda t=t: read(t)) for t in (True, False))
+        found, strict = (value_or_refusal(lambda t=t: read(t)) for t in (True, False))
         assert (strict is not None) == (wanted is not None and not wanted[1]), seed
         outcomes.append(strict is not None)
         if found is None:
@@ -133,9 +133,9 @@ def test_lists_of_mpii_are_read_as_written_or_listed(tmp_path):
         )
 
     for seed in range(INPUTS):
-        path.write_text(hostile.mutated(good, seed))
+        path.write_text(json_mutations.mutated(good, seed))
         rows, bad = reference.mpii(json.loads(path.read_text()))
-        found, strict = (refused(lambda t=t: read(t)) for t in (True, False))
+        found, strict = (value_or_refusal(lambda t=t: read(t)) for t in (True, False))
         assert (strict is not None) == (not bad), seed
         outcomes.append(strict is not None)
         if found is None:
@@ -154,7 +154,7 @@ def test_lists_of_mpii_are_read_as_written_or_listed(tmp_path):
     count(outcomes, INPUTS // 20)
 
 
-def referee(content, rows, table, person, results):
+def pycocotools_ap(content, rows, table, person, results):
     """pycocotools' AP of what the reference read."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -185,20 +185,20 @@ def same_ap(found, wanted):
 
 
 @pytest.fixture
-def world(tmp_path):
-    return saved.save(tmp_path, seed=3, images=6)
+def sample(tmp_path):
+    return saved_predictions.save(tmp_path, seed=3, images=6)
 
 
-def test_scores_on_changed_annotations_are_those_of_pycocotools(world, tmp_path):
+def test_scores_on_changed_annotations_are_those_of_pycocotools(sample, tmp_path):
     path = tmp_path / "annotations.json"
     good, outcomes = json.loads(path.read_text()), []
-    predictions = world.results_file()
-    rows = [{"bbox": None, **row} for row in world.world["results"]]
+    predictions = sample.results_file()
+    rows = [{"bbox": None, **row} for row in sample.sample["results"]]
     for seed in range(INPUTS):
-        path.write_text(hostile.mutated(good, seed))
+        path.write_text(json_mutations.mutated(good, seed))
         content = json.loads(path.read_text())
         wanted = expected(lambda content=content: reference.coco(content, 17))
-        found = refused(lambda: score(predictions, world.where))
+        found = value_or_refusal(lambda: score(predictions, sample.where))
         outcomes.append(found is not None)
         if wanted is None or wanted[1]:
             assert found is None, seed
@@ -208,29 +208,29 @@ def test_scores_on_changed_annotations_are_those_of_pycocotools(world, tmp_path)
         fits = {row["image_id"] for row in rows} <= table.keys() and person == 1
         assert (found is not None) == fits, seed
         if fits:
-            same_ap(found, referee(content, wanted[0], table, person, rows))
+            same_ap(found, pycocotools_ap(content, wanted[0], table, person, rows))
     count(outcomes, INPUTS // 20)
 
 
-def test_results_are_read_as_written_or_refused_and_scored_as_pycocotools_does(world, tmp_path):
+def test_results_are_read_as_written_or_refused_and_scored_as_pycocotools_does(sample, tmp_path):
     content = json.loads((tmp_path / "annotations.json").read_text())
     persons, _ = reference.coco(content, 17)
     table, outcomes = reference.images(content["images"]), []
-    good = world.world["results"][:12]
+    good = sample.sample["results"][:12]
     named = [row | {"image_id": table[row["image_id"]]} for row in good]
     boxed = [row | {"bbox": [1.0, 2.0, 40.0, 30.0]} for row in good]
     for seed in range(INPUTS):
         path = tmp_path / "results.json"
-        path.write_text(hostile.mutated((good, named, boxed)[seed % 3], seed))
+        path.write_text(json_mutations.mutated((good, named, boxed)[seed % 3], seed))
         wanted = expected(
             lambda path=path: reference.results(json.loads(path.read_text()), 17, table, 1)
         )
-        found = refused(lambda path=path: score(path, world.where))
+        found = value_or_refusal(lambda path=path: score(path, sample.where))
         outcomes.append(found is not None)
         assert (found is not None) == (wanted is not None), seed
         if wanted is None:
             continue
-        results, _, with_boxes = read_results(path, world.dataset)
+        results, _, with_boxes = read_results(path, sample.dataset)
         predictions = results.predictions
         flat = np.dstack([predictions.keypoints, predictions.joint_scores])
         assert flat.reshape(len(wanted), -1).tolist() == [row["keypoints"] for row in wanted]
@@ -239,7 +239,7 @@ def test_results_are_read_as_written_or_refused_and_scored_as_pycocotools_does(w
         assert with_boxes == (wanted[0]["bbox"] is not None)
         if with_boxes:
             assert predictions.box.tolist() == [row["bbox"] for row in wanted]
-        same_ap(found, referee(content, persons, table, 1, wanted))
+        same_ap(found, pycocotools_ap(content, persons, table, 1, wanted))
     count(outcomes, INPUTS // 20)
 
 
@@ -264,9 +264,9 @@ def test_boxes_are_read_as_written_or_refused_and_each_can_be_cropped(few, tmp_p
     image = generator.integers(0, 255, (100, 120, 3)).astype(np.uint8)
     for seed in range(INPUTS):
         path = tmp_path / "boxes.json"
-        path.write_text(hostile.mutated(good, seed))
+        path.write_text(json_mutations.mutated(good, seed))
         wanted = expected(lambda path=path: reference.boxes(json.loads(path.read_text()), table, 1))
-        found = refused(lambda path=path: read_detections(path, few))
+        found = value_or_refusal(lambda path=path: read_detections(path, few))
         outcomes.append(found is not None)
         assert (found is not None) == (wanted is not None), seed
         if found is None or wanted is None:
@@ -327,28 +327,28 @@ def possible(arrays, table):
     return fine and set(arrays["image_id"].tolist()) <= table and arrays["format_version"] == 1
 
 
-def test_saved_predictions_are_scored_as_written_or_refused(world, tmp_path):
+def test_saved_predictions_are_scored_as_written_or_refused(sample, tmp_path):
     from posebench.records.predictions import load_predictions
 
-    path, outcomes = world.columns(), []
+    path, outcomes = sample.columns(), []
     with np.load(path) as content:
         good = {name: content[name][:15] if content[name].ndim else content[name]
                 for name in content.files}  # fmt: skip
-    table = set(world.dataset.images.id.tolist())
+    table = set(sample.dataset.images.id.tolist())
     for seed in range(INPUTS):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             arrays, right = spoiled_arrays(good, np.random.default_rng(seed))
         np.savez(path, **arrays)
         wanted = right and possible(arrays, table)
-        found = refused(lambda: score(path, world.where))
+        found = value_or_refusal(lambda: score(path, sample.where))
         outcomes.append(found is not None)
         assert (found is not None) == wanted, seed
         if wanted:
             loaded = load_predictions(path)
             assert all(np.array_equal(getattr(loaded, name), arrays[name]) for name in DTYPES)
-            referee_says = score(path, world.where, engine="pycocotools")
-            assert found.scores["AP"] == pytest.approx(referee_says.scores["AP"], abs=1e-9)
+            theirs = score(path, sample.where, engine="pycocotools")
+            assert found.scores["AP"] == pytest.approx(theirs.scores["AP"], abs=1e-9)
     count(outcomes, INPUTS // 20)
 
 
@@ -384,10 +384,10 @@ def test_the_bounds_of_numbers_are_those_of_the_documentation(tmp_path, what):
 
 
 @pytest.mark.light
-def test_an_array_that_is_there_twice_is_refused(world):
+def test_an_array_that_is_there_twice_is_refused(sample):
     from posebench.records.predictions import load_predictions
 
-    path = world.columns()
+    path = sample.columns()
     with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         archive.writestr("box_score.npy", archive.read("crop_area.npy"))

@@ -13,9 +13,9 @@ import time
 from functools import cache
 
 import pytest
+from fuzz_seeds import JSON, SEEDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nasty_seeds import JSON, SEEDS
 from readers import FUZZED, NEEDS_TORCH
 
 from posebench.types.errors import UserError

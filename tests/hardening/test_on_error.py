@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 
-import annotations as files
+import annotation_files as files
 import make
 import numpy as np
 import pytest
+from refusals import refused
 
 from posebench.cli import main as cli
 from posebench.datasets.readers import READERS
@@ -260,7 +261,7 @@ def test_faults_are_those_of_the_whole_file_whatever_the_limit(data):
 @pytest.mark.parametrize("spoil", ["1", True, 1.5, None])
 def test_no_category_that_is_not_a_number_takes_a_person_away(data, whole, spoil):
     change(data, lambda c: c["annotations"][0].update(category_id=spoil))
-    with pytest.raises(UserError, match=r"annotation 1 has .* for its category_id, not a whole"):
+    with refused("annotation 1", "category_id", "whole number"):
         evaluate("demo_s", data_root=data, **RUN)
     record = evaluate("demo_s", data_root=data, on_error="skip", **RUN)
     assert record.dataset.persons == whole.dataset.persons

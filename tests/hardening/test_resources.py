@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from readers import READERS
+from refusals import refused
 
 from posebench.cli import main as cli
 from posebench.evaluation.data import data_root
@@ -198,9 +199,8 @@ def test_too_little_memory_is_a_sentence(tmp_path):
 )
 def test_every_way_to_say_it_is_understood(error):
     assert is_shortage(error)
-    with pytest.raises(UserError, match="Out of memory on cuda:0 with batches of 64"):  # noqa: SIM117
-        with enough_memory("cuda:0", 64):
-            raise error
+    with refused("Out of memory", "cuda:0", "64", hint="--batch-size"), enough_memory("cuda:0", 64):
+        raise error
 
 
 def test_other_errors_stay_what_they_are():

@@ -1,4 +1,4 @@
-"""The bottom-up chain: against plain code, and with maps painted from ground truth."""
+"""The bottom-up chain: against reference code, and with maps painted from ground truth."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import make
 import numpy as np
-import plain
-import plain_grouping
 import pytest
+import reference_grouping
+import reference_steps
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
@@ -92,40 +92,44 @@ def probe_model(network=None, spec=SPEC):
     return PoseModel((network or Probe()).eval(), make.entry(spec))
 
 
-# --- against plain code -----------------------------------------------------------------------
+# --- against reference code -----------------------------------------------------------------------
 
 
-def plain_image(model, path, flip):
-    """Persons of one image through plain code: points in the image, joint scores, score."""
+def reference_image(model, path, flip):
+    """Persons of one image through reference code: points in the image, joint scores, score."""
     spec = model.entry.input
     image = cv2.imread(str(path))
-    (height, width), there, back = plain_grouping.resized(*image.shape[:2], min(spec.size))
-    x = plain.tensor(plain.crop(image, there, height, width), spec.colour, spec.mean, spec.std)
+    (height, width), there, back = reference_grouping.resized(*image.shape[:2], min(spec.size))
+    x = reference_steps.tensor(
+        reference_steps.crop(image, there, height, width), spec.colour, spec.mean, spec.std
+    )
     with torch.no_grad():
         output = model.network(x)[0]
         heat, tags = output[:17], output[17:, None]
         if flip:
             mirrored = model.network(torch.flip(x, [3]))[0].numpy()
-            other = torch.from_numpy(plain_grouping.mirrored_back(mirrored, COCO.flip_pairs).copy())
+            other = torch.from_numpy(
+                reference_grouping.mirrored_back(mirrored, COCO.flip_pairs).copy()
+            )
             heat, tags = (heat + other[:17]) / 2, torch.cat([tags, other[17:, None]], dim=1)
         # The enlargement has its own test; here every bit shall be the same.
         parts = [heat[None], *tags.transpose(0, 1)[:, None]]
         heat, *tags = [
             F.interpolate(part, scale_factor=2, mode="bilinear")[0].numpy() for part in parts
         ]
-    people = plain_grouping.people(heat, np.stack(tags, axis=-1))
-    return [(plain.to_image(xy, back), scores, score) for xy, scores, score in people]
+    people = reference_grouping.people(heat, np.stack(tags, axis=-1))
+    return [(reference_steps.to_image(xy, back), scores, score) for xy, scores, score in people]
 
 
 @pytest.mark.parametrize("colour", ["rgb", "bgr"])
-def test_every_image_equals_the_plain_chain(dataset, colour):
+def test_every_image_equals_the_reference_chain(dataset, colour):
     model = probe_model(spec=SPEC.model_copy(update={"colour": colour}))
     protocols = [protocol(flip=True), protocol(flip=False)]
     found = predict_images(model, dataset, protocols)
     for each, predictions in zip(protocols, found, strict=True):
         row = 0
         for index, image_id in enumerate(dataset.images.id):
-            people = plain_image(model, dataset.images.path(index), each.flip)
+            people = reference_image(model, dataset.images.path(index), each.flip)
             assert people
             for xy, scores, mean in people:
                 assert predictions.image_id[row] == image_id
@@ -237,8 +241,8 @@ def test_nobody_anywhere(dataset):
 def test_few_images_are_read_ahead(dataset, monkeypatch):
     """Memory is flat: what is decoded but not yet used is bounded, however many images wait."""
     read = []
-    plain_reader = bottom_up.open_image
-    monkeypatch.setattr(bottom_up, "open_image", lambda *a: read.append(a) or plain_reader(*a))
+    reference_reader = bottom_up.open_image
+    monkeypatch.setattr(bottom_up, "open_image", lambda *a: read.append(a) or reference_reader(*a))
     ahead = []
     rows = np.zeros(60, np.int64)
     predict_images(

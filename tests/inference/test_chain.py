@@ -1,4 +1,4 @@
-"""Every protocol of the zoos, from image to kept persons, against the plain chain.
+"""Every protocol of the zoos, from image to kept persons, against the reference chain.
 
 The network is a probe: one convolution whose peaks move with every pixel, channel and column.
 What belongs to the weights (size, crop, colours, mean) comes from a row of the registry.
@@ -6,13 +6,13 @@ What belongs to the weights (size, crop, colours, mean) comes from a row of the 
 
 from __future__ import annotations
 
+import chain_samples
 import make
 import numpy as np
-import plain_chain
-import plain_joints
 import pytest
+import reference_chain
+import reference_keypoints
 import torch
-import worlds
 
 from posebench.inference.predict import Options, predict
 from posebench.inference.select import select
@@ -78,43 +78,43 @@ def registry():
 
 
 @pytest.fixture(scope="module", params=["made up", "real"])
-def world(request, tmp_path_factory):
+def sample(request, tmp_path_factory):
     if request.param == "real":
-        return worlds.real(request.getfixturevalue("shared"))
-    return worlds.made_up(tmp_path_factory.mktemp("made_up") / "coco")
+        return chain_samples.real(request.getfixturevalue("shared"))
+    return chain_samples.made_up(tmp_path_factory.mktemp("made_up") / "coco")
 
 
-def both_chains(world, protocol, entry, recipe, folder, network=None):
-    """The package's results and the plain persons, by id, on the same scene."""
-    spec, joints = entry.input, plain_joints.COUNT[entry.input.keypoints]
-    images, annotations, detections, pictures, dataset = worlds.scene(
-        world, recipe, joints, folder / "annotations.json"
+def both_chains(sample, protocol, entry, recipe, folder, network=None):
+    """The package's results and the reference persons, by id, on the same scene."""
+    spec, joints = entry.input, reference_keypoints.COUNT[entry.input.keypoints]
+    images, annotations, detections, pictures, dataset = chain_samples.scene(
+        sample, recipe, joints, folder / "annotations.json"
     )
     network = network or make.Probe(joints).eval()
     model = PoseModel(network, entry)
-    persons = worlds.persons(dataset, spec, protocol, detections, folder / "detections.json")
+    persons = chain_samples.persons(dataset, spec, protocol, detections, folder / "detections.json")
     raw = predict(model, dataset, persons, [protocol], Options(batch_size=4))[0]
-    plain = [
-        plain_chain.estimate(recipe, network, pictures, person, spec.size, spec.keypoints)
-        for person in plain_chain.persons(recipe, images, annotations, detections)
+    expected = [
+        reference_chain.estimate(recipe, network, pictures, person, spec.size, spec.keypoints)
+        for person in reference_chain.persons(recipe, images, annotations, detections)
     ]
-    return raw, select(raw, protocol), plain
+    return raw, select(raw, protocol), expected
 
 
 @pytest.mark.parametrize(("key", "row", "differs"), CASES, ids=NAMES)
-def test_the_chain_equals_the_plain_one(world, registry, key, row, differs, tmp_path):
-    recipe = plain_chain.RECIPES[key] | differs
-    compare(world, registry.protocols[key], registry.find(row), recipe, tmp_path)
+def test_the_chain_equals_the_reference_one(sample, registry, key, row, differs, tmp_path):
+    recipe = reference_chain.RECIPES[key] | differs
+    compare(sample, registry.protocols[key], registry.find(row), recipe, tmp_path)
 
 
-def test_alphaposes_run_on_annotated_boxes_equals_the_plain_one(world, registry, tmp_path):
+def test_alphaposes_run_on_annotated_boxes_equals_the_reference_one(sample, registry, tmp_path):
     """Persons without a visibility of 0.35 are left out; no box score is added."""
     protocol = registry.protocols["alphapose_halpe_2022_combined@1"].with_choices(
         boxes="gt", sanitise="clip_after_width_visible"
     )
     entry = registry.find("alphapose/fast_dcn_res50_combined_halpe_136_256x192")
-    recipe = plain_chain.RECIPES["alphapose_halpe_annotated"]
-    compare(world, protocol, entry, recipe, tmp_path)
+    recipe = reference_chain.RECIPES["alphapose_halpe_annotated"]
+    compare(sample, protocol, entry, recipe, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -130,20 +130,20 @@ def test_the_zoos_own_networks_filled_with_made_up_weights(registry, key, row, t
     """A network's output reaches the chain as it is, several stacks' last included."""
     entry = registry.find(row)
     network = load_filled(entry, GAIN)[0].network.eval()
-    world = worlds.made_up(tmp_path / "coco")
-    protocol, recipe = registry.protocols[key], plain_chain.RECIPES[key]
-    compare(world, protocol, entry, recipe, tmp_path, network)
+    sample = chain_samples.made_up(tmp_path / "coco")
+    protocol, recipe = registry.protocols[key], reference_chain.RECIPES[key]
+    compare(sample, protocol, entry, recipe, tmp_path, network)
 
 
-def compare(world, protocol, entry, recipe, folder, network=None):
+def compare(sample, protocol, entry, recipe, folder, network=None):
     """Keypoints, joint scores, instance scores and kept persons of both chains."""
     with torch.inference_mode():
-        raw, results, plain = both_chains(world, protocol, entry, recipe, folder, network)
-    assert sorted(raw.person_id.tolist()) == sorted(person["id"] for person in plain)
-    assert len(plain) >= 3
+        raw, results, expected = both_chains(sample, protocol, entry, recipe, folder, network)
+    assert sorted(raw.person_id.tolist()) == sorted(person["id"] for person in expected)
+    assert len(expected) >= 3
     at = {person_id: number for number, person_id in enumerate(raw.person_id.tolist())}
     away, undecided = [], []
-    for person in plain:
+    for person in expected:
         number = at[person["id"]]
         distance = np.abs(raw.keypoints[number] - person["points"]).max(axis=1)
         for k in np.flatnonzero(distance > 1e-3).tolist():
@@ -153,14 +153,14 @@ def compare(world, protocol, entry, recipe, folder, network=None):
         near = 0 if network is None else 1e-5 * np.abs(person["scores"]).max()
         np.testing.assert_allclose(raw.joint_scores[number], person["scores"], rtol=1e-5, atol=near)
         assert raw.crop_area[number] == pytest.approx(person["area"])
-        total = plain_chain.total(recipe, person)
+        total = reference_chain.total(recipe, person)
         assert results.score[number] == pytest.approx(total, abs=max(1e-4, near))
     assert away == []
     assert len(undecided) <= 3, undecided
     kept = sorted(raw.person_id[results.kept].tolist())
-    assert kept == plain_chain.kept(recipe, plain, entry.input.keypoints)
+    assert kept == reference_chain.kept(recipe, expected, entry.input.keypoints)
     if recipe["suppress"] == "oks" and recipe["boxes"] == "detected":
-        assert len(kept) <= len(plain) - 2, "the doubles go"
+        assert len(kept) <= len(expected) - 2, "the doubles go"
 
 
 def test_every_case_is_a_row_that_claims_under_its_protocol(registry):

@@ -1,11 +1,11 @@
-"""Crops equal a plain reimplementation to the byte; the way back undoes them."""
+"""Crops equal a reference reimplementation to the byte; the way back undoes them."""
 
 from __future__ import annotations
 
 import make
 import numpy as np
-import plain
 import pytest
+import reference_steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +41,7 @@ def stored(box, spec):
 def test_centre_and_scale_are_the_references_bits(box, size):
     spec = InputSpec(size=size)
     centre, scale = stored(box, spec)
-    expected_centre, expected_scale = plain.centre_scale(box, *size)
+    expected_centre, expected_scale = reference_steps.centre_scale(box, *size)
     assert centre.tobytes() == expected_centre.tobytes()
     assert scale.tobytes() == expected_scale.tobytes()
 
@@ -60,7 +60,7 @@ def test_hrnet_crops_are_the_references_bytes(box, size, seed):
     centre, scale = stored(box, spec)
     image = make.image(320, 240, seed)
     ours = crop.crop_person(image, person(box, spec), 0, spec)
-    theirs = plain.crop(image, plain.hrnet_matrix(centre, scale, *size), *size)
+    theirs = reference_steps.crop(image, reference_steps.hrnet_matrix(centre, scale, *size), *size)
     assert ours.tobytes() == theirs.tobytes()
 
 
@@ -71,7 +71,7 @@ def test_udp_crops_are_the_references_bytes(box, size, seed):
     centre, scale = stored(box, spec)
     image = make.image(320, 240, seed)
     ours = crop.crop_person(image, person(box, spec), 0, spec)
-    theirs = plain.crop(image, plain.udp_matrix(centre, scale, *size), *size)
+    theirs = reference_steps.crop(image, reference_steps.udp_matrix(centre, scale, *size), *size)
     assert ours.tobytes() == theirs.tobytes()
 
 

@@ -1,12 +1,12 @@
-"""Decoders, joint by joint against plain numpy, at borders and on known Gaussians."""
+"""Decoders, joint by joint against reference numpy, at borders and on known Gaussians."""
 
 from __future__ import annotations
 
 import make
 import numpy as np
-import plain
-import plain_mmpose
 import pytest
+import reference_mmpose_decode
+import reference_steps
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from posebench.inference.decode import DECODERS
 
 
-def plain_integral(joint, protocol):
+def reference_integral(joint, protocol):
     """Mean position under the sigmoid, in doubles."""
     map_ = 1 / (1 + np.exp(-joint.astype(np.float64)))
     share = map_ / map_.sum()
@@ -24,14 +24,16 @@ def plain_integral(joint, protocol):
 
 
 PLAIN = {
-    "argmax": lambda joint, p: plain.decode_argmax(joint),
-    "quarter": lambda joint, p: plain.decode_quarter(joint),
-    "softargmax": lambda joint, p: plain.decode_softargmax(joint, p.softargmax_beta),
-    "dark": lambda joint, p: plain.decode_dark(joint, p.dark_kernel),
-    "integral_sigmoid": plain_integral,
-    "quarter_each_axis": lambda joint, p: plain_mmpose.decode_quarter_each_axis(joint),
-    "quarter_and_half": lambda joint, p: plain_mmpose.decode_quarter_and_half(joint, p.dark_kernel),
-    "dark_udp": lambda joint, p: plain_mmpose.decode_dark_udp(joint, p.dark_kernel),
+    "argmax": lambda joint, p: reference_steps.decode_argmax(joint),
+    "quarter": lambda joint, p: reference_steps.decode_quarter(joint),
+    "softargmax": lambda joint, p: reference_steps.decode_softargmax(joint, p.softargmax_beta),
+    "dark": lambda joint, p: reference_steps.decode_dark(joint, p.dark_kernel),
+    "integral_sigmoid": reference_integral,
+    "quarter_each_axis": lambda joint, p: reference_mmpose_decode.decode_quarter_each_axis(joint),
+    "quarter_and_half": lambda joint, p: reference_mmpose_decode.decode_quarter_and_half(
+        joint, p.dark_kernel
+    ),
+    "dark_udp": lambda joint, p: reference_mmpose_decode.decode_dark_udp(joint, p.dark_kernel),
 }
 
 
@@ -50,7 +52,7 @@ def decode(name, joints, **changes):
 @pytest.mark.parametrize("name", DECODERS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_decoders_equal_the_plain_ones(name, data):
+def test_decoders_equal_the_reference_ones(name, data):
     """Peaks anywhere, the border included, with noise and a second peak."""
     seed = data.draw(st.integers(0, 10_000))
     kernel = data.draw(st.sampled_from([3, 11]))
@@ -139,9 +141,9 @@ def test_softargmax_takes_the_published_factor():
 def test_softargmax_adds_the_quarter_step():
     joint = gaussian(10.0, 12.0)
     joint[12, 11] += 0.001
-    plain_x = plain.decode_softargmax(joint)[0]
-    assert decode("softargmax", [joint])[0][0, 0] == pytest.approx(plain_x, abs=1e-4)
-    assert plain_x > 10.2
+    reference_x = reference_steps.decode_softargmax(joint)[0]
+    assert decode("softargmax", [joint])[0][0, 0] == pytest.approx(reference_x, abs=1e-4)
+    assert reference_x > 10.2
 
 
 def test_dark_kernels_3_and_11_differ():

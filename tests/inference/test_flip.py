@@ -1,10 +1,10 @@
-"""The flip test, against a plain loop and by its algebra."""
+"""The flip test, against a reference loop and by its algebra."""
 
 from __future__ import annotations
 
 import numpy as np
-import plain
 import pytest
+import reference_steps
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,13 +19,13 @@ def random_heatmaps(seed, joints=17, height=16, width=12):
 
 
 @pytest.mark.parametrize("shift", [True, False])
-def test_flip_back_equals_a_plain_loop(shift):
+def test_flip_back_equals_a_reference_loop(shift):
     heatmaps = random_heatmaps(0)
     before = heatmaps.clone()
     ours = flip_back(heatmaps, keypoint_set("coco_17").flip_index(), shift=shift)
     for n, stack in enumerate(heatmaps.numpy()):
         expected = stack[:, :, ::-1].copy()
-        for a, b in plain.PAIRS:
+        for a, b in reference_steps.PAIRS:
             expected[[a, b]] = expected[[b, a]]
         if shift:
             moved = expected.copy()

@@ -1,4 +1,4 @@
-"""Grouping against plain code and against persons that are known."""
+"""Grouping against reference code and against persons that are known."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import itertools
 
 import effort
 import numpy as np
-import plain_grouping
 import pytest
+import reference_grouping
 import torch
+from grouping_maps import FLIP, PAIRS, SETTINGS, assert_same_people, field, peak_set
 
 from posebench.inference import grouping, instances, refine_missing
 from posebench.inference.grouping import WAYS, Maps, Peaks, find_peaks, full_maps
-from posebench.keypoints import keypoint_set
 
 WAY = WAYS["associative_embedding"]
-FLIP = keypoint_set("coco_17").flip_index()
-PAIRS = keypoint_set("coco_17").flip_pairs
 
 
 def find_people(maps):
@@ -27,52 +25,13 @@ def group(peaks, joints):
     return grouping.group(peaks, range(joints), WAY)
 
 
-def field(
-    seed, people, *, joints=17, size=(48, 64), dims=2, spread=0.1, gap=1.5, missing=0.2, noise=0.0
-):
-    """Maps of persons at random cells, tags a grid with ``gap``; and where each joint was put.
-
-    Cells of one joint lie apart, so that no peak hides another.
-    """
-    generator = np.random.default_rng(seed)
-    height, width = size
-    heat = generator.uniform(-0.05, noise, (joints, height, width))
-    tags = generator.normal(0, 3, (dims, joints, height, width))
-    truth = np.full((people, joints, 2), -1)
-    for joint in range(joints):
-        lattice = list(itertools.product(range(4, height - 4, 7), range(4, width - 4, 7)))
-        cells = generator.permutation(lattice)[:people]
-        for person, (y, x) in enumerate(cells):
-            if generator.random() < missing and joint:
-                continue
-            truth[person, joint] = x, y
-            reach = np.s_[y - 3 : y + 4, x - 3 : x + 4]
-            dy, dx = np.mgrid[-3:4, -3:4]
-            peak = generator.uniform(0.15, 1.0)
-            heat[joint][reach] = np.maximum(heat[joint][reach], peak * np.exp(-(dx**2 + dy**2) / 4))
-            own = gap * np.array([person // 6, person % 6] if dims == 2 else [person])
-            for d in range(dims):
-                tags[d, joint][reach] = own[d] + generator.normal(0, spread)
-    return Maps(torch.from_numpy(heat).float(), torch.from_numpy(tags).float()), truth
-
-
-def plain_people(maps):
+def reference_people(maps):
     tags = maps.tags.permute(1, 2, 3, 0).numpy()
-    return plain_grouping.people(maps.heat.numpy(), tags)
+    return reference_grouping.people(maps.heat.numpy(), tags)
 
 
-def assert_same_people(found, expected):
-    """Persons against plain code's (xy, scores, score)."""
-    assert len(found) == len(expected)
-    for row, (xy, scores, score) in enumerate(expected):
-        np.testing.assert_array_equal(found.xy[row], xy)
-        np.testing.assert_array_equal(found.joint_scores[row], scores)
-        assert found.score[row] == pytest.approx(score, abs=1e-6)
-    return found
-
-
-def assert_as_plain(maps):
-    return assert_same_people(find_people(maps), plain_people(maps))
+def assert_as_reference(maps):
+    return assert_same_people(find_people(maps), reference_people(maps))
 
 
 @pytest.mark.parametrize("people", [1, 5, 25, 30])
@@ -90,32 +49,20 @@ def test_known_people_come_back_whole(people):
         assert not found.xy[row][~there].any()
 
 
-# What tells persons apart well, badly and not at all.
-SETTINGS = [
-    {"people": 3},
-    {"people": 8, "dims": 1},
-    {"people": 8, "missing": 0.7},
-    {"people": 6, "gap": 0.6, "spread": 0.3},  # two persons with close tags
-    {"people": 12, "gap": 0.2, "spread": 0.5},  # tags that tell nothing
-    {"people": 4, "noise": 0.3},  # peaks of nobody, and missing joints to be found
-    {"people": 10, "noise": 0.6, "gap": 0.8, "spread": 0.4},
-]
-
-
 @pytest.mark.parametrize(
     "setting",
     [{"people": 25, "size": (48, 56)}, {"people": 30, "size": (48, 64)}, *SETTINGS],
     ids=str,
 )
-def test_equal_to_plain_code(setting):
+def test_equal_to_reference_code(setting):
     for seed in range(2):
         maps, _ = field(seed, **({"joints": 6, "size": (34, 48)} | setting))
-        assert_as_plain(maps)
+        assert_as_reference(maps)
 
 
-def test_all_seventeen_joints_equal_plain_code():
+def test_all_seventeen_joints_equal_reference_code():
     maps, _ = field(5, 9, noise=0.12)
-    found = assert_as_plain(maps)
+    found = assert_as_reference(maps)
     assert (found.joint_scores > 0).any(axis=0).all()
 
 
@@ -133,17 +80,10 @@ def test_more_than_thirty_peaks_and_more_than_thirty_persons():
     peaks = find_peaks(maps)
     assert np.bincount(peaks.joint).tolist() == [30, 30, 30]
     assert peaks.heat.min() == pytest.approx(0.3)
-    found = assert_as_plain(maps)
+    found = assert_as_reference(maps)
     # noses start 30, eyes 30 more, the third joints join the first thirty
     assert len(found) == 60
     assert (found.joint_scores[:30] > 0).sum(axis=1).tolist() == [2] * 30
-
-
-def peak_set(*rows):
-    """Peaks from (joint, heat, *tags), at cells in the order given."""
-    joint, heat = np.array([r[0] for r in rows]), np.array([r[1] for r in rows], np.float32)
-    tags = np.array([r[2:] for r in rows], np.float32)
-    return Peaks(joint, np.arange(len(rows)), np.arange(len(rows)), heat, tags)
 
 
 def test_equal_tags_merge_even_within_a_joint():
@@ -222,7 +162,7 @@ def test_steps_go_to_the_higher_neighbour_and_stop_at_the_border(y, x):
         heat[0, y, x] = 0.5
         heat[0, min(max(y + dy, 0), 6), min(max(x + dx, 0), 6)] += 0.2
         maps = Maps(heat, torch.zeros(1, 1, 7, 7))
-        assert_as_plain(maps)
+        assert_as_reference(maps)
 
 
 def test_missing_joints_are_found_by_their_tags():
@@ -245,7 +185,7 @@ def test_a_missing_joint_may_lie_where_another_persons_is():
     tags = torch.zeros(1, 2, 9, 9)
     heat[0, 2, 2], heat[0, 6, 6], tags[0, 0, 6, 6] = 0.8, 0.6, 1.2
     heat[1, 6, 5], tags[0, 1, 6, 5] = 1.3, 1.2
-    found = assert_as_plain(Maps(heat, tags))
+    found = assert_as_reference(Maps(heat, tags))
     np.testing.assert_allclose(found.joint_scores, [[0.8, 0.3], [0.6, 1.3]], atol=1e-6)
 
 
@@ -258,7 +198,7 @@ def test_salvage_is_exact_at_every_level(level):
     heat[1, 0, 0] = 0.09
     heat[1, 5, 5], tags[0, 1, 5, 5] = level * 0.9, 0.0
     heat[1, 7, 7], tags[0, 1, 7, 7] = level * 0.9, 0.2  # as good, but later
-    found = assert_as_plain(Maps(heat, tags))
+    found = assert_as_reference(Maps(heat, tags))
     assert found.joint_scores[0, 1] == pytest.approx(level * 0.9)
     assert np.floor(found.xy[0, 1]).tolist() == [5, 5]
 
@@ -269,7 +209,7 @@ def test_a_level_is_left_only_when_nothing_below_can_be_better():
     heat[0, 2, 2] = 0.8
     heat[1, 5, 5] = 0.07
     heat[1, 7, 7], tags[0, 1, 7, 7] = 1.05, 1.0  # scores 0.05
-    found = assert_as_plain(Maps(heat, tags))
+    found = assert_as_reference(Maps(heat, tags))
     assert found.joint_scores[0, 1] == pytest.approx(0.07)
 
 
@@ -281,14 +221,14 @@ def test_of_equal_cells_the_first_is_taken_wherever_the_levels_lie(monkeypatch, 
     heat[0, 2, 2] = 0.8
     heat[1, 1, 1] = 0.0625
     heat[1, 7, 7], tags[0, 1, 7, 7] = 1.0625, 1.0  # scores 0.0625, too
-    found = assert_as_plain(Maps(heat, tags))
+    found = assert_as_reference(Maps(heat, tags))
     assert np.floor(found.xy[0, 1]).tolist() == [1, 1]
 
 
 # --- flip and enlargement ---------------------------------------------------------------------
 
 
-def test_full_maps_equal_plain_enlargement_and_flip():
+def test_full_maps_equal_reference_enlargement_and_flip():
     generator = torch.Generator().manual_seed(0)
     plain, mirrored = (torch.rand(1, 34, 6, 9, generator=generator) for _ in range(2))
     alone = full_maps(plain, None, FLIP, shift=False)
@@ -297,12 +237,12 @@ def test_full_maps_equal_plain_enlargement_and_flip():
     assert alone.tags.shape == (1, 17, 12, 18)
     assert both.tags.shape == (2, 17, 12, 18)
     one = plain[0].numpy()
-    other = plain_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
+    other = reference_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
     for joint in range(17):
-        heat = plain_grouping.doubled((one[joint] + other[joint]) / 2)
+        heat = reference_grouping.doubled((one[joint] + other[joint]) / 2)
         np.testing.assert_allclose(both.heat[joint].numpy(), heat, atol=1e-6)
         for row, output in enumerate((one, other)):
-            tags = plain_grouping.doubled(output[17 + joint])
+            tags = reference_grouping.doubled(output[17 + joint])
             np.testing.assert_allclose(both.tags[row, joint].numpy(), tags, atol=1e-6)
     assert torch.equal(alone.tags[0], both.tags[0])
 

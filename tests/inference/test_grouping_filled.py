@@ -1,4 +1,4 @@
-"""mmpose's way of grouping: against plain code, and where it differs from PaddleDetection's."""
+"""mmpose's way of grouping: against reference code, and where it differs from PaddleDetection's."""
 
 from __future__ import annotations
 
@@ -6,22 +6,14 @@ import itertools
 import sys
 
 import numpy as np
-import plain_grouping
 import pytest
+import reference_grouping
 import torch
-
-from tests.inference.test_grouping import (
-    FLIP,
-    PAIRS,
-    SETTINGS,
-    assert_same_people,
-    field,
-    peak_set,
-)
+from grouping_maps import FLIP, PAIRS, SETTINGS, assert_same_people, field, peak_set
 
 pytest.importorskip("munkres")
 
-import plain_filled
+import reference_grouping_filled
 
 from posebench.inference import grouping, refine_missing
 from posebench.inference.grouping import WAYS, Maps, full_maps, group, joint_order
@@ -34,24 +26,24 @@ WAY = WAYS["associative_embedding_filled"]
 ORDER = joint_order(keypoint_set("coco_17"), WAY)
 
 
-def assert_as_plain(maps):
+def assert_as_reference(maps):
     joints = len(maps.heat)
     found = find_people(maps, WAY, ORDER if joints == 17 else range(joints))
     tags = maps.tags.permute(1, 2, 3, 0).numpy()
-    return assert_same_people(found, plain_filled.people(maps.heat.numpy(), tags))
+    return assert_same_people(found, reference_grouping_filled.people(maps.heat.numpy(), tags))
 
 
 @pytest.mark.parametrize("setting", [{"people": 12, "size": (48, 56)}, *SETTINGS], ids=str)
-def test_equal_to_plain_code(setting):
+def test_equal_to_reference_code(setting):
     for seed in range(2):
         maps, _ = field(seed, **({"joints": 6, "size": (34, 48)} | setting))
-        assert_as_plain(maps)
+        assert_as_reference(maps)
 
 
-def test_all_seventeen_joints_equal_plain_code():
+def test_all_seventeen_joints_equal_reference_code():
     for seed in range(3):
         maps, _ = field(seed, 9, noise=0.12, missing=0.4)
-        found = assert_as_plain(maps)
+        found = assert_as_reference(maps)
         assert found.joint_scores.all(), "every joint is filled"
 
 
@@ -66,7 +58,7 @@ def test_at_most_thirty_persons_but_joints_may_join_any():
             # the second joints start thirty persons more, which the third ones join
             tags[0, joint, y, x] = 2 * number + (0.3 if joint == 2 else 0) + 1000 * (joint > 0)
     maps = Maps(torch.from_numpy(heat).float(), torch.from_numpy(tags).float())
-    found = assert_as_plain(maps)
+    found = assert_as_reference(maps)
     assert len(found) == 30
     assert (found.joint_scores[:, 0] > 0).all()
     assert (found.joint_scores[:, 1:] < 0).all() or (found.score < 0.2).all()
@@ -103,7 +95,7 @@ def test_every_decoding_that_groups_has_its_way():
 
 
 def test_joints_come_from_the_head_outwards():
-    assert tuple(plain_filled.OUTWARDS) == ORDER
+    assert tuple(reference_grouping_filled.OUTWARDS) == ORDER
     assert joint_order(keypoint_set("coco_17"), WAYS["associative_embedding"]) == tuple(range(17))
     assert joint_order(keypoint_set("mpii_16"), WAY) == tuple(range(16))
     # hips (11) before elbows (7): a chain of tags joins in that order alone
@@ -118,22 +110,22 @@ def test_cells_at_the_border_stay(y, x):
         heat = torch.zeros(1, 7, 7)
         heat[0, y, x] = 0.5
         heat[0, min(max(y + dy, 0), 6), min(max(x + dx, 0), 6)] += 0.2
-        assert_as_plain(Maps(heat, torch.zeros(1, 1, 7, 7)))
+        assert_as_reference(Maps(heat, torch.zeros(1, 1, 7, 7)))
 
 
 def test_of_equal_cells_the_first_is_filled_in(monkeypatch):
     heat, tags = torch.zeros(2, 9, 9), torch.full((1, 2, 9, 9), 3.0)
     heat[0, 2, 2], tags[0, 0, 2, 2] = 0.8, 0.0
     heat[1, 5, 5] = heat[1, 7, 7] = 0.05
-    found = assert_as_plain(Maps(heat, tags))
+    found = assert_as_reference(Maps(heat, tags))
     # a distance of 3 costs 300, beside which single precision forgets half of the heat's digits
     assert found.xy[0, 1].tolist() == [5, 5]
     tags[0, 1, 1, 1] = 0.4  # nearer wins over hotter
-    found = assert_as_plain(Maps(heat, tags))
+    found = assert_as_reference(Maps(heat, tags))
     assert found.xy[0, 1].tolist() == [1, 1]
     assert found.joint_scores[0, 1] == 0
     monkeypatch.setattr(refine_missing, "MOST_SCORED", 1)
-    assert_as_plain(Maps(heat, tags))
+    assert_as_reference(Maps(heat, tags))
 
 
 def test_all_joints_that_a_person_has_say_where_the_missing_ones_are():
@@ -144,7 +136,7 @@ def test_all_joints_that_a_person_has_say_where_the_missing_ones_are():
         tags[:, joint, 3, 3] = torch.tensor([1.5, second])
     tags[:, 2, 6, 6] = torch.tensor([1.5, 2.5])
     tags[:, 2, 8, 8] = torch.tensor([1.5, 5.0])
-    found = assert_as_plain(Maps(heat, tags))
+    found = assert_as_reference(Maps(heat, tags))
     assert found.xy[:, 2].tolist() == [[6, 6]]
 
 
@@ -163,7 +155,7 @@ def test_enlarged_before_the_average_by_any_factor():
     torch.testing.assert_close(first.heat, later.heat)
     torch.testing.assert_close(first.tags, later.tags)
     assert not torch.equal(first.heat, later.heat), "rounding differs"
-    one, other = plain[0].numpy(), plain_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
+    one, other = plain[0].numpy(), reference_grouping.mirrored_back(mirrored[0].numpy(), PAIRS)
     twice = torch.nn.functional.interpolate
     grids = [
         twice(torch.from_numpy(each[:17].copy())[None], (24, 36), mode="bilinear")[0]

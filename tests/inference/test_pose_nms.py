@@ -1,11 +1,11 @@
-"""AlphaPose's merging suppression: against plain loops, and what must hold of it."""
+"""AlphaPose's merging suppression: against reference loops, and what must hold of it."""
 
 from __future__ import annotations
 
 import make
 import numpy as np
-import plain_pose_nms as plain
 import pytest
+import reference_pose_nms as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +15,8 @@ from posebench.types.arrays import Predictions
 
 SETS = {"coco_17": 17, "halpe_26": 26, "halpe_136": 136, "wholebody_133": 133}
 CONSTANTS = {
-    "heatmaps": (HEATMAP, plain.HEATMAP),
-    "integrals": (INTEGRAL_FULL_BODY, plain.INTEGRAL),
+    "heatmaps": (HEATMAP, reference.HEATMAP),
+    "integrals": (INTEGRAL_FULL_BODY, reference.INTEGRAL),
 }
 
 
@@ -35,7 +35,7 @@ def crowd(seed, joints, count=7, highest=1.0):
     return points, scores, generator.uniform(20, 400, count), generator.uniform(0, 1, count)
 
 
-def plain_people(points, scores, side, box):
+def reference_people(points, scores, side, box):
     return [
         {"points": p.tolist(), "scores": s.tolist(), "side": float(d), "box": float(b)}
         for p, s, d, b in zip(points, scores, side, box, strict=True)
@@ -46,11 +46,11 @@ def plain_people(points, scores, side, box):
 @pytest.mark.parametrize("name", CONSTANTS)
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), highest=st.sampled_from([1.0, 0.6, 0.05]))
-def test_persons_equal_the_plain_loops(joints, name, seed, highest):
+def test_persons_equal_the_reference_loops(joints, name, seed, highest):
     ours, theirs = CONSTANTS[name]
     people = crowd(seed, joints, highest=highest)
     found = pose_nms(*people, ours, full_body=joints > 100)
-    expected = plain.pose_nms(plain_people(*people), theirs, joints > 100)
+    expected = reference.pose_nms(reference_people(*people), theirs, joints > 100)
     assert found.rows.tolist() == [row for row, *_ in expected]
     for k, (_, points, scores, total) in enumerate(expected):
         np.testing.assert_allclose(found.keypoints[k], points, atol=1e-8)
@@ -143,7 +143,7 @@ def test_similarity_of_the_full_body_weighs_its_parts(near, one_person):
     people = full_body_pair(136, near, 0.5, side=1.0)
     found = pose_nms(*people, INTEGRAL_FULL_BODY, full_body=True)
     assert (len(found.rows) == 1) == one_person
-    expected = plain.pose_nms(plain_people(*people), plain.INTEGRAL, True)
+    expected = reference.pose_nms(reference_people(*people), reference.INTEGRAL, True)
     assert len(expected) == len(found.rows)
 
 
@@ -157,7 +157,7 @@ def test_faces_of_133_joints_are_matched_where_halpes_face_is(places, one_person
     people = full_body_pair(133, list(places), 1.5 * 3.0, side=20.0, scores=scores)
     found = pose_nms(*people, INTEGRAL_FULL_BODY, full_body=True)
     assert (len(found.rows) == 1) == one_person
-    expected = plain.pose_nms(plain_people(*people), plain.INTEGRAL, True)
+    expected = reference.pose_nms(reference_people(*people), reference.INTEGRAL, True)
     assert len(expected) == len(found.rows)
 
 
@@ -207,8 +207,8 @@ def test_images_are_merged_one_by_one_with_the_sets_own_constants(name, decode, 
     for image in (0, 1):
         rows = np.flatnonzero(raw.image_id == image)
         people = (raw.keypoints[rows].astype(float), raw.joint_scores[rows].astype(float))
-        people = plain_people(*people, raw.box[rows, 3], raw.box_score[rows])
-        expected = plain.pose_nms(people, CONSTANTS[constants][1], SETS[name] > 100)
+        people = reference_people(*people, raw.box[rows, 3], raw.box_score[rows])
+        expected = reference.pose_nms(people, CONSTANTS[constants][1], SETS[name] > 100)
         kept = rows[results.kept[rows]]
         assert sorted(rows[row] for row, *_ in expected) == kept.tolist()
         for row, points, scores, total in expected:

@@ -1,4 +1,4 @@
-"""The whole top-down chain on a probe network, person by person against plain code."""
+"""The whole top-down chain on a probe network, person by person against reference code."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import itertools
 import cv2
 import make
 import numpy as np
-import plain
 import pytest
+import reference_steps
 import torch
 
 from posebench.datasets.boxes import centre_and_scale, ground_truth_persons
@@ -40,36 +40,38 @@ def open_coco(root):
     return load_coco(file, root / "val2017", dataset_id="coco", keypoint_set="coco_17", joints=17)
 
 
-def plain_person(model, dataset, annotation, protocol):
-    """One annotated person through plain code: points, joint scores, crop area; or None."""
+def reference_person(model, dataset, annotation, protocol):
+    """One annotated person through reference code: points, joint scores, crop area; or None."""
     spec = model.entry.input
     row = int(np.flatnonzero(dataset.images.id == dataset.truth.image_id[annotation])[0])
     image = cv2.imread(str(dataset.images.path(row)))
-    box = plain.hrnet_box(dataset.truth.box[annotation], image.shape[1], image.shape[0])
+    box = reference_steps.hrnet_box(dataset.truth.box[annotation], image.shape[1], image.shape[0])
     if box is None:
         return None
-    centre, scale = plain.centre_scale(box, *spec.size)
+    centre, scale = reference_steps.centre_scale(box, *spec.size)
     if spec.crop == "udp_affine":
-        matrix = plain.udp_matrix(centre, scale, *spec.size)
+        matrix = reference_steps.udp_matrix(centre, scale, *spec.size)
     else:
-        matrix = plain.hrnet_matrix(centre, scale, *spec.size)
-    x = plain.tensor(plain.crop(image, matrix, *spec.size), spec.colour, spec.mean, spec.std)
-    heat = plain.heatmap(model.network, x, protocol.flip, protocol.shift)
+        matrix = reference_steps.hrnet_matrix(centre, scale, *spec.size)
+    x = reference_steps.tensor(
+        reference_steps.crop(image, matrix, *spec.size), spec.colour, spec.mean, spec.std
+    )
+    heat = reference_steps.heatmap(model.network, x, protocol.flip, protocol.shift)
     decode = {
-        "argmax": plain.decode_argmax,
-        "quarter": plain.decode_quarter,
-        "softargmax": plain.decode_softargmax,
-        "dark": plain.decode_dark,
+        "argmax": reference_steps.decode_argmax,
+        "quarter": reference_steps.decode_quarter,
+        "softargmax": reference_steps.decode_softargmax,
+        "dark": reference_steps.decode_dark,
     }[protocol.decode]
     joints = [decode(joint) for joint in heat]
-    back = plain.hrnet_matrix(centre, scale, *spec.heatmap_size, inverse=True)
-    points = plain.to_image([(x, y) for x, y, _ in joints], back)
+    back = reference_steps.hrnet_matrix(centre, scale, *spec.heatmap_size, inverse=True)
+    points = reference_steps.to_image([(x, y) for x, y, _ in joints], back)
     return points, [float(s) for _, _, s in joints], float(np.prod(scale * np.float32(200)))
 
 
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("decode", ["argmax", "quarter", "softargmax", "dark"])
-def test_every_person_equals_the_plain_chain(dataset, name, decode):
+def test_every_person_equals_the_reference_chain(dataset, name, decode):
     model = make.probe_model(SPECS[name])
     protocols = [
         make.protocol(decode=decode, flip=flip, shift=shift)
@@ -81,7 +83,7 @@ def test_every_person_equals_the_plain_chain(dataset, name, decode):
     for protocol, predictions in zip(protocols, found, strict=True):
         for row, person in enumerate(persons.person_id):
             annotation = int(np.flatnonzero(dataset.truth.id == person)[0])
-            points, scores, area = plain_person(model, dataset, annotation, protocol)
+            points, scores, area = reference_person(model, dataset, annotation, protocol)
             # A nearly singular Hessian amplifies rounding: dark gets half a hundredth of a px.
             close = 5e-3 if decode == "dark" else 1e-3
             np.testing.assert_allclose(predictions.keypoints[row], points, atol=close)
@@ -89,7 +91,7 @@ def test_every_person_equals_the_plain_chain(dataset, name, decode):
             assert predictions.crop_area[row] == pytest.approx(area)
         results = select(predictions, protocol)
         assert results.score[0] == pytest.approx(
-            plain.instance_score(predictions.joint_scores[0], 1.0)
+            reference_steps.instance_score(predictions.joint_scores[0], 1.0)
         )
 
 
@@ -165,11 +167,11 @@ def test_the_last_batch_is_padded_to_full_size(dataset):
     assert np.concatenate([batch.rows for batch in seen]).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_normalise_equals_the_plain_tensor():
+def test_normalise_equals_the_reference_tensor():
     crop = make.image(48, 64, 5)
     for spec in (SPECS["hrnet"], SPECS["lpn"], InputSpec(size=(64, 48), std=(1.0, 1.0, 1.0))):
         ours = normalise(torch.from_numpy(crop[None]), spec)
-        theirs = plain.tensor(crop, spec.colour, spec.mean, spec.std)
+        theirs = reference_steps.tensor(crop, spec.colour, spec.mean, spec.std)
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)
 
 

@@ -1,6 +1,6 @@
 """The oddities of the zoos' evaluations, one by one: dropped, each moves the output.
 
-A quirk of the chain is dropped in the plain chain; the package must agree with the plain chain
+A quirk of the chain is dropped in the reference chain; the package must agree with the one
 that has it, and the one without must be elsewhere on most joints.  What is not of the chain is
 tested where it lives:
 
@@ -30,13 +30,13 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import chain_samples
 import make
 import numpy as np
-import plain_chain
-import plain_joints
 import pytest
+import reference_chain
+import reference_keypoints
 import torch
-import worlds
 
 from posebench.inference.predict import Options, predict
 from posebench.inference.select import select
@@ -80,7 +80,7 @@ COMBINED = "alphapose/fast_dcn_res50_combined_halpe_136_256x192"
 WHOLEBODY = "alphapose/fast_res50_combined_coco_wholebody_256x192"
 NOFACE = "alphapose/fast_dcn_res50_combined_noface_68_256x192"
 
-STD = plain_chain.IMAGENET["std"]
+STD = reference_chain.IMAGENET["std"]
 
 # (item, protocol, row, what is dropped, what moves)
 DROPPED = [
@@ -123,13 +123,13 @@ def registry():
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def sample(tmp_path_factory):
     """Made-up images; a person is annotated twice, and one reaches over the left edge."""
-    world = worlds.made_up(tmp_path_factory.mktemp("quirks") / "coco")
-    first = world["annotations"][0]
+    sample = chain_samples.made_up(tmp_path_factory.mktemp("quirks") / "coco")
+    first = sample["annotations"][0]
     x, _, w, h = first["bbox"]
     over = {**first, "id": 501, "bbox": [-20.5, -9.25, w + 20.5 + max(x, 0), h]}
-    return {**world, "annotations": [*world["annotations"], {**first, "id": 500}, over]}
+    return {**sample, "annotations": [*sample["annotations"], {**first, "id": 500}, over]}
 
 
 class Faint(make.Probe):
@@ -140,12 +140,14 @@ class Faint(make.Probe):
         return super().forward(x) * strength
 
 
-def package(world, protocol, entry, recipe, network, folder):
-    """The package's persons, by id, as the plain chain gives them."""
-    *_, detections, _, dataset = worlds.scene(
-        world, recipe, len(network.conv.bias), folder / "annotations.json"
+def package(sample, protocol, entry, recipe, network, folder):
+    """The package's persons, by id, as the reference chain gives them."""
+    *_, detections, _, dataset = chain_samples.scene(
+        sample, recipe, len(network.conv.bias), folder / "annotations.json"
     )
-    persons = worlds.persons(dataset, entry.input, protocol, detections, folder / "boxes.json")
+    persons = chain_samples.persons(
+        dataset, entry.input, protocol, detections, folder / "boxes.json"
+    )
     model = PoseModel(network, entry)
     raw = predict(model, dataset, persons, [protocol], Options(batch_size=8))[0]
     results = select(raw, protocol)
@@ -158,19 +160,20 @@ def package(world, protocol, entry, recipe, network, folder):
     return found, sorted(raw.person_id[results.kept].tolist())
 
 
-def plainly(world, recipe, network, spec, folder):
+def reference_persons(sample, recipe, network, spec, folder):
     joints = len(network.conv.bias)
-    images, annotations, detections, pictures, _ = worlds.scene(
-        world, recipe, joints, folder / "plain.json"
+    images, annotations, detections, pictures, _ = chain_samples.scene(
+        sample, recipe, joints, folder / "reference.json"
     )
     people = [
-        plain_chain.estimate(recipe, network, pictures, person, spec.size, spec.keypoints)
-        for person in plain_chain.persons(recipe, images, annotations, detections)
+        reference_chain.estimate(recipe, network, pictures, person, spec.size, spec.keypoints)
+        for person in reference_chain.persons(recipe, images, annotations, detections)
     ]
     found = {
-        person["id"]: {**person, "total": plain_chain.total(recipe, person)} for person in people
+        person["id"]: {**person, "total": reference_chain.total(recipe, person)}
+        for person in people
     }
-    return found, plain_chain.kept(recipe, people, spec.keypoints)
+    return found, reference_chain.kept(recipe, people, spec.keypoints)
 
 
 def apart(one, other, what):
@@ -192,14 +195,16 @@ def apart(one, other, what):
     DROPPED,
     ids=[f"{item} {key} without {' '.join(change)}" for item, key, _, change, _ in DROPPED],
 )
-def test_a_quirk_dropped_moves_the_output(world, registry, item, key, row, change, what, tmp_path):
-    entry, recipe = registry.find(row), plain_chain.RECIPES[key]
+def test_a_quirk_dropped_moves_the_output(sample, registry, item, key, row, change, what, tmp_path):
+    entry, recipe = registry.find(row), reference_chain.RECIPES[key]
     probe = Faint if "threshold" in change or row == LPN else make.Probe
-    network = probe(plain_joints.COUNT[entry.input.keypoints]).eval()
+    network = probe(reference_keypoints.COUNT[entry.input.keypoints]).eval()
     with torch.inference_mode():
-        ours, kept = package(world, registry.protocols[key], entry, recipe, network, tmp_path)
-        right, kept_right = plainly(world, recipe, network, entry.input, tmp_path)
-        wrong, kept_wrong = plainly(world, recipe | change, network, entry.input, tmp_path)
+        ours, kept = package(sample, registry.protocols[key], entry, recipe, network, tmp_path)
+        right, kept_right = reference_persons(sample, recipe, network, entry.input, tmp_path)
+        wrong, kept_wrong = reference_persons(
+            sample, recipe | change, network, entry.input, tmp_path
+        )
     assert ours.keys() == right.keys()
     assert kept == kept_right
     if what in ("persons", "kept"):
@@ -271,7 +276,7 @@ def one_person(name, pixels, from_one=False):
 
     MPII counts pixels from one; its head box has a diagonal of 100 px.
     """
-    joints = plain_joints.COUNT[name]
+    joints = reference_keypoints.COUNT[name]
     points = np.random.default_rng(0).uniform(10, 190, (1, joints, 2))
     one = np.ones(1, np.int64)
     truth = GroundTruth(
@@ -300,14 +305,14 @@ def one_person(name, pixels, from_one=False):
     return Dataset("one", name, images, truth, 1, "one.json", "", complete=False), results
 
 
-def test_the_doubles_of_a_person_stay_with_gluoncv_and_go_with_paddle(world, registry, tmp_path):
+def test_the_doubles_of_a_person_stay_with_gluoncv_and_go_with_paddle(sample, registry, tmp_path):
     """17, on the same boxes: Paddle's OKS suppression takes the second of two equal persons."""
     left = {}
     for key, row in (("gluon_gt_flip@1", GLUON), ("paddle_gt_quarter@1", PADDLE)):
         entry = registry.find(row)
         network = make.Probe().eval()
-        recipe = plain_chain.RECIPES[key]
-        _, left[key] = package(world, registry.protocols[key], entry, recipe, network, tmp_path)
+        recipe = reference_chain.RECIPES[key]
+        _, left[key] = package(sample, registry.protocols[key], entry, recipe, network, tmp_path)
     assert {1, 500} <= set(left["gluon_gt_flip@1"])
     assert len({1, 500} & set(left["paddle_gt_quarter@1"])) == 1
 

@@ -1,4 +1,4 @@
-"""Instance scores and OKS suppression against plain loops."""
+"""Instance scores and OKS suppression against reference loops."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import make
 import numpy as np
-import plain
 import pytest
+import reference_steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,12 +39,12 @@ def people(seed: int, count: int = 12, images: int = 3) -> Predictions:
 
 @settings(max_examples=80, deadline=None)
 @given(seed=st.integers(0, 10_000), threshold=st.sampled_from([0.5, 0.9]))
-def test_scores_and_kept_persons_equal_plain_loops(seed, threshold):
+def test_scores_and_kept_persons_equal_reference_loops(seed, threshold):
     predictions = people(seed)
     protocol = make.protocol(nms_threshold=threshold)
     results = select(predictions, protocol)
     expected = [
-        plain.instance_score(joints, box)
+        reference_steps.instance_score(joints, box)
         for joints, box in zip(predictions.joint_scores, predictions.box_score, strict=True)
     ]
     np.testing.assert_allclose(results.score, expected, rtol=1e-6)
@@ -60,7 +60,7 @@ def test_scores_and_kept_persons_equal_plain_loops(seed, threshold):
             )
             for row in rows
         ]
-        kept += plain.suppress(persons, threshold)
+        kept += reference_steps.suppress(persons, threshold)
     assert np.flatnonzero(results.kept).tolist() == sorted(kept)
 
 
@@ -129,7 +129,7 @@ def test_nobody_in_nobody_out():
     assert len(results.kept) == 0
 
 
-def plain_soft(people, threshold):
+def reference_soft(people, threshold):
     """At most 20 of one image, as (id, points, area, score): rivals fade as they overlap."""
     rest = [list(person) for person in people]
     kept = []
@@ -138,14 +138,14 @@ def plain_soft(people, threshold):
         rest.remove(best)
         kept.append(best[0])
         for person in rest:
-            overlap = plain.similarity(best[1], person[1], best[2], person[2])
+            overlap = reference_steps.similarity(best[1], person[1], best[2], person[2])
             person[3] *= np.exp(-(overlap**2) / threshold)
     return kept
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), count=st.sampled_from([12, 30]))
-def test_soft_suppression_keeps_the_plain_loops_persons(seed, count):
+def test_soft_suppression_keeps_the_reference_loops_persons(seed, count):
     predictions = people(seed, count, images=1)
     protocol = make.protocol(nms="soft_oks")
     results = select(predictions, protocol)
@@ -153,7 +153,7 @@ def test_soft_suppression_keeps_the_plain_loops_persons(seed, count):
         (row, predictions.keypoints[row].astype(float), predictions.crop_area[row], score)
         for row, score in enumerate(results.score.tolist())
     ]
-    assert np.flatnonzero(results.kept).tolist() == sorted(plain_soft(persons, 0.9))
+    assert np.flatnonzero(results.kept).tolist() == sorted(reference_soft(persons, 0.9))
     assert results.kept.sum() == min(count, 20)
 
 

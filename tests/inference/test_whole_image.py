@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import make
 import numpy as np
-import plain_filled
-import plain_grouping
 import pytest
+import reference_grouping
+import reference_grouping_filled
 
 from posebench.inference.whole_image import frame, input_size, whole_matrix
 from posebench.types.entry import InputSpec
@@ -39,17 +39,17 @@ def test_input_size(image, short, expected):
 
 @pytest.mark.parametrize("short", [512, 640, 200])
 @pytest.mark.parametrize("size", SIZES)
-def test_matrices_equal_the_plain_ones(size, short):
-    expected, there, back = plain_grouping.resized(*size, short)
+def test_matrices_equal_the_reference_ones(size, short):
+    expected, there, back = reference_grouping.resized(*size, short)
     assert input_size(size, short) == expected
     assert np.array_equal(whole_matrix(size, short), there)
     assert np.array_equal(whole_matrix(size, short, inverse=True), back)
 
 
-def test_every_size_equals_the_plain_one():
+def test_every_size_equals_the_reference_one():
     generator = np.random.default_rng(0)
     for height, width in generator.integers(20, 900, (400, 2)).tolist():
-        expected, there, _ = plain_grouping.resized(height, width, 512)
+        expected, there, _ = reference_grouping.resized(height, width, 512)
         assert input_size((height, width), 512) == expected
         assert np.array_equal(whole_matrix((height, width), 512), there)
 
@@ -70,7 +70,7 @@ def test_halves_of_the_centre_go_to_the_even_neighbour():
 
 def test_pixels_are_those_of_opencv_and_the_surplus_is_black():
     image = make.image(97, 51, 4)
-    (height, width), matrix, _ = plain_grouping.resized(51, 97, 128)
+    (height, width), matrix, _ = reference_grouping.resized(51, 97, 128)
     resized = frame(image.shape[:2], whole(128)).resize(image)
     assert resized.shape == (height, width, 3) == (128, 256, 3)
     assert np.array_equal(resized, cv2.warpAffine(image, matrix, (width, height)))
@@ -98,11 +98,11 @@ BOTH = pytest.mark.parametrize("crop", ["whole_image_expand", "whole_image_fit"]
 @BOTH
 @pytest.mark.parametrize("target", [(512, 512), (640, 640), (416, 416), (512, 768)])
 @pytest.mark.parametrize("size", SIZES[:7])
-def test_covering_and_fitting_equal_plain_arithmetic(size, target, crop):
+def test_covering_and_fitting_equal_reference_arithmetic(size, target, crop):
     fit = crop == "whole_image_fit"
     if not fit:
         target = tuple(64 * -(-side // 64) for side in target)
-    expected, there = plain_filled.resized(*size, target, fit)
+    expected, there = reference_grouping_filled.resized(*size, target, fit)
     found = frame(size, InputSpec(size=target, crop=crop))
     assert found.size == expected
     points = np.random.default_rng(0).uniform(-50, 700, (9, 2))

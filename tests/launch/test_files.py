@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from far_row import fetched_row
+from remote_row import fetched_row
 
 from posebench.api.model import load_model
 from posebench.downloads.plan import FAILED, THERE, TO_FETCH, Item

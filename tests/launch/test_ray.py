@@ -12,7 +12,7 @@ from collections import deque
 from itertools import pairwise
 
 import pytest
-from far_row import fetched_row
+from remote_row import fetched_row
 from server import serving
 
 from posebench.evaluation.evaluate import evaluate

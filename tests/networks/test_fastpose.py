@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import golden_cases
 import pytest
 import torch
 
 from posebench.networks import build_network, deform, fastpose, resnet
 from posebench.types.errors import UserError
-from tests.goldens import cases
 
 PLAIN = "alphapose/coco__resnet__256x192_res50_lr1e-3_1x"
 DEFORMABLE = "alphapose/coco__resnet__256x192_res50_lr1e-3_2x-dcn"
@@ -17,9 +17,9 @@ DUC = "alphapose/coco__resnet__256x192_res50_lr1e-3_1x-duc"
 
 
 def fault_shows(name: str, network=None) -> bool:
-    case = cases.find(name)
-    network = network or cases.loaded(case).network
-    return cases.difference(cases.run(network, case), case) > 100 * case.tolerance
+    case = golden_cases.find(name)
+    network = network or golden_cases.loaded(case).network
+    return golden_cases.difference(golden_cases.run(network, case), case) > 100 * case.tolerance
 
 
 def shapes(name: str, **arguments) -> dict[str, tuple[int, ...]]:
@@ -76,7 +76,7 @@ def test_offsets_right_before_down_show(monkeypatch):
 
 
 def test_ignoring_the_offsets_shows():
-    network = copy.deepcopy(cases.loaded(cases.find(DEFORMABLE)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(DEFORMABLE)).network)
     last = network.preact.layer4[2].conv2_offset
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
@@ -84,7 +84,7 @@ def test_ignoring_the_offsets_shows():
 
 
 def test_upsampling_without_its_relu_shows():
-    network = copy.deepcopy(cases.loaded(cases.find(PLAIN)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(PLAIN)).network)
     network.duc1.relu = torch.nn.Identity()
     assert fault_shows(PLAIN, network)
 
@@ -96,14 +96,14 @@ def test_another_order_of_channels_in_a_shuffle_shows(part):
             n, c, h, w = x.shape
             return torch.pixel_shuffle(x.view(n, 4, c // 4, h, w).transpose(1, 2).flatten(1, 2), 2)
 
-    network = copy.deepcopy(cases.loaded(cases.find(PLAIN)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(PLAIN)).network)
     parent, _, last = part.rpartition(".")
     setattr(network.get_submodule(parent), last, CellsFirst())
     assert fault_shows(PLAIN, network)
 
 
 def test_dropping_the_channel_attention_shows():
-    network = copy.deepcopy(cases.loaded(cases.find(PLAIN)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(PLAIN)).network)
     network.preact.layer4[0].se = torch.nn.Identity()
     assert fault_shows(PLAIN, network)
 
@@ -126,7 +126,7 @@ def test_unshuffling_in_another_order_shows():
             y = torch.pixel_unshuffle(x, 2)
             return y.view(n, c, 4, h // 2, w // 2).transpose(1, 2).flatten(1, 2)
 
-    network = copy.deepcopy(cases.loaded(cases.find(DUC)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(DUC)).network)
     network.preact.layer4[0].conv2[0] = CellsFirst()
     assert fault_shows(DUC, network)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import golden_cases
 import pytest
 import torch
 from torch import nn
@@ -13,7 +14,6 @@ from posebench.networks.fastpose import DenseUpsampling
 from posebench.networks.gluon_resnet import read_resnet, resnet_layers
 from posebench.networks.variants import check_variant
 from posebench.types.errors import UserError
-from tests.goldens import cases
 
 V1D = "simple_pose_resnet50_v1d"
 SMALL = "mobile_pose_mobilenetv3_small"
@@ -27,10 +27,10 @@ def shapes(name: str, **arguments) -> dict[str, tuple[int, ...]]:
 
 def fault_shows(name: str, change) -> bool:
     """Whether the recorded output notices what ``change`` does to the network."""
-    case = cases.find(name)
-    network = copy.deepcopy(cases.loaded(case).network)
+    case = golden_cases.find(name)
+    network = copy.deepcopy(golden_cases.loaded(case).network)
     change(network)
-    return cases.difference(cases.run(network, case), case) > 100 * case.tolerance
+    return golden_cases.difference(golden_cases.run(network, case), case) > 100 * case.tolerance
 
 
 def parts(network: nn.Module, kind: type) -> list[nn.Module]:
@@ -77,10 +77,10 @@ class TestFaults:
                     if isinstance(child, nn.ReLU6):
                         part.add_module(name, nn.ReLU())
 
-        case = cases.find("mobile_pose_mobilenetv2_1.0")
-        network = copy.deepcopy(cases.loaded(case).network)
+        case = golden_cases.find("mobile_pose_mobilenetv2_1.0")
+        network = copy.deepcopy(golden_cases.loaded(case).network)
         unbounded(network)
-        assert cases.difference(cases.run(network, case), case) > case.tolerance
+        assert golden_cases.difference(golden_cases.run(network, case), case) > case.tolerance
 
     def test_sigmoid_for_hard_sigmoid(self, monkeypatch):
         monkeypatch.setattr(mobilenets.F, "hardsigmoid", torch.sigmoid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+import golden_cases
 import numpy as np
 import pytest
 import torch
@@ -12,30 +13,29 @@ from torch.nn import functional as F
 
 from posebench.networks import build_network, deterministic_weights, hourglass
 from posebench.types.errors import UserError
-from tests.goldens import cases
 
 CASE = "fpd/mpii__hourglass__hg4_256x256_d256x3_adam_lr2.5e-4"
 PLAIN_INTERPOLATE = F.interpolate
 FOUR_AND_EIGHT = pytest.mark.parametrize(
     "case",
     [
-        cases.find(CASE),
-        next(case for case in cases.SIBLINGS if "hg8" in case.id),
+        golden_cases.find(CASE),
+        next(case for case in golden_cases.SIBLINGS if "hg8" in case.id),
     ],
     ids=lambda case: case.id,
 )
 
 
 def fault_shows(network=None) -> bool:
-    case = cases.find(CASE)
-    network = network or cases.loaded(case).network
-    return cases.difference(cases.run(network, case), case) > 100 * case.tolerance
+    case = golden_cases.find(CASE)
+    network = network or golden_cases.loaded(case).network
+    return golden_cases.difference(golden_cases.run(network, case), case) > 100 * case.tolerance
 
 
 def all_outputs(case):
     crops = torch.from_numpy(deterministic_weights.network_input(tuple(case.golden["input"])))
     with torch.inference_mode():
-        return [maps.numpy() for maps in cases.loaded(case).network.all_heatmaps(crops)]
+        return [maps.numpy() for maps in golden_cases.loaded(case).network.all_heatmaps(crops)]
 
 
 @FOUR_AND_EIGHT
@@ -43,7 +43,7 @@ def test_every_stack_gives_the_recorded_samples(case):
     outputs = all_outputs(case)
     assert len(outputs) == case.arguments["stacks"]
     for output, golden in zip(outputs, case.golden["outputs"], strict=True):
-        assert cases.difference_to(output, golden) < case.tolerance
+        assert golden_cases.difference_to(output, golden) < case.tolerance
 
 
 @FOUR_AND_EIGHT
@@ -98,7 +98,7 @@ def test_dropping_a_skip_shows():
         def forward(self, x):
             return torch.zeros_like(x)
 
-    network = copy.deepcopy(cases.loaded(cases.find(CASE)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(CASE)).network)
     network.hg[3].hg[0][0] = Nothing()
     assert fault_shows(network)
 
@@ -112,7 +112,7 @@ def test_smooth_upsampling_shows(monkeypatch):
 
 
 def test_levels_in_reverse_order_show():
-    network = copy.deepcopy(cases.loaded(cases.find(CASE)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(CASE)).network)
     for stack in network.hg:
         first, last = stack.hg[0], stack.hg[3]
         for index in range(3):
@@ -121,7 +121,7 @@ def test_levels_in_reverse_order_show():
 
 
 def test_forgetting_what_a_stack_hands_on_shows():
-    network = copy.deepcopy(cases.loaded(cases.find(CASE)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(CASE)).network)
     torch.nn.init.zeros_(network.score_[2].weight)
     assert fault_shows(network)
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import copy
 
+import golden_cases
 import pytest
 import torch
 
 from posebench.networks import build_network, hrnet
 from posebench.types.errors import UserError
-from tests.goldens import cases
 
 CASE = "hrnet/coco__hrnet__w32_256x192_adam_lr1e-3"
 
 
 def fault_shows(network=None) -> bool:
-    case = cases.find(CASE)
-    network = network or cases.loaded(case).network
-    return cases.difference(cases.run(network, case), case) > 100 * case.tolerance
+    case = golden_cases.find(CASE)
+    network = network or golden_cases.loaded(case).network
+    return golden_cases.difference(golden_cases.run(network, case), case) > 100 * case.tolerance
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_backbone_is_the_network_without_its_head():
 
 @pytest.mark.parametrize("corners", [False, True])
 def test_smooth_upsampling_in_the_exchange_shows(corners):
-    network = copy.deepcopy(cases.loaded(cases.find(CASE)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(CASE)).network)
     for part in network.modules():
         if isinstance(part, torch.nn.Upsample):
             part.mode, part.align_corners = "bilinear", corners
@@ -56,7 +56,7 @@ def test_smooth_upsampling_in_the_exchange_shows(corners):
 
 
 def test_a_relu_after_the_last_halving_shows():
-    network = copy.deepcopy(cases.loaded(cases.find(CASE)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(CASE)).network)
     for module in network.stage4[:2]:
         module.fuse_layers[3][0][-1].append(torch.nn.ReLU())
     assert fault_shows(network)

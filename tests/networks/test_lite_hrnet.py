@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 
+import golden_cases
 import pytest
 import torch
 from torch.nn import functional as F
 
 from posebench.networks import build_network, lite_hrnet
-from tests.goldens import cases
 
 BOTH_KINDS = pytest.mark.parametrize(
     "case",
-    [cases.find("lite_hrnet_18_256x192_coco"), cases.find("tinypose_128x96")],
+    [golden_cases.find("lite_hrnet_18_256x192_coco"), golden_cases.find("tinypose_128x96")],
     ids=lambda case: case.id,
 )
 PLAIN_INTERPOLATE = F.interpolate
@@ -25,8 +25,8 @@ def shapes(variant: str, **arguments) -> dict[str, tuple[int, ...]]:
 
 
 def fault_shows(case, network=None) -> bool:
-    network = network or cases.loaded(case).network
-    return cases.difference(cases.run(network, case), case) > 100 * case.tolerance
+    network = network or golden_cases.loaded(case).network
+    return golden_cases.difference(golden_cases.run(network, case), case) > 100 * case.tolerance
 
 
 def test_lite_30_is_lite_18_with_more_modules():
@@ -102,7 +102,7 @@ def test_head_without_aligned_corners_shows(case, monkeypatch):
 
 @BOTH_KINDS
 def test_smooth_upsampling_in_the_fusions_shows(case):
-    network = copy.deepcopy(cases.loaded(case).network)
+    network = copy.deepcopy(golden_cases.loaded(case).network)
     for part in network.modules():
         if isinstance(part, torch.nn.Upsample):
             part.mode = "bilinear"

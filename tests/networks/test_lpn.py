@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import golden_cases
 import pytest
 import torch
 
 from posebench.networks import build_network
 from posebench.networks.lpn import ContextBlock
-from tests.goldens import cases
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_context_hidden_width(width):
 
 
 def test_dropping_the_attention_shows():
-    case = cases.find("lpn50_256x192_gd256x2_gc")
-    network = copy.deepcopy(cases.loaded(case).network)
+    case = golden_cases.find("lpn50_256x192_gd256x2_gc")
+    network = copy.deepcopy(golden_cases.loaded(case).network)
     network.layer3[5].att = torch.nn.Identity()
-    assert cases.difference(cases.run(network, case), case) > 100 * case.tolerance
+    assert golden_cases.difference(golden_cases.run(network, case), case) > 100 * case.tolerance

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import copy
 
+import golden_cases
 import pytest
 import torch
 
 from posebench.networks import build_network, resnet
 from posebench.types.errors import UserError
-from tests.goldens import cases
 
 CASE = "hrnet/coco__resnet__res50_256x192_d256x3_adam_lr1e-3"
 
 
 def fault_shows(network=None) -> bool:
-    case = cases.find(CASE)
-    network = network or cases.loaded(case).network
-    return cases.difference(cases.run(network, case), case) > 100 * case.tolerance
+    case = golden_cases.find(CASE)
+    network = network or golden_cases.loaded(case).network
+    return golden_cases.difference(golden_cases.run(network, case), case) > 100 * case.tolerance
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_both_names_are_one_network():
 
 
 def test_striding_in_the_first_convolution_shows():
-    network = copy.deepcopy(cases.loaded(cases.find(CASE)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(CASE)).network)
     block = network.layer4[0]
     block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
     assert fault_shows(network)
@@ -67,7 +67,7 @@ def test_adding_the_shortcut_after_the_relu_shows(monkeypatch):
 
 
 def test_flipped_kernels_in_the_deconvolutions_show():
-    network = copy.deepcopy(cases.loaded(cases.find(CASE)).network)
+    network = copy.deepcopy(golden_cases.loaded(golden_cases.find(CASE)).network)
     weight = network.deconv_layers[6].weight
     weight.data = weight.data.flip(2, 3)
     assert fault_shows(network)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import golden_cases
 import pytest
 import torch
 
@@ -11,7 +12,6 @@ from posebench.adapters import load_weights
 from posebench.networks import NETWORKS, STRIDES, build_network
 from posebench.networks.variants import check_variant
 from posebench.types.errors import UserError
-from tests.goldens import cases
 
 SMALL = {
     "hourglass": {"stacks": 2, "features": 8, "blocks": 2, "joints": 3},
@@ -84,11 +84,11 @@ def test_networks_that_cannot_tell_pass():
 
 
 def test_loading_reports_the_variant(tmp_path: Path):
-    case = cases.find("coco__resnet__256x192_res50_lr1e-3_1x")
+    case = golden_cases.find("coco__resnet__256x192_res50_lr1e-3_1x")
     network = build_network("fastpose", joints=26)
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     with pytest.raises(UserError, match=r"joints 26 \(asked: 17\)"):
-        load_weights(cases.entry(case), tmp_path / "weights.pth")
+        load_weights(golden_cases.entry(case), tmp_path / "weights.pth")
 
 
 @EACH

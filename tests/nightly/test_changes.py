@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nights import START, suite
+from nightly_runs import START, suite
 
 from posebench.nightly.changes import compare, judge_rate
 from posebench.nightly.observation import Observation, Value

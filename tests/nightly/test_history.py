@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from nights import START
+from nightly_runs import START
+from refusals import refused
 
 from posebench.nightly import history
 from posebench.nightly.history import append, read_history
@@ -58,29 +59,29 @@ def test_a_broken_line_in_the_middle_is_told(tmp_path):
     file = tmp_path / "k.jsonl"
     append(file, [line(0), line(1)])
     file.write_bytes(b"{not json\n" + file.read_bytes())
-    with pytest.raises(UserError, match=r"k\.jsonl:1 is not a line of a history"):
+    with refused("k.jsonl:1", "history"):
         read_history(file)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "problem"),
+    ("old", "new", "names"),
     [
-        ('"measured":60.1', '"measured":"60.1"', "measured: Input should be a valid number"),
-        ('"measured":60.1', '"measured":NaN', "ValueError"),
-        ('"measured":60.1', '"measured":60.1,"measured":61.0', "stands twice"),
-        ("2025-01-01T03:00:00Z", "2025-01-01T03:00:00", "created: Input should have timezone"),
-        ('"good":true', '"good":"yes"', "good: Input should be a valid boolean"),
-        ('"version":1', '"version":"1"', "TypeError"),
-        ('"version":1', '"version":0', "KeyError"),
-        ("{", "[" * 100_000 + "{", "nested too deeply"),
+        ('"measured":60.1', '"measured":"60.1"', ("measured", "valid number")),
+        ('"measured":60.1', '"measured":NaN', ("ValueError",)),
+        ('"measured":60.1', '"measured":60.1,"measured":61.0', ("measured", "twice")),
+        ("2025-01-01T03:00:00Z", "2025-01-01T03:00:00", ("created", "timezone")),
+        ('"good":true', '"good":"yes"', ("good", "valid boolean")),
+        ('"version":1', '"version":"1"', ("TypeError",)),
+        ('"version":1', '"version":0', ("KeyError",)),
+        ("{", "[" * 100_000 + "{", ("nested",)),
     ],
 )
-def test_nothing_of_a_line_is_converted(tmp_path, old, new, problem):
+def test_nothing_of_a_line_is_converted(tmp_path, old, new, names):
     file = tmp_path / "k.jsonl"
     append(file, [line(0)])
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new, 1))
-    with pytest.raises(UserError, match=f"k.jsonl:1 is not a line of a history: .*{problem}"):
+    with refused("k.jsonl:1", "history", *names):
         read_history(file)
 
 

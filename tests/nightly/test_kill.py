@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-import nights
+import nightly_runs
 import pytest
 
-HELPERS = Path(nights.__file__).parent
+HELPERS = Path(nightly_runs.__file__).parent
 KILLS = int(os.environ.get("POSEBENCH_KILLS", "10"))
 MOMENTS = 22  # fewer than a night has
 
@@ -37,18 +37,18 @@ def result(folder: Path) -> dict[str, bytes]:
 
 def prepared(folder: Path) -> Path:
     for night in range(2):
-        nights.run(folder, nights.Work(night))
+        nightly_runs.run(folder, nightly_runs.Work(night))
     return folder
 
 
 @pytest.fixture(scope="module")
 def peaceful(tmp_path_factory):
     folder = prepared(tmp_path_factory.mktemp("peace"))
-    nights.run(folder, FixedRates(2, score=nights.lower))
+    nightly_runs.run(folder, FixedRates(2, score=nightly_runs.lower))
     return result(folder)
 
 
-class FixedRates(nights.Work):
+class FixedRates(nightly_runs.Work):
     """Rates do not depend on how many cells were measured before."""
 
     def time(self, cell):
@@ -64,14 +64,14 @@ def test_killed_at_every_file_it_touches(tmp_path, peaceful, monkeypatch):
     for moment in range(1000):
         restore(folder, before)
         with monkeypatch.context() as patch:
-            nights.Moment(moment, die).install(patch.setattr)
+            nightly_runs.Moment(moment, die).install(patch.setattr)
             try:
-                nights.run(folder, FixedRates(2, score=nights.lower))
+                nightly_runs.run(folder, FixedRates(2, score=nightly_runs.lower))
             except Killed:
                 survived += 1
             else:
                 break
-        nights.run(folder, FixedRates(2, score=nights.lower))
+        nightly_runs.run(folder, FixedRates(2, score=nightly_runs.lower))
         assert_same(result(folder), peaceful, f"moment {moment}")
     print(f"{survived} moments")
     assert survived > MOMENTS
@@ -97,9 +97,8 @@ def test_killed_for_real(tmp_path):
     Every other one dies where it waits for it, the rest somewhere in the moments after: those
     may be done before the signal is there.
     """
-    path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).parent / "kill_me.py"), str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(HELPERS / "nightly_process.py"), str(tmp_path)]
     moments = random.Random(9)
     statuses = []
     for night in range(KILLS):
@@ -112,7 +111,7 @@ def test_killed_for_real(tmp_path):
             process.kill()
             statuses.append(process.wait())
         # whoever comes next goes on with that night, or finds it done
-        nights.run(tmp_path, nights.Work(night, score=nights.lower))
+        nightly_runs.run(tmp_path, nightly_runs.Work(night, score=nightly_runs.lower))
     print(f"{statuses.count(-signal.SIGKILL)} of {KILLS} killed")
     assert set(statuses[::2]) == {-signal.SIGKILL}
     assert set(statuses) <= {0, -signal.SIGKILL}

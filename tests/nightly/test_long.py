@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import effort
-import nights
+import nightly_runs
 import numpy as np
 
 from posebench.nightly.history import append, read_history
@@ -16,14 +16,14 @@ NIGHTS = 1000
 
 def long_history(folder):
     """Histories of the made-up suite, as so many nights would have left them."""
-    what, random = nights.suite(), np.random.default_rng(1)
-    for cell in nights.cells_of(what):
-        work = nights.Work(0)
+    what, random = nightly_runs.suite(), np.random.default_rng(1)
+    for cell in nightly_runs.cells_of(what):
+        work = nightly_runs.Work(0)
         measure = work.timing if cell.kind == "speed" else work.evaluation
-        seen = observe(cell, measure(cell), "", nights.FACTS, work.when)
+        seen = observe(cell, measure(cell), "", nightly_runs.FACTS, work.when)
         lines = []
         for night in range(NIGHTS):
-            begun = nights.START + timedelta(days=night - NIGHTS)
+            begun = nightly_runs.START + timedelta(days=night - NIGHTS)
             noise = random.normal(1, 0.01) if cell.kind == "speed" else 1.0
             values = {
                 name: value.model_copy(update={"measured": value.measured * noise})
@@ -39,10 +39,12 @@ def test_a_thousand_nights_are_compared_and_drawn(tmp_path):
 
     long_history(tmp_path)
     ended = []
-    work = effort.calls(lambda: ended.append(nights.run(tmp_path, nights.Work(0), site=write_site)))
+    work = effort.calls(
+        lambda: ended.append(nightly_runs.run(tmp_path, nightly_runs.Work(0), site=write_site))
+    )
     (night,) = ended
     assert {check.state for check in night.checks} == {"same"}
-    for cell in nights.cells_of(nights.suite()):
+    for cell in nightly_runs.cells_of(nightly_runs.suite()):
         assert len(read_history(tmp_path / "history" / f"{cell.slug}.jsonl")) == NIGHTS + 1
     html = (tmp_path / "out" / "site" / "nightly.html").read_text()
     assert html.count("<svg") == len(night.checks)

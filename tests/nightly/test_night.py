@@ -7,8 +7,9 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import make_records as make
-import nights
+import nightly_runs
 import pytest
+from refusals import assert_mentions, refused
 
 from posebench.nightly.history import read_history
 from posebench.nightly.nightly_run import FINE, NOT_RUN, REGRESSION
@@ -20,7 +21,7 @@ SHIFTED = ("demo_gt_flip@1", "demo_det_flip@1")
 
 
 def good_nights(folder, count=6, **changes):
-    return [nights.run(folder, nights.Work(night, **changes)) for night in range(count)]
+    return [nightly_runs.run(folder, nightly_runs.Work(night, **changes)) for night in range(count)]
 
 
 def test_two_equal_nights_report_nothing(tmp_path):
@@ -30,33 +31,35 @@ def test_two_equal_nights_report_nothing(tmp_path):
     assert (first.status, second.status) == (FINE, FINE)
     assert second.changed == ()
     assert len(second.checks) == sum(
-        len(c.entry.claims) if c.kind == "eval" else 2 for c in nights.cells_of(nights.suite())
+        len(c.entry.claims) if c.kind == "eval" else 2
+        for c in nightly_runs.cells_of(nightly_runs.suite())
     )
 
 
 def test_a_dropped_shift_is_named_and_nothing_else(tmp_path):
     good_nights(tmp_path, 2)
-    work = nights.Work(2, score=lambda entry, protocol: -1.3 * (protocol in SHIFTED))
-    night = nights.run(tmp_path, work, facts=nights.FACTS | {"code of inference": "33333333"})
+    work = nightly_runs.Work(2, score=lambda entry, protocol: -1.3 * (protocol in SHIFTED))
+    night = nightly_runs.run(
+        tmp_path, work, facts=nightly_runs.FACTS | {"code of inference": "33333333"}
+    )
     assert night.status == REGRESSION
     moved = [check for check in night.checks if check.bad]
     assert {check.protocol for check in moved} == set(SHIFTED)
     assert {check.entry for check in moved} == {"demo/demo_s", "demo/demo_m"}
     assert all(check.state == "same" for check in night.checks if check not in moved)
     for check in moved:
-        assert check.reasons == (
-            "code of inference: 11111111 -> 33333333",
-            "only protocols with a flip test shifted by one cell moved",
-        )
+        code, common = check.reasons
+        assert code == "code of inference: 11111111 -> 33333333"
+        assert_mentions(common, "only protocols", "flip test shifted")
 
 
 def test_a_slowed_network_is_named_and_nothing_else(tmp_path):
     good_nights(tmp_path)
-    work = nights.Work(6, rate=lambda entry: 0.8 if entry == "demo/demo_m" else 1.0)
-    night = nights.run(tmp_path, work)
+    work = nightly_runs.Work(6, rate=lambda entry: 0.8 if entry == "demo/demo_m" else 1.0)
+    night = nightly_runs.run(tmp_path, work)
     assert night.status == REGRESSION
     slow = {("demo/demo_m", "the network alone"), ("demo/demo_m", "image file to keypoints")}
-    assert nights.bad(night) == slow
+    assert nightly_runs.bad(night) == slow
     (check,) = [c for c in night.checks if c.bad and c.what == "the network alone"]
     assert check.reasons[0].startswith("the network itself")
     assert check.before == pytest.approx(900, rel=0.02)
@@ -67,7 +70,7 @@ def test_a_slowed_network_is_named_and_nothing_else(tmp_path):
 def test_rates_have_units_and_scores_have_none(tmp_path):
     good_nights(tmp_path)
 
-    class Whole(nights.Work):
+    class Whole(nightly_runs.Work):
         """demo_m takes whole images."""
 
         def timing(self, cell):
@@ -77,7 +80,7 @@ def test_rates_have_units_and_scores_have_none(tmp_path):
             counted = found.timings.model_copy(update={"counted": "images"})
             return found.model_copy(update={"timings": counted})
 
-    night = nights.run(tmp_path, Whole(6, rate=lambda entry: 0.8))
+    night = nightly_runs.run(tmp_path, Whole(6, rate=lambda entry: 0.8))
     rates = [row for row in rows(night) if row[1] == "the network alone"]
     for entry, _, now, before, _ in rates:
         unit = "images/s" if entry == "demo/demo_m" else "persons/s"
@@ -99,7 +102,7 @@ def test_rates_have_units_and_scores_have_none(tmp_path):
 def test_one_slow_run_is_repeated_and_forgotten(tmp_path):
     good_nights(tmp_path)
 
-    class Stumbles(nights.Work):
+    class Stumbles(nightly_runs.Work):
         def time(self, cell):
             found = super().time(cell)
             if len(self.measured) != 4:
@@ -108,23 +111,23 @@ def test_one_slow_run_is_repeated_and_forgotten(tmp_path):
             return found.model_copy(update={"timings": slow})
 
     work = Stumbles(6)
-    assert nights.run(tmp_path, work).status == FINE
+    assert nightly_runs.run(tmp_path, work).status == FINE
     assert len(work.measured) == 6
 
 
 def test_a_changed_weights_file_is_named_and_nothing_else(tmp_path):
     good_nights(tmp_path, 2)
 
-    class Changed(nights.Work):
+    class Changed(nightly_runs.Work):
         def evaluation(self, cell):
             record = super().evaluation(cell)
             if cell.entry.id != "demo_s":
                 return record
             return record.model_copy(update={"checkpoint_sha256": "99" * 32})
 
-    night = nights.run(tmp_path, Changed(2, score=lambda e, _: -0.01 * (e == "demo/demo_s")))
+    night = nightly_runs.run(tmp_path, Changed(2, score=lambda e, _: -0.01 * (e == "demo/demo_s")))
     assert night.status == REGRESSION
-    assert {entry for entry, _ in nights.bad(night)} == {"demo/demo_s"}
+    assert {entry for entry, _ in nightly_runs.bad(night)} == {"demo/demo_s"}
     assert all(
         check.reasons[0] == "weights: efefefefefef -> 999999999999"
         for check in night.checks
@@ -134,7 +137,9 @@ def test_a_changed_weights_file_is_named_and_nothing_else(tmp_path):
 
 def test_one_that_fails_does_not_stop_the_others(tmp_path):
     good_nights(tmp_path, 2)
-    night = nights.run(tmp_path, nights.Work(2, broken={"demo/demo_m": "Its file is gone."}))
+    night = nightly_runs.run(
+        tmp_path, nightly_runs.Work(2, broken={"demo/demo_m": "Its file is gone."})
+    )
     assert night.status == NOT_RUN
     failed = [check for check in night.checks if check.state == "failed"]
     assert {(check.entry, check.kind) for check in failed} == {
@@ -146,12 +151,12 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path):
     others = [check for check in night.checks if check.entry != "demo/demo_m"]
     assert {check.state for check in others} == {"same"}
     # the next night is held against the one before the failure
-    assert nights.run(tmp_path, nights.Work(3)).status == FINE
+    assert nightly_runs.run(tmp_path, nightly_runs.Work(3)).status == FINE
 
 
 def test_failures_name_no_folder_of_the_machine(tmp_path):
     words = "/home/me/w.pth is not '/data/x y/z.json', see https://a.org/b/c and 1/2."
-    night = nights.run(tmp_path, nights.Work(0, broken={"demo/demo_m": words}))
+    night = nightly_runs.run(tmp_path, nightly_runs.Work(0, broken={"demo/demo_m": words}))
     (failed, _) = [check for check in night.checks if check.state == "failed"]
     assert failed.words == "w.pth is not 'x y/z.json', see https://a.org/b/c and 1/2."
 
@@ -159,25 +164,27 @@ def test_failures_name_no_folder_of_the_machine(tmp_path):
 def test_a_regression_stays_one_until_it_is_accepted(tmp_path):
     good_nights(tmp_path, 2)
     lower = {"score": lambda entry, protocol: -0.5}
-    assert nights.run(tmp_path, nights.Work(2, **lower)).status == REGRESSION
-    assert nights.run(tmp_path, nights.Work(3, **lower)).status == REGRESSION
-    assert nights.run(tmp_path, nights.Work(4, **lower), accept=True).status == REGRESSION
-    assert nights.run(tmp_path, nights.Work(5, **lower)).status == FINE
-    assert nights.run(tmp_path, nights.Work(6)).status == REGRESSION
+    assert nightly_runs.run(tmp_path, nightly_runs.Work(2, **lower)).status == REGRESSION
+    assert nightly_runs.run(tmp_path, nightly_runs.Work(3, **lower)).status == REGRESSION
+    assert (
+        nightly_runs.run(tmp_path, nightly_runs.Work(4, **lower), accept=True).status == REGRESSION
+    )
+    assert nightly_runs.run(tmp_path, nightly_runs.Work(5, **lower)).status == FINE
+    assert nightly_runs.run(tmp_path, nightly_runs.Work(6)).status == REGRESSION
 
 
 def test_an_accepted_rate_is_the_usual_one(tmp_path):
     good_nights(tmp_path, 10)
     slow = {"rate": lambda entry: 0.7}
-    assert nights.run(tmp_path, nights.Work(10, **slow)).status == REGRESSION
-    nights.run(tmp_path, nights.Work(11, **slow), accept=True)
-    assert nights.run(tmp_path, nights.Work(12, **slow)).status == FINE
+    assert nightly_runs.run(tmp_path, nightly_runs.Work(10, **slow)).status == REGRESSION
+    nightly_runs.run(tmp_path, nightly_runs.Work(11, **slow), accept=True)
+    assert nightly_runs.run(tmp_path, nightly_runs.Work(12, **slow)).status == FINE
 
 
 def test_a_busy_machine_is_held_against_nobody(tmp_path):
     good_nights(tmp_path)
     busy = {"rate": lambda entry: 0.4, "flags": ("other processes kept 1.8 of 2 cores busy",)}
-    night = nights.run(tmp_path, nights.Work(6, **busy))
+    night = nightly_runs.run(tmp_path, nightly_runs.Work(6, **busy))
     assert night.status == FINE
     unjudged = [check for check in night.checks if check.kind == "speed"]
     assert {check.state for check in unjudged} == {"not judged"}
@@ -185,7 +192,7 @@ def test_a_busy_machine_is_held_against_nobody(tmp_path):
     # ... nor taken for usual
     for file in (tmp_path / "history").glob("speed-*"):
         assert [line.good for line in read_history(file)] == [True] * 6 + [False]
-    again = nights.run(tmp_path, nights.Work(7))
+    again = nightly_runs.run(tmp_path, nightly_runs.Work(7))
     assert again.status == FINE
     rates = [c.before for c in again.checks if c.what == "the network alone"]
     assert rates == pytest.approx([900, 900], rel=0.02)
@@ -195,7 +202,7 @@ def test_a_rate_that_cannot_be_is_not_taken_for_usual(tmp_path):
     chain = make.timing(persons_per_second=9000.0).timings.model_copy(
         update={"scope": "end to end"}
     )
-    nights.run(tmp_path, nights.Work(0, end_to_end=chain))
+    nightly_runs.run(tmp_path, nightly_runs.Work(0, end_to_end=chain))
     files = sorted((tmp_path / "history").glob("speed-*"))
     seen = [each for file in files for each in read_history(file)]
     assert seen and not any(each.good for each in seen)
@@ -204,22 +211,24 @@ def test_a_rate_that_cannot_be_is_not_taken_for_usual(tmp_path):
 
 def test_a_new_version_that_moves_nothing_is_still_told(tmp_path):
     good_nights(tmp_path, 2)
-    night = nights.run(tmp_path, nights.Work(2, environment=make.environment(torch="2.14.0")))
+    night = nightly_runs.run(
+        tmp_path, nightly_runs.Work(2, environment=make.environment(torch="2.14.0"))
+    )
     assert night.status == FINE
     assert night.changed == (("torch", "2.13.0 -> 2.14.0"),)
 
 
 def test_own_claims_have_to_hold_from_the_first_night_on(tmp_path):
-    lower = nights.Work(0, score=lambda entry, protocol: -0.5 * (entry == "demo/demo_s"))
-    assert nights.run(tmp_path / "lenient", lower).status == FINE
-    strict = nights.suite(claims_must_hold=True)
-    night = nights.run(tmp_path / "strict", lower, what=strict)
+    lower = nightly_runs.Work(0, score=lambda entry, protocol: -0.5 * (entry == "demo/demo_s"))
+    assert nightly_runs.run(tmp_path / "lenient", lower).status == FINE
+    strict = nightly_runs.suite(claims_must_hold=True)
+    night = nightly_runs.run(tmp_path / "strict", lower, what=strict)
     assert night.status == REGRESSION
-    assert {entry for entry, _ in nights.bad(night)} == {"demo/demo_s"}
+    assert {entry for entry, _ in nightly_runs.bad(night)} == {"demo/demo_s"}
 
 
 def test_an_interrupted_night_measures_only_what_is_missing(tmp_path):
-    class Dies(nights.Work):
+    class Dies(nightly_runs.Work):
         def time(self, cell):
             if len(self.measured) == 4:
                 raise KeyboardInterrupt
@@ -227,38 +236,40 @@ def test_an_interrupted_night_measures_only_what_is_missing(tmp_path):
 
     first = Dies(0)
     with pytest.raises(KeyboardInterrupt):
-        nights.run(tmp_path, first)
-    second = nights.Work(0)
-    night = nights.run(tmp_path, second)
-    assert [*first.measured, *second.measured] == [c.key for c in nights.cells_of(nights.suite())]
+        nightly_runs.run(tmp_path, first)
+    second = nightly_runs.Work(0)
+    night = nightly_runs.run(tmp_path, second)
+    assert [*first.measured, *second.measured] == [
+        c.key for c in nightly_runs.cells_of(nightly_runs.suite())
+    ]
     assert len(second.measured) == 1
     assert night.status == FINE
 
 
 def test_an_interrupted_night_of_other_code_begins_anew(tmp_path):
-    class Dies(nights.Work):
+    class Dies(nightly_runs.Work):
         def time(self, cell):
             raise KeyboardInterrupt
 
-    for facts in (nights.FACTS, nights.FACTS | {"commit": "other"}):
+    for facts in (nightly_runs.FACTS, nightly_runs.FACTS | {"commit": "other"}):
         work = Dies(0)
         with pytest.raises(KeyboardInterrupt):
-            nights.run(tmp_path, work, facts=facts)
+            nightly_runs.run(tmp_path, work, facts=facts)
         assert len(work.measured) == 3
 
 
 def test_an_interrupted_night_of_another_row_begins_anew(tmp_path, monkeypatch):
-    class Dies(nights.Work):
+    class Dies(nightly_runs.Work):
         def time(self, cell):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        nights.run(tmp_path, Dies(0))
-    first, *rest = nights.cells_of(nights.suite())
+        nightly_runs.run(tmp_path, Dies(0))
+    first, *rest = nightly_runs.cells_of(nightly_runs.suite())
     other = replace(first, entry=first.entry.model_copy(update={"note": "other"}))
-    monkeypatch.setattr(nights, "cells_of", lambda what: (other, *rest))
-    work = nights.Work(0)
-    nights.run(tmp_path, work)
+    monkeypatch.setattr(nightly_runs, "cells_of", lambda what: (other, *rest))
+    work = nightly_runs.Work(0)
+    nightly_runs.run(tmp_path, work)
     assert len(work.measured) == 5
 
 
@@ -266,27 +277,27 @@ def test_a_damaged_history_is_told_before_anything_is_measured(tmp_path):
     good_nights(tmp_path, 1)
     file = next((tmp_path / "history").glob("speed-*"))
     file.write_text("{}\n" + file.read_text())
-    work = nights.Work(1)
-    with pytest.raises(UserError, match=f"{file.name}:1 is not a line of a history"):
-        nights.run(tmp_path, work)
+    work = nightly_runs.Work(1)
+    with refused(f"{file.name}:1", "history"):
+        nightly_runs.run(tmp_path, work)
     assert work.measured == []
 
 
 def test_two_at_once_are_refused(tmp_path):
-    class Nested(nights.Work):
+    class Nested(nightly_runs.Work):
         def time(self, cell):
-            nights.run(tmp_path, nights.Work(0))
+            nightly_runs.run(tmp_path, nightly_runs.Work(0))
 
     with pytest.raises(UserError, match="Another nightly is at work"):
-        nights.run(tmp_path, Nested(0))
+        nightly_runs.run(tmp_path, Nested(0))
 
 
 def test_a_night_is_written_down(tmp_path):
     good_nights(tmp_path, 2)
     broken = {"demo/demo_bottom_up": "No <file> & no | luck."}
     slow = {"rate": lambda entry: 0.5 if entry == "demo/demo_s" else 1.0}
-    work = nights.Work(2, score=nights.lower, broken=broken, **slow)
-    night = nights.run(tmp_path, work)
+    work = nightly_runs.Work(2, score=nightly_runs.lower, broken=broken, **slow)
+    night = nightly_runs.run(tmp_path, work)
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
         *("junit.xml", "nightly.json", "records", "site", "summary.md")
@@ -301,7 +312,7 @@ def test_a_night_is_written_down(tmp_path):
     content = json.loads((out / "nightly.json").read_text())
     assert content["status"] == REGRESSION
     summary = (out / "summary.md").read_text()
-    assert "11 of 23 numbers moved where they must not; 1 could not be run." in summary
+    assert_mentions(summary, "11 of 23 numbers", "1 could not be run")
     assert "No &lt;file> &amp; no \\| luck." in summary
     html = (out / "site" / "nightly.html").read_text()
     assert "No &lt;file&gt; &amp; no | luck." in html

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from nights import START
+from nightly_runs import START
+from refusals import assert_mentions
 
 from posebench.nightly.changes import Check
 from posebench.nightly.observation import CEILING, FORWARD, WHOLE, Observation, Value
@@ -78,16 +79,14 @@ def test_a_fact_that_no_list_knows_comes_last():
 
 def test_the_same_predictions_leave_only_what_comes_after_them():
     now = seen(torch="2.13.0", scorer="coco_oks 2")
-    assert reasons(now, seen()) == (
-        "the predictions are the same: what comes after them moved",
-        "scorer: coco_oks 1 -> coco_oks 2",
-    )
+    first, scorer = reasons(now, seen())
+    assert_mentions(first, "predictions are the same")
+    assert scorer == "scorer: coco_oks 1 -> coco_oks 2"
 
 
 def test_nothing_known_is_said():
-    assert reasons(seen(predictions="ffff"), seen()) == (
-        "nothing that records know of has changed",
-    )
+    (only,) = reasons(seen(predictions="ffff"), seen())
+    assert_mentions(only, "nothing", "changed")
 
 
 def rates(forward, whole, ceiling):
@@ -96,15 +95,16 @@ def rates(forward, whole, ceiling):
 
 
 @pytest.mark.parametrize(
-    ("now", "what", "first"),
+    ("now", "what", "names"),
     [
-        (rates(50, 20, 100), FORWARD, "the network itself"),
-        (rates(50, 20, 55), FORWARD, "the machine is slower: its matrix products lost 45%"),
-        (rates(99, 10, 100), WHOLE, "the network alone is not slower"),
+        (rates(50, 20, 100), FORWARD, ("the network itself",)),
+        (rates(50, 20, 55), FORWARD, ("the machine", "matrix products", "45%")),
+        (rates(99, 10, 100), WHOLE, ("network alone", "not slower")),
     ],
 )
-def test_where_it_is_slow_is_said(now, what, first):
-    assert reasons(now, rates(100, 40, 100), check(what, kind="speed"))[0].startswith(first)
+def test_where_it_is_slow_is_said(now, what, names):
+    first = reasons(now, rates(100, 40, 100), check(what, kind="speed"))[0]
+    assert_mentions(first, *names)
 
 
 def test_what_all_that_moved_have_in_common_is_said():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import make_records as make
-import nights
+import nightly_runs
 import pytest
 
 from posebench.launch import many
@@ -15,13 +15,13 @@ from posebench.timing import measure
 from posebench.timing.measure import Timed
 from posebench.types.errors import UserError
 
-RUN = nights.Run(
+RUN = nightly_runs.Run(
     entries=("demo/demo_s",), speed=True, limit=3, threads=2, data_root=Path("d"), quick=True
 )
 
 
 def cells():
-    return nights.cells_of(nights.suite(runs=(RUN,)))
+    return nightly_runs.cells_of(nightly_runs.suite(runs=(RUN,)))
 
 
 class Cluster:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -11,6 +12,7 @@ import hostile_rows
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined
+from refusals import assert_mentions, refused
 
 from posebench.downloads.cache import Cache
 from posebench.downloads.files import inside
@@ -102,9 +104,8 @@ def test_links_lead_no_file_out_of_its_folder(tmp_path):
     (root / "file").symlink_to(away / "file")
     (root / "circle").symlink_to(root / "circle")
     for path in ("out", "out/a", "out/a/b", "file"):
-        with pytest.raises(UserError, match=r"is not written: it leads to .*away") as caught:
+        with refused(away / "file" if path == "file" else away, hint="link"):
             inside(root, path)
-        assert "link" in caught.value.hint
     with pytest.raises(UserError, match="circle"):
         inside(root, "circle/a")
     assert inside(root, "here/a") == root / "here" / "a"
@@ -249,31 +250,31 @@ def told(tmp_path: Path, **changes: Any) -> str:
 )  # fmt: skip
 def test_the_refusal_names_row_field_value_and_range(value, shown, tmp_path):
     said = told(tmp_path, arguments={"width": value})
-    assert f"row one: demo cannot have width {shown}: it is a whole number from 1 to 256." in said
-    assert "zoos/mine.yaml:" in said
+    assert re.search(r"zoos/mine\.yaml:\d+", said)
+    assert_mentions(said, "row one", "demo", f"width {shown}", "whole number", "1", "256")
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "said"),
+    ("name", "arguments", "names"),
     [
-        ("demo", {"width": 8, "depth": 1_000_000}, "depth 1000000: it is a whole number from 0"),
-        ("demo", {"width": 8, "dept": 1}, "demo has no argument 'dept' (Did you mean depth?)"),
-        ("demo", {}, "demo needs the argument width: a whole number from 1 to 256"),
-        ("lpn", {"layers": [1, 1, 1]}, "layers [1, 1, 1]: it is a list of 4"),
-        ("lpn", {"layers": 50}, "layers 50: it is a list of 4"),
-        ("fastpose", {"deformable": 1}, "deformable 1: it is one of false, true"),
-        ("fastpose", {"layers": True}, "layers True: it is one of 50, 101, 152"),
-        ("hourglass", {"features": 6}, "features 6: it is a multiple of 4"),
-        ("mmpose", {"config": "../../evil.py"}, "config '../../evil.py': it is a relative path"),
-        ("mmpose", {"config": "/tmp/evil.py"}, "config '/tmp/evil.py': it is a relative path"),
-        ("plugged", {"a": [[1]]}, "a is [[1]]: an argument is"),
-        ("plugged", {"a": 10**30}, "an argument is a switch, a finite number"),
-        ("plugged", {"a": "a" * 500}, "an argument is"),
-        ("../plugged", {}, "network.name"),
+        ("demo", {"width": 8, "depth": 1_000_000}, ("depth 1000000", "whole number", "0")),
+        ("demo", {"width": 8, "dept": 1}, ("demo", "'dept'", "mean depth")),
+        ("demo", {}, ("demo", "width", "whole number", "1", "256")),
+        ("lpn", {"layers": [1, 1, 1]}, ("layers [1, 1, 1]", "list of 4")),
+        ("lpn", {"layers": 50}, ("layers 50", "list of 4")),
+        ("fastpose", {"deformable": 1}, ("deformable 1", "false", "true")),
+        ("fastpose", {"layers": True}, ("layers True", "50", "101", "152")),
+        ("hourglass", {"features": 6}, ("features 6", "multiple of 4")),
+        ("mmpose", {"config": "../../evil.py"}, ("config '../../evil.py'", "relative path")),
+        ("mmpose", {"config": "/tmp/evil.py"}, ("config '/tmp/evil.py'", "relative path")),
+        ("plugged", {"a": [[1]]}, ("a is [[1]]", "argument")),
+        ("plugged", {"a": 10**30}, ("argument", "finite number")),
+        ("plugged", {"a": "a" * 500}, ("argument",)),
+        ("../plugged", {}, ("network.name", "../plugged")),
     ],
 )
-def test_arguments_of_every_kind(name, arguments, said, tmp_path):
-    assert said in told(tmp_path, name=name, arguments=arguments)
+def test_arguments_of_every_kind(name, arguments, names, tmp_path):
+    assert_mentions(told(tmp_path, name=name, arguments=arguments), *names)
 
 
 def test_the_refusal_of_an_input_names_both_bounds(tmp_path):
@@ -281,14 +282,14 @@ def test_the_refusal_of_an_input_names_both_bounds(tmp_path):
     documents["zoos/mine"]["inputs"]["coco"]["size"] = [64, 0]
     with pytest.raises(UserError) as caught:
         registry_of(hostile_rows.write(documents, tmp_path))
-    assert "inputs.coco.size.1 is 0: it must be from 8 to 4,096." in caught.value.message
+    assert_mentions(caught.value.message, "inputs.coco.size.1", "0", "8", "4,096")
 
 
 def test_an_input_that_the_network_cannot_halve(tmp_path):
     documents = json.loads(json.dumps(hostile_rows.DOCUMENTS))
     documents["zoos/mine"]["inputs"]["coco"]["size"] = [72, 64]
     folder = hostile_rows.write(documents, tmp_path)
-    with pytest.raises(UserError, match="input of 72x64: both sides are multiples of 16"):
+    with refused("72x64", "multiples of 16"):
         registry_of(folder)
 
 
@@ -303,7 +304,7 @@ def test_every_row_that_ships_is_within_its_bounds():
     [
         ("datasets", 'a: {title: "\\e[31m"}', r":1: the control character '\\x1b' in a text"),
         ("datasets", 'a: {"\\u202e": 1}', "the control character"),
-        ("datasets", "a: {images: 1e400}", "1e400 is too large a number"),
+        ("datasets", "a: {images: 1e400}", "1e400"),
         ("datasets", f"a: {{title: {'a' * 20_001}}}", "a text of 20001 characters"),
         ("protocols", "a@\u00b2: {boxes: gt}", "is not called name@version"),
         ("protocols", "a@01: {boxes: gt}", "is not called name@version"),

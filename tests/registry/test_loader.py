@@ -10,6 +10,7 @@ from pathlib import Path
 
 import effort
 import pytest
+from refusals import refused
 
 from posebench.registry import load_registry, loader, registry_of, shipped_folder
 from posebench.types.errors import UserError
@@ -117,7 +118,7 @@ def test_an_entry_point_brings_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
         assert load_registry().find("net").origin == "mine_plugin/zoos/mine.yaml:21"
     point = EntryPoint("mine_plugin", "offering:nowhere", loader.GROUP)
     monkeypatch.setattr(loader, "entry_points", lambda group: [point])
-    with pytest.raises(UserError, match=r"mine_plugin gives 'nowhere', which is no folder"):
+    with refused("mine_plugin", "'nowhere'", "folder"):
         load_registry()
 
 
@@ -132,25 +133,25 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         (
             "    title: Net\n",
             "    titel: Net\n",
-            r"mine\.yaml:23: unknown key 'titel'. Did you mean title\?",
+            r"mine\.yaml:23: .*'titel'.*\btitle\b",
         ),
         (
             "{size: [256, 192]}",
             "{size: [256, 192], color: bgr}",
-            r":10: .*'color'. Did you mean colour\?",
+            r":10: .*'color'.*\bcolour\b",
         ),
-        ("{column: 2, metric: AP}", "{column: 2, metrik: AP}", r":17: .*Did you mean metric"),
+        ("{column: 2, metric: AP}", "{column: 2, metrik: AP}", r":17: .*'metrik'.*\bmetric\b"),
         ("{container: torch,", "{kontainer: torch,", r":27: unknown key 'kontainer'.*container"),
-        ("line: 7, cells", "line: 7, cell", r":29: unknown key 'cell'. Did you mean cells"),
+        ("line: 7, cells", "line: 7, cell", r":29: .*'cell'.*\bcells\b"),
         ("    title: Net\n", "", r":21: the key 'title' is missing"),
         ("size: [256, 192]", "size: [256]", r":10: inputs\.coco\.size"),
         ("size: [256, 192]", "size: wide", r":10: inputs\.coco\.size.* is 'wide'"),
         ("container: torch", "container: onnx", r":27: .*container is 'onnx'"),
         ("id: net_coco", "id: Net coco", r":21: .*id is 'Net coco'"),
         ("dataset: coco", "dataset: cocoa", r":24: unknown dataset 'cocoa'"),
-        ("    input: coco", "    input: cocoa", r":26: unknown input 'cocoa'. Did you mean coco"),
+        ("    input: coco", "    input: cocoa", r":26: .*input.*'cocoa'.*\bcoco\b"),
         ("table: coco, line", "table: kokos, line", r":29: unknown table 'kokos'"),
-        ("cite: [paper]", "cite: [papre]", r"unknown citation 'papre'. Did you mean paper"),
+        ("cite: [paper]", "cite: [papre]", r"citation.*'papre'.*\bpaper\b"),
         ("page: table.md", "page: tabel.md", r":13: unknown page 'tabel.md'"),
         ("hrnet_det56@1", "hrnet_det56", r":21: .*unknown protocol 'hrnet_det56'.*name@1"),
         ("hrnet_det56@1", "hrnet_det57@1", r"unknown protocol 'hrnet_det57@1'"),
@@ -161,7 +162,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("    file: {", "    checkpoint: net\n    file: {", r"both checkpoint and file"),
         ("    file: {", "    checkpoint: nett\n    note: {", r"unknown key|note"),
         ("table: coco, line: 7, cells", "raw: 5, cells", r":29: .*raw"),
-        ("zoo: mine", "zoo: yours", r":1: the zoo 'yours' stands in mine\.yaml"),
+        ("zoo: mine", "zoo: yours", r":1: .*zoo 'yours'.*mine\.yaml"),
         ("zoo: mine", "- zoo", r"mine\.yaml:\d"),
     ],
 )
@@ -180,7 +181,7 @@ def test_a_claim_may_stand_alone_but_not_half(tmp_path: Path) -> None:
     claim = registry.find("net").claims[0]
     assert (claim.raw, claim.protocol, claim.source.column) == ("71.0", "common@1", None)
     half = ZOO.replace(table, alone.replace("metric: AP, ", ""))
-    with pytest.raises(UserError, match=r"a claim without a table needs the key 'metric'"):
+    with refused("claim", "table", "'metric'"):
         load_registry((folder_with(tmp_path, half, name="half"),))
 
 
@@ -190,20 +191,20 @@ def test_a_claim_may_stand_alone_but_not_half(tmp_path: Path) -> None:
         (
             "protocols",
             "common@1: {boxes: gt}",
-            r"extra/protocols\.yaml:1: the key 'flip' is missing",
+            r"extra/protocols\.yaml:1: .*'flip'",
         ),
         ("protocols", "mine: {boxes: gt}", r"'mine' is not called name@version"),
         (
             "datasets",
             "coco: {title: x}",
-            r"datasets\.yaml:1: the dataset 'coco' is already .*datasets\.yaml:\d",
+            r"datasets\.yaml:1: .*dataset 'coco'.*datasets\.yaml:\d",
         ),
         (
             "checkpoints",
             "lpn_50_coco_256x192: {container: torch}",
             r"checkpoint .* is already defined at",
         ),
-        ("checkpoints", "- a", r"checkpoints\.yaml:1: the file must hold keys"),
+        ("checkpoints", "- a", r"checkpoints\.yaml:1: .*\bkeys\b"),
         ("checkpoints", "a: torch", r"checkpoints\.yaml:1: expected keys with values"),
     ],
 )
@@ -215,7 +216,7 @@ def test_shared_files_are_checked_and_never_redefined(
 
 
 def test_zoos_rows_and_files_never_clash(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"two/zoos/mine.yaml:1: the zoo 'mine' is already .*one/"):
+    with pytest.raises(UserError, match=r"two/zoos/mine.yaml:1: .*zoo 'mine'.*one/"):
         load_registry((folder_with(tmp_path, name="one"), folder_with(tmp_path, name="two")))
     row = ZOO[ZOO.index("  - id") :]
     twice = ZOO + row.replace("    file: {container: torch, ", "    checkpoint: net_coco\n    #")

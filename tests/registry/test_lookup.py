@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from refusals import refused
 
 from posebench.registry import Registry, shipped_registry
 from posebench.types.errors import UserError
@@ -81,9 +82,9 @@ def test_names_that_do_not(
 
 def test_protocols_by_key_or_bare_name(registry: Registry) -> None:
     assert registry.protocol("lpn_det56@1") is registry.protocol("lpn_det56")
-    with pytest.raises(UserError, match=r"'lpn_det65'. The nearest are lpn_det56, hrnet_det56, "):
+    with refused("'lpn_det65'", hint=("lpn_det56", "hrnet_det56")):
         registry.protocol("lpn_det65")
-    with pytest.raises(UserError, match=r"'lpn_det56@9'. The nearest are lpn_det56@1, "):
+    with refused("'lpn_det56@9'", hint="lpn_det56@1"):
         registry.protocol("lpn_det56@9")
 
 

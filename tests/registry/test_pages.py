@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from zoo_pages import RESULTS, Line, Number, read_lines, read_prose
 
 from posebench.keypoints import keypoint_set
 from posebench.registry import Registry, registry_of, shipped_folder, shipped_registry
 from posebench.types.entry import Claim, Entry
-from tests.registry.pages import RESULTS, Line, Number, read_lines, read_prose
 
 pytestmark = pytest.mark.light
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import random_people
+import random_persons
 
 from posebench.scoring import bootstrap
 from posebench.scoring.accumulate import METRICS
@@ -13,22 +13,22 @@ from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 
-def evaluated(world, scorer="coco_oks"):
+def evaluated(sample, scorer="coco_oks"):
     return evaluate_parts(
-        random_people.results(world), random_people.dataset(world), DIALECTS[scorer]
+        random_persons.results(sample), random_persons.dataset(sample), DIALECTS[scorer]
     )
 
 
-def drawn(world, weights):
-    """The world with each image as often as its weight says, under new ids."""
-    images = sorted(world["images"], key=lambda image: image["id"])
-    many = {"set": world["set"], "images": [], "annotations": [], "results": []}
+def drawn(sample, weights):
+    """The sample with each image as often as its weight says, under new ids."""
+    images = sorted(sample["images"], key=lambda image: image["id"])
+    many = {"set": sample["set"], "images": [], "annotations": [], "results": []}
     for image, weight in zip(images, weights, strict=True):
         for _ in range(int(weight)):
             new = len(many["images"]) + 1
             many["images"].append(image | {"id": new})
             for rows in ("annotations", "results"):
-                here = [row for row in world[rows] if row["image_id"] == image["id"]]
+                here = [row for row in sample[rows] if row["image_id"] == image["id"]]
                 many[rows] += [row | {"image_id": new} for row in here]
     return many
 
@@ -36,8 +36,8 @@ def drawn(world, weights):
 @pytest.mark.parametrize("scorer", ["coco_oks", "halpe_oks"])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_image_once_gives_the_measured_values(scorer, seed):
-    world = random_people.world("wholebody_133", seed, images=12)
-    for evaluation in evaluated(world, scorer).values():
+    sample = random_persons.sample("wholebody_133", seed, images=12)
+    for evaluation in evaluated(sample, scorer).values():
         values = resampled(evaluation.matches, np.ones((12, 1)))
         assert list(values) == list(METRICS)
         for name, value in values.items():
@@ -55,17 +55,17 @@ def test_recall_points_that_rounding_moves_are_counted_exactly():
 @pytest.mark.parametrize("seed", range(3))
 def test_a_draw_is_the_evaluation_of_the_images_drawn(seed):
     """Scores are made different: equal ones stand in another order once images are repeated."""
-    world = random_people.world("coco_17", seed, images=12)
+    sample = random_persons.sample("coco_17", seed, images=12)
     generator = np.random.default_rng(seed)
-    scores = generator.permutation(len(world["results"])) / 1000
-    world["results"] = [
-        row | {"score": float(score)} for row, score in zip(world["results"], scores, strict=True)
+    scores = generator.permutation(len(sample["results"])) / 1000
+    sample["results"] = [
+        row | {"score": float(score)} for row, score in zip(sample["results"], scores, strict=True)
     ]
     weights = multiplicities(12, 3, seed)
     assert weights.max() > 1 and (weights == 0).any() and set(weights.sum(axis=0)) == {12}
-    values = resampled(evaluated(world)[""].matches, weights)
+    values = resampled(evaluated(sample)[""].matches, weights)
     for draw, column in enumerate(weights.T):
-        again = evaluated(drawn(world, column))[""]
+        again = evaluated(drawn(sample, column))[""]
         for name in METRICS:
             # Repeated detections tie, and the evaluator reads precision after each of them.
             assert values[name][draw] == pytest.approx(again.values[name], abs=1.0), name
@@ -73,7 +73,7 @@ def test_a_draw_is_the_evaluation_of_the_images_drawn(seed):
 
 
 def test_blocks_of_draws_change_nothing(monkeypatch):
-    matches = evaluated(random_people.world("coco_17", 0))[""].matches
+    matches = evaluated(random_persons.sample("coco_17", 0))[""].matches
     weights = multiplicities(7, 20)
     whole = resampled(matches, weights)
     monkeypatch.setattr(bootstrap, "CELLS", 1)
@@ -82,26 +82,26 @@ def test_blocks_of_draws_change_nothing(monkeypatch):
 
 
 def test_draws_without_persons_are_left_out_of_the_interval():
-    world = random_people.world("coco_17", 0)
-    evaluation = evaluated(world)[""]
+    sample = random_persons.sample("coco_17", 0)
+    evaluation = evaluated(sample)[""]
     draws = resampled(evaluation.matches, np.eye(7))
     assert np.isnan(draws["AP"]).sum() == 2  # the two images without persons
     low, high = percentiles(draws, evaluation.values)["AP"]
     assert 0 <= low < high <= 100
-    nobody = evaluated(world | {"annotations": []})[""]
+    nobody = evaluated(sample | {"annotations": []})[""]
     none = resampled(nobody.matches, np.ones((7, 5)))
     assert all(np.isnan(column).all() for column in none.values())
     assert percentiles(none, nobody.values) == {}
 
 
 def test_no_detections_score_zero_in_every_draw():
-    evaluation = evaluated(random_people.world("coco_17", 0) | {"results": []})[""]
+    evaluation = evaluated(random_persons.sample("coco_17", 0) | {"results": []})[""]
     draws = resampled(evaluation.matches, np.ones((7, 3)))
     assert percentiles(draws, evaluation.values)["AP"] == (0.0, 0.0)
 
 
 def test_draws_are_seeded_and_intervals_hold_the_value():
-    evaluation = evaluated(random_people.world("coco_17", 1, images=30))[""]
+    evaluation = evaluated(random_persons.sample("coco_17", 1, images=30))[""]
     assert (multiplicities(30, 50) == multiplicities(30, 50)).all()
     assert (multiplicities(30, 50) != multiplicities(30, 50, seed=1)).any()
     draws = resampled(evaluation.matches, multiplicities(30, 300))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import random_people
+import random_persons
 
 from posebench.scoring import matching, pairs
 from posebench.scoring.evaluator_rules import DIALECTS
@@ -16,9 +16,9 @@ from posebench.scoring.pairs import similar_pairs
 
 
 def people(name="coco_17", scorer="coco_oks", seed=0, images=7):
-    world = random_people.world(name, seed, images)
+    sample = random_persons.sample(name, seed, images)
     found = evaluate_parts(
-        random_people.results(world), random_people.dataset(world), DIALECTS[scorer]
+        random_persons.results(sample), random_persons.dataset(sample), DIALECTS[scorer]
     )
     return [evaluation.people for evaluation in found.values()]
 
@@ -140,9 +140,9 @@ def test_blocks_of_any_size_give_the_same_pairs(monkeypatch, block):
 def test_nobody_found_or_nobody_annotated():
     (everybody,) = people()
     assert listed(similar_pairs(everybody, np.zeros(0, np.int64), 0.5)) == []
-    world = random_people.world("coco_17", 0) | {"annotations": []}
+    sample = random_persons.sample("coco_17", 0) | {"annotations": []}
     found = evaluate_parts(
-        random_people.results(world), random_people.dataset(world), DIALECTS["coco_oks"]
+        random_persons.results(sample), random_persons.dataset(sample), DIALECTS["coco_oks"]
     )
     assert listed(similar_pairs(found[""].people, by_image(found[""].people), 0.5)) == []
 

@@ -1,11 +1,11 @@
-"""The engine and its three dialects against a plain evaluator, and each rule on its own."""
+"""The engine and its three dialects against a reference evaluator, and each rule on its own."""
 
 from __future__ import annotations
 
 import numpy as np
-import plain_oks
 import pytest
-import random_people
+import random_persons
+import reference_keypoint_ap
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring import oks, pairs
@@ -68,21 +68,21 @@ PARTS = {
 }
 
 
-def evaluated(world, scorer, **options):
+def evaluated(sample, scorer, **options):
     return evaluate_parts(
-        random_people.results(world), random_people.dataset(world), DIALECTS[scorer], **options
+        random_persons.results(sample), random_persons.dataset(sample), DIALECTS[scorer], **options
     )
 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("scorer", "name"), list(PARTS))
-def test_arrays_equal_the_plain_evaluator(scorer, name, seed):
-    world = random_people.world(name, seed)
-    assert all(random_people.promises(world).values())
-    found = evaluated(world, scorer)
+def test_arrays_equal_the_reference_evaluator(scorer, name, seed):
+    sample = random_persons.sample(name, seed)
+    assert all(random_persons.promises(sample).values())
+    found = evaluated(sample, scorer)
     for part, (start, stop, sigmas) in PARTS[scorer, name].items():
-        expected = plain_oks.evaluate(
-            world, slice(start, stop), np.array(sigmas) / 1000, **PLAIN[scorer]
+        expected = reference_keypoint_ap.evaluate(
+            sample, slice(start, stop), np.array(sigmas) / 1000, **PLAIN[scorer]
         )
         mine = found[part].precision, found[part].recall, found[part].scores
         for array, other in zip(mine, expected, strict=True):
@@ -90,7 +90,7 @@ def test_arrays_equal_the_plain_evaluator(scorer, name, seed):
 
 
 def test_every_part_has_a_name_and_the_whole_is_last():
-    keypoints = {name: keypoint_set(name) for name in random_people.CUTS}
+    keypoints = {name: keypoint_set(name) for name in random_persons.CUTS}
     names = {
         key: [part.name for part in DIALECTS[key[0]].parts(keypoints[key[1]])] for key in PARTS
     }
@@ -105,11 +105,11 @@ def test_every_part_has_a_name_and_the_whole_is_last():
 
 
 def test_blocks_of_any_size_give_the_same_arrays(monkeypatch):
-    world = random_people.world("wholebody_133", 3)
-    whole = evaluated(world, "wholebody_oks")
+    sample = random_persons.sample("wholebody_133", 3)
+    whole = evaluated(sample, "wholebody_oks")
     monkeypatch.setattr(oks, "BLOCK", 200)
     monkeypatch.setattr(pairs, "BLOCK", 1)
-    for part, evaluation in evaluated(world, "wholebody_oks").items():
+    for part, evaluation in evaluated(sample, "wholebody_oks").items():
         assert evaluation.precision.tobytes() == whole[part].precision.tobytes()
         assert evaluation.matches.truth.tobytes() == whole[part].matches.truth.tobytes()
 
@@ -118,7 +118,7 @@ def test_blocks_of_any_size_give_the_same_arrays(monkeypatch):
 
 
 def one_person(name="wholebody_133", **changes):
-    """A world of one image, one person with all joints labelled, and itself as its result."""
+    """A sample of one image, one person with all joints labelled, and itself as its result."""
     joints = len(keypoint_set(name))
     generator = np.random.default_rng(0)
     xy = generator.integers(10, 150, (joints, 2)).astype(float)
@@ -150,8 +150,8 @@ def unlabelled(row, start, stop):
     return row | {"keypoints": flat.ravel().tolist()}
 
 
-def ap(world, scorer):
-    return {part: each.values["AP"] for part, each in evaluated(world, scorer).items()}
+def ap(sample, scorer):
+    return {part: each.values["AP"] for part, each in evaluated(sample, scorer).items()}
 
 
 @pytest.mark.parametrize("scorer", list(DIALECTS))
@@ -160,10 +160,10 @@ def test_a_person_seen_exactly_is_perfect(scorer):
 
 
 def test_id_0_is_a_match_in_wholebody_alone():
-    world = one_person(id=0)
-    assert ap(world, "coco_oks")[""] == 0.0
-    assert ap(world, "halpe_oks")["fullbody"] == 0.0
-    assert ap(world, "wholebody_oks")["wholebody"] == pytest.approx(100.0)
+    sample = one_person(id=0)
+    assert ap(sample, "coco_oks")[""] == 0.0
+    assert ap(sample, "halpe_oks")["fullbody"] == 0.0
+    assert ap(sample, "wholebody_oks")["wholebody"] == pytest.approx(100.0)
     assert ap(one_person(id=-3), "wholebody_oks")["wholebody"] == 0.0
     assert ap(one_person(id=-3), "halpe_oks")["fullbody"] == pytest.approx(100.0)
 
@@ -179,35 +179,35 @@ def test_who_does_not_count():
 
 
 def test_a_part_without_labels_does_not_count_in_that_part():
-    world = one_person()
-    world["annotations"] = [unlabelled(world["annotations"][0], 91, 112)]
-    wholebody = ap(world, "wholebody_oks")
+    sample = one_person()
+    sample["annotations"] = [unlabelled(sample["annotations"][0], 91, 112)]
+    wholebody = ap(sample, "wholebody_oks")
     assert {part for part, value in wholebody.items() if np.isnan(value)} == {"lefthand"}
-    assert not any(np.isnan(value) for value in ap(world, "halpe_oks").values())
-    world["annotations"] = [unlabelled(world["annotations"][0], 91, 133)]
-    assert {p for p, v in ap(world, "halpe_oks").items() if np.isnan(v)} == {"hand"}
+    assert not any(np.isnan(value) for value in ap(sample, "halpe_oks").values())
+    sample["annotations"] = [unlabelled(sample["annotations"][0], 91, 133)]
+    assert {p for p, v in ap(sample, "halpe_oks").items() if np.isnan(v)} == {"hand"}
 
 
 def test_a_detection_without_positive_scores_is_dropped_differently():
     """By the part, by the whole person, or not at all."""
-    world = one_person()
-    world["results"] = [unlabelled(world["results"][0], 17, 23)]
-    wholebody = ap(world, "wholebody_oks")
+    sample = one_person()
+    sample["results"] = [unlabelled(sample["results"][0], 17, 23)]
+    wholebody = ap(sample, "wholebody_oks")
     assert wholebody["foot"] == 0.0 and wholebody["wholebody"] == pytest.approx(100.0)
-    assert ap(world, "halpe_oks")["foot"] == pytest.approx(100.0)
-    world["results"] = [unlabelled(world["results"][0], 0, 133)]
-    assert set(ap(world, "wholebody_oks").values()) == {0.0}
-    assert set(ap(world, "halpe_oks").values()) == {0.0}
-    assert ap(world, "coco_oks")[""] == pytest.approx(100.0)
+    assert ap(sample, "halpe_oks")["foot"] == pytest.approx(100.0)
+    sample["results"] = [unlabelled(sample["results"][0], 0, 133)]
+    assert set(ap(sample, "wholebody_oks").values()) == {0.0}
+    assert set(ap(sample, "halpe_oks").values()) == {0.0}
+    assert ap(sample, "coco_oks")[""] == pytest.approx(100.0)
 
 
 def test_a_crowd_takes_many_detections_of_halpe_and_a_person_one():
-    world = one_person(iscrowd=1)
-    world["results"] = world["results"] * 3
+    sample = one_person(iscrowd=1)
+    sample["results"] = sample["results"] * 3
     hits = {
-        crowd: evaluated(world, "halpe_oks")["body"].matches.hit[0, 0].tolist()
+        crowd: evaluated(sample, "halpe_oks")["body"].matches.hit[0, 0].tolist()
         for crowd in (1, 0)
-        if world["annotations"][0].update(iscrowd=crowd) is None
+        if sample["annotations"][0].update(iscrowd=crowd) is None
     }
     assert hits == {1: [True, True, True], 0: [True, False, False]}
 
@@ -215,35 +215,35 @@ def test_a_crowd_takes_many_detections_of_halpe_and_a_person_one():
 def test_halpes_coordinates_are_single_precision():
     """Written positions that a single cannot tell from the predicted ones are met exactly."""
     far = [1000000.3, 2000000.4, 2.0] * 133
-    world = one_person(keypoints=far, area=1e-6)
+    sample = one_person(keypoints=far, area=1e-6)
     near = np.float32(far).astype(float).tolist()
     assert near[0] != far[0]
-    world["results"] = [world["results"][0] | {"keypoints": near}]
-    assert ap(world, "halpe_oks")["fullbody"] == pytest.approx(100.0)
-    assert ap(world, "wholebody_oks")["wholebody"] == 0.0
+    sample["results"] = [sample["results"][0] | {"keypoints": near}]
+    assert ap(sample, "halpe_oks")["fullbody"] == pytest.approx(100.0)
+    assert ap(sample, "wholebody_oks")["wholebody"] == 0.0
 
 
 def test_only_the_best_scored_persons_of_an_image_are_looked_at():
-    world = one_person("coco_17")
-    far = np.array(world["results"][0]["keypoints"])
+    sample = one_person("coco_17")
+    far = np.array(sample["results"][0]["keypoints"])
     far[0::3] += 1000
-    stranger = world["results"][0] | {"keypoints": far.tolist(), "score": 0.95}
-    world["results"] = [world["results"][0], stranger]
-    assert evaluated(world, "coco_oks", max_detections=1)[""].values["AR"] == 0.0
-    assert evaluated(world, "coco_oks", max_detections=2)[""].values["AR"] == pytest.approx(100.0)
+    stranger = sample["results"][0] | {"keypoints": far.tolist(), "score": 0.95}
+    sample["results"] = [sample["results"][0], stranger]
+    assert evaluated(sample, "coco_oks", max_detections=1)[""].values["AR"] == 0.0
+    assert evaluated(sample, "coco_oks", max_detections=2)[""].values["AR"] == pytest.approx(100.0)
 
 
 def test_the_area_of_a_detection_decides_which_sizes_it_can_miss():
     """Of the extent all joints span or the body's, or of the box that was cropped."""
-    world = one_person(area=9000.0)
-    flat = np.array(world["results"][0]["keypoints"]).reshape(-1, 3)
+    sample = one_person(area=9000.0)
+    flat = np.array(sample["results"][0]["keypoints"]).reshape(-1, 3)
     flat[:17, :2] = 300 + flat[:17, :2] / 3  # a small body far away, with a wide face and hands
-    stranger = world["results"][0] | {"keypoints": flat.ravel().tolist()}
-    boxed = random_people.results(world | {"results": [stranger]})
+    stranger = sample["results"][0] | {"keypoints": flat.ravel().tolist()}
+    boxed = random_persons.results(sample | {"results": [stranger]})
     assert boxed.predictions.box[0].tolist() == [0, 0, 50, 60]
 
     def misses(scorer, part, **options):
-        found = evaluate_parts(boxed, random_people.dataset(world), DIALECTS[scorer], **options)
+        found = evaluate_parts(boxed, random_persons.dataset(sample), DIALECTS[scorer], **options)
         return found[part].matches.miss[:, -1, 0].tolist()
 
     assert misses("wholebody_oks", "body") == [True, True, False]
@@ -255,7 +255,7 @@ def test_the_area_of_a_detection_decides_which_sizes_it_can_miss():
 def test_a_set_that_the_rules_do_not_cover_is_refused():
     for scorer, name in (("wholebody_oks", "halpe_136"), ("halpe_oks", "halpe_26")):
         with pytest.raises(UserError, match=f"not {name}"):
-            evaluated(random_people.world(name, 0), scorer)
+            evaluated(random_persons.sample(name, 0), scorer)
     with pytest.raises(UserError, match="mpii_16 has no OKS sigmas"):
         DIALECTS["coco_oks"].sigmas(keypoint_set("mpii_16"))
 
@@ -264,24 +264,24 @@ def test_a_set_that_the_rules_do_not_cover_is_refused():
 
 
 def test_similarity_of_a_joint_is_that_of_the_persons_found():
-    world = one_person("coco_17", area=10000.0)
-    person = world["annotations"][0]
+    sample = one_person("coco_17", area=10000.0)
+    person = sample["annotations"][0]
     other = unlabelled(person, 3, 4) | {"id": 8, "image_id": 2}
     lost = person | {"id": 9, "image_id": 3}
     ignored = person | {"id": 10, "image_id": 4, "num_keypoints": 0}
-    world["images"] = [{"id": i, "width": 640, "height": 480} for i in (1, 2, 3, 4)]
-    world["annotations"] = [person, unlabelled(other, 0, 1), lost, ignored]
-    moved = np.array(world["results"][0]["keypoints"])
+    sample["images"] = [{"id": i, "width": 640, "height": 480} for i in (1, 2, 3, 4)]
+    sample["annotations"] = [person, unlabelled(other, 0, 1), lost, ignored]
+    moved = np.array(sample["results"][0]["keypoints"])
     moved[0] += 10  # the nose, to the right
     moved[3 * 5 + 1] += 20  # the left shoulder, down
     moved[3 * 6] += 1000
-    first = world["results"][0] | {"keypoints": moved.tolist()}
-    far = world["results"][0] | {"keypoints": (moved + 3000).tolist(), "image_id": 3}
+    first = sample["results"][0] | {"keypoints": moved.tolist()}
+    far = sample["results"][0] | {"keypoints": (moved + 3000).tolist(), "image_id": 3}
     other_joint = np.array(person["keypoints"])
     other_joint[3 * 9] += 30
     of_ignored = first | {"image_id": 4, "keypoints": other_joint.tolist()}
-    world["results"] = [first, first | {"image_id": 2}, far, of_ignored]
-    values = mean_similarities(evaluated(world, "coco_oks")[""])
+    sample["results"] = [first, first | {"image_id": 2}, far, of_ignored]
+    values = mean_similarities(evaluated(sample, "coco_oks")[""])
     expected = np.full(17, 100.0)
     expected[0] = 100 * np.exp(-(10**2) / (2 * 10000 * (2 * 0.026) ** 2))  # labelled once
     expected[5] = 100 * np.exp(-(20**2) / (2 * 10000 * (2 * 0.079) ** 2))
@@ -290,11 +290,11 @@ def test_similarity_of_a_joint_is_that_of_the_persons_found():
 
 
 def test_similarity_of_a_joint_nobody_labelled_is_unknown():
-    world = one_person()
-    world["annotations"] = [unlabelled(world["annotations"][0], 5, 6)]
-    values = mean_similarities(evaluated(world, "wholebody_oks")["wholebody"])
+    sample = one_person()
+    sample["annotations"] = [unlabelled(sample["annotations"][0], 5, 6)]
+    values = mean_similarities(evaluated(sample, "wholebody_oks")["wholebody"])
     assert np.flatnonzero(np.isnan(values)).tolist() == [5]
-    nobody = mean_similarities(evaluated(world | {"results": []}, "wholebody_oks")["body"])
+    nobody = mean_similarities(evaluated(sample | {"results": []}, "wholebody_oks")["body"])
     assert np.isnan(nobody).all() and len(nobody) == 17
 
 
@@ -308,15 +308,15 @@ def test_ground_truth_as_prediction_is_perfect_for_those_who_count(scorer, name)
     Persons who do not count are the exception: as predictions they are matched to persons that
     the score leaves out, or to nobody.
     """
-    world = random_people.world(name, 1)
+    sample = random_persons.sample(name, 1)
     # Nobody annotated twice, and no id that an evaluator cannot match.
-    unique = {tuple(row["keypoints"]): row for row in world["annotations"] if not row["iscrowd"]}
+    unique = {tuple(row["keypoints"]): row for row in sample["annotations"] if not row["iscrowd"]}
     people = [row | {"id": k + 1} for k, row in enumerate(unique.values())]
-    for part, evaluation in evaluated(world | {"annotations": people}, scorer).items():
+    for part, evaluation in evaluated(sample | {"annotations": people}, scorer).items():
         counts = ~evaluation.people.ignored
         seen = [row for row, counted in zip(people, counts, strict=True) if counted]
         exact = [row | {"score": 0.5, "keypoints": scored(row)} for row in seen]
-        again = evaluated({**world, "annotations": people, "results": exact}, scorer)[part]
+        again = evaluated({**sample, "annotations": people, "results": exact}, scorer)[part]
         assert counts.sum() > 5
         for metric, value in again.values.items():
             assert value == pytest.approx(100.0), (part, metric)
@@ -331,10 +331,10 @@ def scored(row):
 
 def test_ground_truth_with_its_labels_as_scores_keeps_out_of_empty_parts():
     """As xtcocotools reads it: a person without a labelled joint in the part is dropped there."""
-    world = random_people.world("wholebody_133", 2)
-    people = [row | {"id": k + 1} for k, row in enumerate(world["annotations"])]
+    sample = random_persons.sample("wholebody_133", 2)
+    people = [row | {"id": k + 1} for k, row in enumerate(sample["annotations"])]
     results = [row | {"score": 0.5} for row in people]
-    found = evaluated({**world, "annotations": people, "results": results}, "wholebody_oks")
+    found = evaluated({**sample, "annotations": people, "results": results}, "wholebody_oks")
     for part, evaluation in found.items():
         labelled = evaluation.people.labelled.any(axis=1)
         assert evaluation.people.looked_at.sum() == labelled.sum(), part
@@ -342,8 +342,8 @@ def test_ground_truth_with_its_labels_as_scores_keeps_out_of_empty_parts():
 
 
 def test_suppressed_persons_are_not_scored():
-    world = one_person("coco_17")
-    results = random_people.results(world)
+    sample = one_person("coco_17")
+    results = random_persons.results(sample)
     none = Results(results.predictions, results.score, np.zeros(1, np.bool_))
-    found = evaluate_parts(none, random_people.dataset(world), DIALECTS["coco_oks"])
+    found = evaluate_parts(none, random_persons.dataset(sample), DIALECTS["coco_oks"])
     assert found[""].values["AP"] == 0.0

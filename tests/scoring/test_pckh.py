@@ -1,4 +1,4 @@
-"""PCKh against a plain reference, and each of its conventions on its own."""
+"""PCKh against a reference, and each of its conventions on its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_heads import found, mpii
+from random_mpii import found, mpii
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring import pckh
@@ -43,7 +43,7 @@ PAIRS = {
 }
 
 
-def plain(dataset, results):
+def reference(dataset, results):
     """HRNet's evaluation as a loop over persons and joints."""
     truth = dataset.truth
     by_person = {}
@@ -84,9 +84,9 @@ def measured(dataset, results):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_metric_equals_the_plain_reference(seed):
+def test_every_metric_equals_the_reference(seed):
     dataset, results = mpii(seed)
-    ours, expected = measured(dataset, results), plain(dataset, results)
+    ours, expected = measured(dataset, results), reference(dataset, results)
     assert set(ours) == set(expected)
     for name, value in expected.items():
         assert ours[name] == pytest.approx(value), name

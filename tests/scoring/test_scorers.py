@@ -10,8 +10,9 @@ from pathlib import Path
 import effort
 import numpy as np
 import pytest
-import random_people
-from random_heads import mpii
+import random_persons
+from random_mpii import mpii
+from refusals import refused
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.scorers import SCORERS, score
@@ -48,14 +49,14 @@ def protocol(scorer, **choices):
     return Protocol.model_validate(fields | choices)
 
 
-def scored(world, scorer, **options):
-    results, dataset = random_people.results(world), random_people.dataset(world)
+def scored(sample, scorer, **options):
+    results, dataset = random_persons.results(sample), random_persons.dataset(sample)
     return score(results, dataset, protocol(scorer), **options)
 
 
 @pytest.mark.parametrize(("scorer", "name"), SETS)
 def test_oks_scorers_name_every_part_joint_and_interval(scorer, name):
-    found = scored(random_people.world(name, 0, images=12), scorer)
+    found = scored(random_persons.sample(name, 0, images=12), scorer)
     metrics = [part + metric for part in PARTS[scorer] for metric in TEN]
     joints = [f"similarity/{joint}" for joint in keypoint_set(name).names]
     assert list(found.values) == metrics + joints
@@ -88,14 +89,14 @@ def test_every_published_metric_is_one_that_a_scorer_gives():
     dataset, results = mpii()
     given = set(score(results, dataset, protocol("mpii_pckh"), with_intervals=False).values)
     for scorer, name in SETS:
-        given |= set(scored(random_people.world(name, 0), scorer, with_intervals=False).values)
+        given |= set(scored(random_persons.sample(name, 0), scorer, with_intervals=False).values)
     assert {name for name in claimed if name.startswith("PCKh")} <= given
     assert any(name.startswith("PCKh") for name in claimed)
 
 
 def test_persons_that_count_are_those_of_the_whole_body():
-    world = random_people.world("wholebody_133", 1)
-    rows = world["annotations"]
+    sample = random_persons.sample("wholebody_133", 1)
+    rows = sample["annotations"]
     labelled = [any(row["keypoints"][2::3]) for row in rows]
     pairs = list(zip(labelled, rows, strict=True))
     expected = {
@@ -105,7 +106,7 @@ def test_persons_that_count_are_those_of_the_whole_body():
     }
     assert len({len(counted) for counted in expected.values()}) == 3
     for scorer, counted in expected.items():
-        found = scored(world, scorer, with_intervals=False)
+        found = scored(sample, scorer, with_intervals=False)
         assert found.persons == len(counted)
         assert found.images == len({row["image_id"] for row in counted}) < found.persons
 
@@ -118,8 +119,8 @@ def test_images_with_persons_are_counted_by_pckh():
 
 
 def test_the_protocol_says_how_many_detections_and_which_area():
-    world = random_people.world("coco_17", 0)
-    results, dataset = random_people.results(world), random_people.dataset(world)
+    sample = random_persons.sample("coco_17", 0)
+    results, dataset = random_persons.results(sample), random_persons.dataset(sample)
 
     def values(**choices):
         return score(results, dataset, protocol("coco_oks", **choices), with_intervals=False).values
@@ -133,17 +134,18 @@ def test_the_protocol_says_how_many_detections_and_which_area():
 
 
 def test_intervals_can_be_left_out_and_are_the_same_every_time():
-    world = random_people.world("coco_17", 0, images=12)
-    without, first = scored(world, "coco_oks", with_intervals=False), scored(world, "coco_oks")
+    sample = random_persons.sample("coco_17", 0, images=12)
+    without, first = scored(sample, "coco_oks", with_intervals=False), scored(sample, "coco_oks")
     assert without.intervals == {} and without.values == pytest.approx(first.values, nan_ok=True)
-    assert first.intervals == scored(world, "coco_oks").intervals
+    assert first.intervals == scored(sample, "coco_oks").intervals
 
 
 def test_one_image_can_only_be_drawn_again():
-    world = random_people.world("coco_17", 0)
-    image = world["annotations"][-1]["image_id"]
+    sample = random_persons.sample("coco_17", 0)
+    image = sample["annotations"][-1]["image_id"]
     one = {
-        key: [r for r in world[key] if r["image_id"] == image] for key in ("annotations", "results")
+        key: [r for r in sample[key] if r["image_id"] == image]
+        for key in ("annotations", "results")
     }
     one |= {"set": "coco_17", "images": [{"id": image}]}
     found = scored(one, "coco_oks")
@@ -152,8 +154,8 @@ def test_one_image_can_only_be_drawn_again():
 
 
 def test_intervals_of_six_parts_are_quick():
-    world = random_people.world("wholebody_133", 0, images=150)
-    work = effort.calls(lambda: scored(world, "wholebody_oks"))
+    sample = random_persons.sample("wholebody_133", 0, images=150)
+    work = effort.calls(lambda: scored(sample, "wholebody_oks"))
     assert work < 120_000, work  # 38,000; a loop over draws or images would be millions
 
 
@@ -162,7 +164,7 @@ def test_intervals_of_six_parts_are_quick():
 
 @pytest.mark.parametrize(("scorer", "name"), SETS)
 def test_no_prediction_scores_zero(scorer, name):
-    found = scored(random_people.world(name, 0) | {"results": []}, scorer)
+    found = scored(random_persons.sample(name, 0) | {"results": []}, scorer)
     metrics = [part + metric for part in PARTS[scorer] for metric in TEN]
     assert {found.values[metric] for metric in metrics} == {0.0}
     assert found.intervals[metrics[0]] == (0.0, 0.0)
@@ -171,7 +173,7 @@ def test_no_prediction_scores_zero(scorer, name):
 
 @pytest.mark.parametrize(("scorer", "name"), SETS)
 def test_images_without_persons_score_nothing(scorer, name):
-    found = scored(random_people.world(name, 0) | {"annotations": []}, scorer)
+    found = scored(random_persons.sample(name, 0) | {"annotations": []}, scorer)
     assert all(np.isnan(value) for value in found.values.values())
     assert (found.intervals, found.persons) == ({}, 0)
 
@@ -186,8 +188,8 @@ def test_no_images_score_nothing():
 @pytest.mark.parametrize("column", ["instance score", "joint score", "keypoint"])
 def test_a_number_that_is_none_is_refused_by_row(column, number):
     """pycocotools takes a joint at NaN for a perfect match."""
-    world = random_people.world("coco_17", 0)
-    results, dataset = random_people.results(world), random_people.dataset(world)
+    sample = random_persons.sample("coco_17", 0)
+    results, dataset = random_persons.results(sample), random_persons.dataset(sample)
     columns = {
         "instance score": results.score.copy(),
         "joint score": results.predictions.joint_scores.copy(),
@@ -198,7 +200,7 @@ def test_a_number_that_is_none_is_refused_by_row(column, number):
         results.predictions, joint_scores=columns["joint score"], keypoints=columns["keypoint"]
     )
     broken = Results(predictions, columns["instance score"], results.kept)
-    with pytest.raises(UserError, match=rf"Row 3 .*person 3\) has a {column} that is not"):
+    with refused("Row 3", "person 3", column):
         score(broken, dataset, protocol("coco_oks"))
     kept = np.ones(len(results.score), np.bool_)
     kept[[3, 6]] = False
@@ -207,30 +209,32 @@ def test_a_number_that_is_none_is_refused_by_row(column, number):
 
 
 def test_another_images_results_and_other_joints_are_refused():
-    world = random_people.world("coco_17", 0)
-    results, dataset = random_people.results(world), random_people.dataset(world)
+    sample = random_persons.sample("coco_17", 0)
+    results, dataset = random_persons.results(sample), random_persons.dataset(sample)
     ids = results.predictions.image_id.copy()
     ids[4] = 12345
     stray = replace(results, predictions=replace(results.predictions, image_id=ids))
-    with pytest.raises(UserError, match=r"Row 4 .* image 12345, which random.json does not have"):
+    with refused("Row 4", "image 12345", "random.json"):
         score(stray, dataset, protocol("coco_oks"))
     other = replace(results, predictions=replace(results.predictions, keypoint_set="hand_21"))
-    with pytest.raises(UserError, match="The results are hand_21, the annotations coco_17"):
+    with refused("hand_21", "coco_17"):
         score(other, dataset, protocol("coco_oks"))
 
 
 def test_persons_and_detections_of_no_area_are_scored():
-    world = random_people.world("coco_17", 0)
+    sample = random_persons.sample("coco_17", 0)
     flat = [10.0, 10.0, 1.0] * 17
-    image = world["images"][1]["id"]
+    image = sample["images"][1]["id"]
     point = {"id": 900, "image_id": image, "bbox": [10.0, 10.0, 0.0, 0.0], "area": 0.0}
     person = point | {"iscrowd": 0, "ignore": 0, "keypoints": flat, "num_keypoints": 17}
     found = {"image_id": image, "category_id": 1, "keypoints": flat, "score": 2.0}
-    before = scored(world, "coco_oks", with_intervals=False)
-    world = world | {"annotations": [*world["annotations"], person]}
-    missed = scored(world, "coco_oks", with_intervals=False)
+    before = scored(sample, "coco_oks", with_intervals=False)
+    sample = sample | {"annotations": [*sample["annotations"], person]}
+    missed = scored(sample, "coco_oks", with_intervals=False)
     assert missed.values["AR"] < before.values["AR"]
-    hit = scored(world | {"results": [*world["results"], found]}, "coco_oks", with_intervals=False)
+    hit = scored(
+        sample | {"results": [*sample["results"], found]}, "coco_oks", with_intervals=False
+    )
     assert hit.values["AR"] > missed.values["AR"]
 
 
@@ -239,11 +243,11 @@ def test_the_protocols_scorers_are_all_there():
 
     assert set(SCORERS) == set(get_args(Scorer))
     named = protocol("coco_oks").model_copy(update={"scorer": "nobody"})
-    world = random_people.world("coco_17", 0)
+    sample = random_persons.sample("coco_17", 0)
     with pytest.raises(UserError, match="Unknown scorer 'nobody'"):
-        score(random_people.results(world), random_people.dataset(world), named)
+        score(random_persons.results(sample), random_persons.dataset(sample), named)
 
 
 def test_scores_are_plain_numbers():
-    found = scored(random_people.world("halpe_136", 0), "halpe_oks")
+    found = scored(random_persons.sample("halpe_136", 0), "halpe_oks")
     assert json.loads(json.dumps([found.values, found.intervals]))

@@ -6,7 +6,7 @@ import json
 
 import make_records as make
 import pytest
-from pages import Page
+from site_pages import Page
 
 from posebench.cli import main as cli
 from posebench.records import store

@@ -6,18 +6,18 @@ import json
 
 import numpy as np
 import pytest
-import random_people
-import referees
+import random_persons
+import reference_evaluators
 
 
 def moved(name, path, seed=0):
-    """A world of an annotation file: its persons, moved and doubled, as results."""
+    """A sample of an annotation file: its persons, moved and doubled, as results."""
     content = json.loads(path.read_text(encoding="utf-8"))
     generator = np.random.default_rng(seed)
-    joints = sum(random_people.CUTS[name])
+    joints = sum(random_persons.CUTS[name])
     people, found = [], []
     for row in content["annotations"]:
-        lists = [row[part] for part in referees.LISTS.values() if part in row]
+        lists = [row[part] for part in reference_evaluators.LISTS.values() if part in row]
         flat = [float(number) for part in lists for number in part]
         labels = int((np.array(flat[2::3]) > 0).sum())
         people.append(

@@ -10,8 +10,8 @@ import json
 
 import numpy as np
 import pytest
-import random_people
-import referees
+import random_persons
+import reference_evaluators
 
 from posebench.keypoints import keypoint_set
 from posebench.registry import shipped_registry
@@ -23,20 +23,22 @@ SETS = 20
 STATS = ("AP", "AP50", "AP75", "AR", "AR50", "AR75", "easy/AP", "medium/AP", "hard/AP")
 
 
-def xtcocotools(world, kind, sigmas, folder, *, use_area):
+def xtcocotools(sample, kind, sigmas, folder, *, use_area):
     """The engine after its three steps; it reads both files again for the crowd index."""
-    coco, evaluator = referees.referee("xtcocotools")
-    content = copy.deepcopy({key: world[key] for key in ("images", "annotations")})
+    coco, evaluator = reference_evaluators.require("xtcocotools")
+    content = copy.deepcopy({key: sample[key] for key in ("images", "annotations")})
     content["categories"] = [{"id": 1, "name": "person"}]
     (folder / "truth.json").write_text(json.dumps(content), encoding="utf-8")
-    (folder / "found.json").write_text(json.dumps(world["results"]), encoding="utf-8")
+    (folder / "found.json").write_text(json.dumps(sample["results"]), encoding="utf-8")
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco(str(folder / "truth.json"))
         found = truth.loadRes(str(folder / "found.json"))
         engine = evaluator(truth, found, kind, np.array(sigmas), use_area=use_area)
         engine.evaluate()
         engine.accumulate()
-        arrays = tuple(np.asarray(engine.eval[name]).tobytes() for name in referees.ARRAYS)
+        arrays = tuple(
+            np.asarray(engine.eval[name]).tobytes() for name in reference_evaluators.ARRAYS
+        )
         engine.summarize()
     return arrays, engine.stats
 
@@ -45,30 +47,32 @@ def xtcocotools(world, kind, sigmas, folder, *, use_area):
 def test_xtcoco_oks_equals_xtcocotools_on_random_sets(name, tmp_path):
     sigmas = keypoint_set(name).sigmas
     for seed in range(SETS):
-        world = random_people.world(name, seed)
-        theirs, _ = xtcocotools(world, "keypoints", sigmas, tmp_path, use_area=True)
-        results, dataset = random_people.results(world), random_people.dataset(world)
+        sample = random_persons.sample(name, seed)
+        theirs, _ = xtcocotools(sample, "keypoints", sigmas, tmp_path, use_area=True)
+        results, dataset = random_persons.results(sample), random_persons.dataset(sample)
         found = evaluate_parts(results, dataset, DIALECTS["xtcoco_oks"])[""]
         arrays = (found.precision, found.recall, found.scores)
-        for what, mine, other in zip(referees.ARRAYS, arrays, theirs, strict=True):
+        for what, mine, other in zip(reference_evaluators.ARRAYS, arrays, theirs, strict=True):
             assert mine.tobytes() == other, f"{what} of set {seed}"
 
 
 @pytest.mark.parametrize("seed", range(SETS))
 def test_crowdpose_oks_equals_xtcocotools_on_random_sets(seed, tmp_path):
-    world = random_people.world("crowdpose_14", seed)
-    index = np.random.default_rng(seed).choice([0.0, 0.1, 0.2, 0.5, 0.8, 0.9], len(world["images"]))
+    sample = random_persons.sample("crowdpose_14", seed)
+    index = np.random.default_rng(seed).choice(
+        [0.0, 0.1, 0.2, 0.5, 0.8, 0.9], len(sample["images"])
+    )
     index[:3] = (0.1, 0.5, 0.9)
-    for image, value in zip(world["images"], index, strict=True):
+    for image, value in zip(sample["images"], index, strict=True):
         image["crowdIndex"] = float(value)
     sigmas = keypoint_set("crowdpose_14").sigmas
-    _, stats = xtcocotools(world, "keypoints_crowd", sigmas, tmp_path, use_area=False)
-    dataset = random_people.dataset(world)
+    _, stats = xtcocotools(sample, "keypoints_crowd", sigmas, tmp_path, use_area=False)
+    dataset = random_persons.dataset(sample)
     images = dataclasses.replace(dataset.images, crowd_index=index)
     dataset = dataclasses.replace(dataset, images=images)
     protocol = shipped_registry().protocols["mmpose_crowdpose_quarter@1"]
     protocol = protocol.with_choices(result_area="extent")
-    values, draws, _ = crowd.measure(random_people.results(world), dataset, protocol, None)
+    values, draws, _ = crowd.measure(random_persons.results(sample), dataset, protocol, None)
     theirs = {name: value for name, value in zip(STATS, stats, strict=True) if value >= 0}
     assert {name: values[name] / 100 for name in theirs} == pytest.approx(theirs, abs=1e-12)
     assert all(np.isnan(values[name]) for name in STATS if name not in theirs)

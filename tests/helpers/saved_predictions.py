@@ -8,7 +8,7 @@ from pathlib import Path
 
 import make_records
 import numpy as np
-import random_people
+import random_persons
 
 from posebench.datasets.coco import load_coco
 from posebench.records import store
@@ -20,10 +20,10 @@ from posebench.types.request import ScoringContext
 
 @dataclass
 class Saved:
-    """A random world on disk."""
+    """A random sample on disk."""
 
     folder: Path
-    world: dict
+    sample: dict
     dataset: Dataset
     results: Results
 
@@ -39,9 +39,9 @@ class Saved:
         return ScoringContext(**asked, choices=choices)
 
     def results_file(self, rows: list[dict] | None = None, name: str = "results.json") -> Path:
-        """Write rows, the world's own by default, as any tool would."""
+        """Write rows, the sample's own by default, as any tool would."""
         path = self.folder / name
-        path.write_text(json.dumps(self.world["results"] if rows is None else rows))
+        path.write_text(json.dumps(self.sample["results"] if rows is None else rows))
         return path
 
     def columns(self, predictions: Predictions | None = None, name: str = "saved.npz") -> Path:
@@ -67,18 +67,20 @@ class Saved:
 
 
 def save(folder: Path, seed: int = 0, images: int = 12, name: str = "coco_17") -> Saved:
-    """Write a random world of 17 or 133 joints; instance scores are the box scores."""
-    world = random_people.world(name, seed, images=images)
-    for row in world["annotations"]:  # as files have it: nobody is 0, and labels are counted
+    """Write a random sample of 17 or 133 joints; instance scores are the box scores."""
+    sample = random_persons.sample(name, seed, images=images)
+    for row in sample["annotations"]:  # as files have it: nobody is 0, and labels are counted
         row["id"] = row["id"] or 9999
         row["num_keypoints"] = sum(label > 0 for label in row["keypoints"][2::3])
-    results = random_people.results(world)
+    results = random_persons.results(sample)
     raw = replace(results.predictions, box_score=results.score.astype(np.float64))
     path = folder / "annotations.json"
-    named = [row | {"file_name": f"{row['id']}.jpg"} for row in world["images"]]
+    named = [row | {"file_name": f"{row['id']}.jpg"} for row in sample["images"]]
     categories = [{"id": 1, "name": "person"}]
     path.write_text(
-        json.dumps({"images": named, "annotations": world["annotations"], "categories": categories})
+        json.dumps(
+            {"images": named, "annotations": sample["annotations"], "categories": categories}
+        )
     )
     dataset = load_coco(path, folder, dataset_id="coco", keypoint_set=name)
-    return Saved(folder, world, dataset, replace(results, predictions=raw))
+    return Saved(folder, sample, dataset, replace(results, predictions=raw))

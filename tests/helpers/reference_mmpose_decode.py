@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import plain
+import reference_steps
 
 
 def sign(a, b):
@@ -11,7 +11,7 @@ def sign(a, b):
 
 
 def decode_quarter_each_axis(joint):
-    x, y, score = plain.peak(joint)
+    x, y, score = reference_steps.peak(joint)
     height, width = joint.shape
     step_x = sign(joint[y, x + 1], joint[y, x - 1]) if 1 < x < width - 1 and y > 0 else 0
     step_y = sign(joint[y + 1, x], joint[y - 1, x]) if 1 < y < height - 1 and x > 0 else 0
@@ -19,8 +19,8 @@ def decode_quarter_each_axis(joint):
 
 
 def decode_quarter_and_half(joint, kernel):
-    blurred = plain.blurred_map(joint, kernel)
-    x, y, score = plain.peak(blurred)
+    blurred = reference_steps.blurred_map(joint, kernel)
+    x, y, score = reference_steps.peak(blurred)
     height, width = joint.shape
     score = score / 255 + 0.5
     if not (1 < x < width - 1 and 1 < y < height - 1):
@@ -31,9 +31,9 @@ def decode_quarter_and_half(joint, kernel):
 
 
 def decode_dark_udp(joint, kernel):
-    x, y, score = plain.peak(joint)
+    x, y, score = reference_steps.peak(joint)
     height, width = joint.shape
-    log = np.log(np.clip(plain.blurred_map(joint, kernel), 1e-3, 50)).astype(np.float64)
+    log = np.log(np.clip(reference_steps.blurred_map(joint, kernel), 1e-3, 50)).astype(np.float64)
 
     def at(dx, dy):
         return log[min(max(y + dy, 0), height - 1), min(max(x + dx, 0), width - 1)]

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import mxnet_files
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,9 +21,8 @@ from posebench.networks import build_network, deterministic_weights
 from posebench.types.entry import Checkpoint, Entry, InputSpec, NetworkSpec
 from posebench.types.model import PoseModel
 from posebench.verification.checkpoint_writer import filled_state
-from tests.helpers import mxnet
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parent.parent / "goldens"
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def write_native(case: Case, path: Path) -> Path:
     if case.adapter == "gluon":
         # packing takes seconds a hundred megabytes
         small = sum(values.nbytes for values in state.values()) < 1 << 25
-        return mxnet.write(state, path, packed=small)
+        return mxnet_files.write(state, path, packed=small)
     contents: dict[str, Any] = dict(state)
     contents["StructuredToParameterName@@"] = {name: f"w_{i}" for i, name in enumerate(state)}
     path.write_bytes(pickle.dumps(contents, protocol=case.pickle_protocol))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import plain
+import reference_steps
 
 
 def clip_after_width(bbox, image_width, image_height):
@@ -21,11 +21,11 @@ def clip_after_width(bbox, image_width, image_height):
 def whole_width(bbox, image_width, image_height):
     """Nobody: HRNet's box if no pixel were taken off."""
     x, y, w, h = bbox
-    return plain.hrnet_box((x, y, w + 1, h + 1), image_width, image_height)
+    return reference_steps.hrnet_box((x, y, w + 1, h + 1), image_width, image_height)
 
 
 CLEAN = {
-    "before": plain.hrnet_box,
+    "before": reference_steps.hrnet_box,
     "after": clip_after_width,
     "visible": clip_after_width,
     "whole": whole_width,
@@ -123,9 +123,11 @@ def whole_pixel_crop(image, corners, net_height, net_width):
     first = np.array([left - pad_x, top - pad_y], np.float32)
     last = np.array([right + pad_x, bottom + pad_y], np.float32)
     end = np.array([net_width - 1, net_height - 1], np.float32)
-    source = plain.three_points(first, last)
-    target = plain.three_points(np.zeros(2, np.float32), end)
-    return plain.crop(inside, cv2.getAffineTransform(source, target), net_height, net_width)
+    source = reference_steps.three_points(first, last)
+    target = reference_steps.three_points(np.zeros(2, np.float32), end)
+    return reference_steps.crop(
+        inside, cv2.getAffineTransform(source, target), net_height, net_width
+    )
 
 
 def whole_pixel_back(x, y, corners, map_height, map_width):

@@ -10,8 +10,8 @@ import math
 import cv2
 import numpy as np
 import torch
-from plain_joints import COCO as PAIRS
-from plain_joints import COCO_SIGMAS
+from reference_keypoints import COCO as PAIRS
+from reference_keypoints import COCO_SIGMAS
 
 
 def hrnet_box(bbox, image_width, image_height):

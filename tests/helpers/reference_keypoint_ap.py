@@ -15,23 +15,25 @@ RECALLS = np.linspace(0, 1, 101)
 RANGES = ((0, 1e10), (32**2, 96**2), (96**2, 1e10))
 
 
-def evaluate(world, part, sigmas, ignored, dropped, unmatchable, body, dtype=np.float64):
+def evaluate(sample, part, sigmas, ignored, dropped, unmatchable, body, dtype=np.float64):
     """Precision (10, 101, 3), recall (10, 3) and scores (10, 101, 3) of one part.
 
     ``ignored(row, labels)`` says whether a person is left out, ``dropped(scores, part_scores)``
     whether a detection is, ``unmatchable(id)`` whether a person's id reads as nobody; ``body``
     joints span a detection's area.
     """
-    images = sorted(image["id"] for image in world["images"])
+    images = sorted(image["id"] for image in sample["images"])
     shape = len(THRESHOLDS), len(RECALLS), len(RANGES)
     precision, scores = -np.ones(shape), -np.ones(shape)
     recall = -np.ones((len(THRESHOLDS), len(RANGES)))
     sides = []
     for image in images:
         people = [
-            _person(r, part, ignored, dtype) for r in world["annotations"] if r["image_id"] == image
+            _person(r, part, ignored, dtype)
+            for r in sample["annotations"]
+            if r["image_id"] == image
         ]
-        found = [_found(r, part, body, dtype) for r in world["results"] if r["image_id"] == image]
+        found = [_found(r, part, body, dtype) for r in sample["results"] if r["image_id"] == image]
         found = [each for each in found if not dropped(each["all_scores"], each["scores"])]
         found = sorted(found, key=lambda each: -each["score"])[:20]
         table = [[_oks(each, person, sigmas, dtype) for person in people] for each in found]

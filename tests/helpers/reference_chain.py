@@ -12,9 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import plain
-import plain_boxes
-import plain_joints
+import reference_boxes
+import reference_keypoints
+import reference_steps
 import torch
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -98,21 +98,21 @@ RECIPES = {
 }
 
 DECODERS = {
-    "mean": lambda joint: plain.decode_softargmax(joint, step=False),
-    "quarter": plain.decode_quarter,
-    "softargmax": plain.decode_softargmax,
-    "dark": plain.decode_dark,
+    "mean": lambda joint: reference_steps.decode_softargmax(joint, step=False),
+    "quarter": reference_steps.decode_quarter,
+    "softargmax": reference_steps.decode_softargmax,
+    "dark": reference_steps.decode_dark,
 }
 
 
 def persons(recipe, images, annotations=(), detections=()):
     """Who is estimated: [{id, image, box or centre and scale, score}]."""
     if recipe["boxes"] == "mpii":
-        return plain_boxes.mpii(annotations, recipe["holds"])
+        return reference_boxes.mpii(annotations, recipe["holds"])
     if recipe["boxes"] == "detected":
-        return plain_boxes.detected(detections, images)
+        return reference_boxes.detected(detections, images)
     dummy = recipe.get("dummy", False)
-    return plain_boxes.annotated(annotations, images, recipe["clean"], dummy)
+    return reference_boxes.annotated(annotations, images, recipe["clean"], dummy)
 
 
 def read(folder, image, exif):
@@ -124,39 +124,47 @@ def place(recipe, image, person, size):
     """Crop, area of what was cropped, and the way from a heatmap cell to the image."""
     height, width = size
     if recipe["crop"] == "whole pixels":
-        corners = plain_boxes.whole_pixel_box(person["box"], image.shape[1], image.shape[0])
+        corners = reference_boxes.whole_pixel_box(person["box"], image.shape[1], image.shape[0])
         left, top, right, bottom = corners
-        crop = plain_boxes.whole_pixel_crop(image, corners, height, width)
+        crop = reference_boxes.whole_pixel_crop(image, corners, height, width)
 
         def back(x, y):
-            return plain_boxes.whole_pixel_back(x, y, corners, height // 4, width // 4)
+            return reference_boxes.whole_pixel_back(x, y, corners, height // 4, width // 4)
 
         return crop, (right - left) * (bottom - top), back
     if "centre" in person:
         centre, scale = person["centre"], person["scale"]
     else:
-        centre, scale = plain.centre_scale(person["box"], height, width, recipe["pixel_std"])
+        centre, scale = reference_steps.centre_scale(
+            person["box"], height, width, recipe["pixel_std"]
+        )
     if recipe["crop"] == "udp":
-        matrix = plain.udp_matrix(centre, scale, height, width)
+        matrix = reference_steps.udp_matrix(centre, scale, height, width)
     else:
-        matrix = plain.hrnet_matrix(centre, scale, height, width, pixel_std=recipe["pixel_std"])
-    inverse = plain.hrnet_matrix(
+        matrix = reference_steps.hrnet_matrix(
+            centre, scale, height, width, pixel_std=recipe["pixel_std"]
+        )
+    inverse = reference_steps.hrnet_matrix(
         centre, scale, height // 4, width // 4, inverse=True, pixel_std=recipe["pixel_std"]
     )
     area = float(np.prod(scale * np.float32(recipe["pixel_std"])))
-    return plain.crop(image, matrix, height, width), area, lambda x, y: inverse @ [x, y, 1.0]
+    return (
+        reference_steps.crop(image, matrix, height, width),
+        area,
+        lambda x, y: inverse @ [x, y, 1.0],
+    )
 
 
 def heatmaps(recipe, network, crop, keypoints):
     """(K, h, w) of the crop and, brought back, of its mirror image (None without flip)."""
-    x = plain.tensor(crop, recipe["colour"], recipe["mean"], recipe["std"])
+    x = reference_steps.tensor(crop, recipe["colour"], recipe["mean"], recipe["std"])
     with torch.no_grad():
         ahead = network(x)[0].numpy()
         if not recipe["flip"]:
             return ahead, None
         mirrored = network(torch.flip(x, [3]))[0].numpy()
     shift = recipe.get("shift", True)
-    return ahead, plain.flip_back(mirrored, plain_joints.PAIRS[keypoints], shift)
+    return ahead, reference_steps.flip_back(mirrored, reference_keypoints.PAIRS[keypoints], shift)
 
 
 def joint(recipe, ahead, back, *, peak):
@@ -165,18 +173,18 @@ def joint(recipe, ahead, back, *, peak):
         both = ahead if back is None else (ahead + back) * np.float32(0.5)
         return DECODERS["quarter" if recipe["decode"] == "combined" else recipe["decode"]](both)
     if recipe.get("merge") == "heatmaps":
-        return plain.decode_integral((ahead + back) * np.float32(0.5))
-    one = plain.decode_integral(ahead)
+        return reference_steps.decode_integral((ahead + back) * np.float32(0.5))
+    one = reference_steps.decode_integral(ahead)
     if back is None:
         return one
-    other = plain.decode_integral(back)
+    other = reference_steps.decode_integral(back)
     return tuple((a + b) / 2 for a, b in zip(one, other, strict=True))
 
 
 def peaks(recipe, joints):
     """How many of the first joints are read from a peak."""
     if recipe["decode"] == "combined":
-        return recipe.get("split", plain_joints.heatmap_joints(joints))
+        return recipe.get("split", reference_keypoints.heatmap_joints(joints))
     return 0 if recipe["decode"] == "integral" else joints
 
 
@@ -191,12 +199,12 @@ def undecided(recipe, ahead, back, cell):
     second, first = np.sort(both.reshape(-1))[-2:]
     if first - second < 1e-5 * abs(first):
         return True
-    x, y, _ = plain.peak(both)
+    x, y, _ = reference_steps.peak(both)
     height, width = both.shape
     if recipe["decode"] != "dark" or not (1 < x < width - 2 and 1 < y < height - 2):
         return False
-    log = plain.log_blurred(both, 3).astype(np.float64)
-    gradient, hessian = plain.curvature(log, x, y)
+    log = reference_steps.log_blurred(both, 3).astype(np.float64)
+    gradient, hessian = reference_steps.curvature(log, x, y)
     least = np.linalg.svd(hessian, compute_uv=False)[-1]
     step = np.linalg.norm(np.linalg.lstsq(hessian, gradient, rcond=None)[0])
     last_bit = np.abs(log[y - 2 : y + 3, x - 2 : x + 3]).max() * np.finfo(np.float32).eps
@@ -233,8 +241,8 @@ def total(recipe, person):
         return person["score"]
     if recipe["score"] == "alphapose":
         box = person["score"] if recipe["boxes"] == "detected" else None
-        return plain.alphapose_score(person["scores"], box, recipe["weight"])
-    return plain.instance_score(person["scores"], person["score"], recipe["threshold"])
+        return reference_steps.alphapose_score(person["scores"], box, recipe["weight"])
+    return reference_steps.instance_score(person["scores"], person["score"], recipe["threshold"])
 
 
 def kept(recipe, people, keypoints):
@@ -245,5 +253,7 @@ def kept(recipe, people, keypoints):
     ids = []
     for _, group in groupby(by_image, key=lambda person: person["image"]["id"]):
         rows = [(p["id"], p["points"].tolist(), p["area"], total(recipe, p)) for p in group]
-        ids += plain.suppress(rows, 0.9, plain_joints.SUPPRESSION_SIGMAS[keypoints])
+        ids += reference_steps.suppress(
+            rows, 0.9, reference_keypoints.SUPPRESSION_SIGMAS[keypoints]
+        )
     return sorted(ids)

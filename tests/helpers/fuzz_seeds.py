@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import annotations as files
+import annotation_files as files
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 ZOO = """
@@ -66,10 +66,10 @@ def torch_legacy() -> bytes:
 
 
 def mxnet_list() -> bytes:
-    import mxnet
+    import mxnet_files
     import numpy as np
 
-    return mxnet.params({"arg:conv0_weight": np.ones((2, 3), np.float32)})
+    return mxnet_files.params({"arg:conv0_weight": np.ones((2, 3), np.float32)})
 
 
 def paddle() -> bytes:

@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 import pytest
-import random_people
-import referees
+import random_persons
+import reference_evaluators
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.evaluator_rules import DIALECTS
@@ -17,57 +17,59 @@ from posebench.scoring.keypoint_ap import evaluate_parts
 SETS = int(os.environ.get("POSEBENCH_PARITY_SETS", "60"))
 
 
-def ours(world, scorer):
+def ours(sample, scorer):
     found = evaluate_parts(
-        random_people.results(world), random_people.dataset(world), DIALECTS[scorer]
+        random_persons.results(sample), random_persons.dataset(sample), DIALECTS[scorer]
     )
     for evaluation in found.values():
-        assert evaluation.people.images == len(world["images"])
+        assert evaluation.people.images == len(sample["images"])
     return found
 
 
 def assert_equal(evaluation, theirs, what):
     arrays = (evaluation.precision, evaluation.recall, evaluation.scores)
-    for name, mine, other in zip(referees.ARRAYS, arrays, theirs, strict=True):
+    for name, mine, other in zip(reference_evaluators.ARRAYS, arrays, theirs, strict=True):
         assert mine.dtype == np.float64
         assert mine.tobytes() == other, f"{name} of {what}"
 
 
-def sigmas(world, scorer, part):
-    table = DIALECTS[scorer].sigmas(keypoint_set(world["set"]))
+def sigmas(sample, scorer, part):
+    table = DIALECTS[scorer].sigmas(keypoint_set(sample["set"]))
     return table[part.joints]
 
 
-def parts(world, scorer):
-    return DIALECTS[scorer].parts(keypoint_set(world["set"]))
+def parts(sample, scorer):
+    return DIALECTS[scorer].parts(keypoint_set(sample["set"]))
 
 
-def against_pycocotools(world):
-    (part,) = parts(world, "coco_oks")
-    theirs = referees.pycocotools(world, sigmas(world, "coco_oks", part))
-    assert_equal(ours(world, "coco_oks")[""], theirs, world["set"])
+def against_pycocotools(sample):
+    (part,) = parts(sample, "coco_oks")
+    theirs = reference_evaluators.pycocotools(sample, sigmas(sample, "coco_oks", part))
+    assert_equal(ours(sample, "coco_oks")[""], theirs, sample["set"])
 
 
-def against_xtcocotools(world, several):
-    found = ours(world, "wholebody_oks")
+def against_xtcocotools(sample, several):
+    found = ours(sample, "wholebody_oks")
     for part in several:
-        theirs = referees.xtcocotools(world, part.name, sigmas(world, "wholebody_oks", part))
+        theirs = reference_evaluators.xtcocotools(
+            sample, part.name, sigmas(sample, "wholebody_oks", part)
+        )
         assert_equal(found[part.name], theirs, part.name)
 
 
-def against_halpecocotools(world):
-    found, theirs = ours(world, "halpe_oks"), referees.halpecocotools(world)
+def against_halpecocotools(sample):
+    found, theirs = ours(sample, "halpe_oks"), reference_evaluators.halpecocotools(sample)
     assert set(found) == set(theirs)
     for name, arrays in theirs.items():
         assert_equal(found[name], arrays, name)
 
 
-@pytest.mark.parametrize("name", list(random_people.CUTS))
-def test_random_worlds_hold_what_they_are_for(name):
+@pytest.mark.parametrize("name", list(random_persons.CUTS))
+def test_random_samples_hold_what_they_are_for(name):
     for seed in range(SETS):
         missing = [
             what
-            for what, there in random_people.promises(random_people.world(name, seed)).items()
+            for what, there in random_persons.promises(random_persons.sample(name, seed)).items()
             if not there
         ]
         assert not missing, f"set {seed}"
@@ -75,59 +77,59 @@ def test_random_worlds_hold_what_they_are_for(name):
 
 @pytest.mark.parametrize("name", ["coco_17", "halpe_26"])
 def test_coco_oks_equals_pycocotools_on_random_sets(name):
-    referees.referee("pycocotools")
+    reference_evaluators.require("pycocotools")
     for seed in range(SETS):
-        against_pycocotools(random_people.world(name, seed))
+        against_pycocotools(random_persons.sample(name, seed))
 
 
 @pytest.mark.parametrize("third", range(3))
 def test_wholebody_oks_equals_xtcocotools_on_random_sets(third):
-    referees.referee("xtcocotools")
+    reference_evaluators.require("xtcocotools")
     for seed in range(third, SETS, 3):
-        world = random_people.world("wholebody_133", seed)
-        against_xtcocotools(world, parts(world, "wholebody_oks"))
+        sample = random_persons.sample("wholebody_133", seed)
+        against_xtcocotools(sample, parts(sample, "wholebody_oks"))
 
 
 @pytest.mark.parametrize("name", ["halpe_136", "wholebody_133"])
 def test_halpe_oks_equals_halpecocotools_on_random_sets(name):
-    referees.referee("halpecocotools")
+    reference_evaluators.require("halpecocotools")
     for seed in range(SETS // 2):
-        against_halpecocotools(random_people.world(name, seed))
+        against_halpecocotools(random_persons.sample(name, seed))
 
 
 @pytest.mark.parametrize("scorer", ["coco_oks", "halpe_oks", "wholebody_oks"])
 def test_nobody_annotated_or_nobody_counting(scorer):
-    """The referees leave -1 behind where nobody counts, zeros where nobody was found."""
-    world = random_people.world("wholebody_133", 0)
-    nobody = world | {"annotations": []}
+    """The evaluators leave -1 behind where nobody counts, zeros where nobody was found."""
+    sample = random_persons.sample("wholebody_133", 0)
+    nobody = sample | {"annotations": []}
     (evaluation, *_) = ours(nobody, scorer).values()
     assert (evaluation.precision == -1).all() and (evaluation.recall == -1).all()
-    referee = {"coco_oks": "pycocotools", "halpe_oks": "halpecocotools"}.get(scorer, "xtcocotools")
-    referees.referee(referee)
-    unseen = [row | {"keypoints": [0.0] * 399, "num_keypoints": 0} for row in world["annotations"]]
-    world = world | {"annotations": unseen}
+    package = {"coco_oks": "pycocotools", "halpe_oks": "halpecocotools"}.get(scorer, "xtcocotools")
+    reference_evaluators.require(package)
+    unseen = [row | {"keypoints": [0.0] * 399, "num_keypoints": 0} for row in sample["annotations"]]
+    sample = sample | {"annotations": unseen}
     if scorer == "coco_oks":
-        against_pycocotools(world)
+        against_pycocotools(sample)
     elif scorer == "halpe_oks":
-        against_halpecocotools(world)
+        against_halpecocotools(sample)
     else:
-        against_xtcocotools(world, parts(world, scorer))
+        against_xtcocotools(sample, parts(sample, scorer))
 
 
 def test_real_coco_persons_equal_pycocotools(coco_sample):
-    referees.referee("pycocotools")
+    reference_evaluators.require("pycocotools")
     against_pycocotools(coco_sample)
     assert 20 < ours(coco_sample, "coco_oks")[""].values["AP"] < 95
 
 
 def test_real_wholebody_persons_equal_xtcocotools(wholebody_sample):
-    referees.referee("xtcocotools")
+    reference_evaluators.require("xtcocotools")
     against_xtcocotools(wholebody_sample, parts(wholebody_sample, "wholebody_oks"))
     assert 5 < ours(wholebody_sample, "wholebody_oks")["wholebody"].values["AP"] < 95
 
 
 def test_real_persons_equal_halpecocotools(halpe_sample, wholebody_sample):
-    referees.referee("halpecocotools")
+    reference_evaluators.require("halpecocotools")
     against_halpecocotools(halpe_sample)
     against_halpecocotools(wholebody_sample)
     assert 5 < ours(halpe_sample, "halpe_oks")["fullbody"].values["AP"] < 95

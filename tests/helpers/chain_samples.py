@@ -1,7 +1,7 @@
 """Images with persons for the chain tests: real ones and made-up ones, as files say it.
 
-A world is {images, annotations, detections, mpii, hands, halpe, folder, mpii_folder}; the package
-reads it through its own readers, the plain chain row by row.
+A sample is {images, annotations, detections, mpii, hands, halpe, folder, mpii_folder}; the package
+reads it through its own readers, the reference chain row by row.
 """
 
 from __future__ import annotations
@@ -111,24 +111,24 @@ def _halpe(row, generator):
     return {**row, "keypoints": joints.reshape(-1).tolist(), "num_keypoints": 17}
 
 
-def scene(world, recipe, joints, path):
+def scene(sample, recipe, joints, path):
     """What one protocol looks at: (images, annotations, detections, folder, Dataset)."""
-    images, annotations = world["images"], world["annotations"]
-    detections, folder = [], world["folder"]
+    images, annotations = sample["images"], sample["annotations"]
+    detections, folder = [], sample["folder"]
     if recipe["boxes"] == "mpii":
-        rows, folder = world["mpii"], world["mpii_folder"]
+        rows, folder = sample["mpii"], sample["mpii_folder"]
         return [], rows, [], folder, mpii_dataset(rows, folder)
     if recipe["boxes"] == "detected" or joints != 17:
-        images = world.get("detected_images", images)
-        folder = world.get("detected_folder", folder)
+        images = sample.get("detected_images", images)
+        folder = sample.get("detected_folder", folder)
     if recipe["boxes"] == "detected":
         # Fewer of many joints; the last two are doubles of the first two, a little less sure.
-        every = 1 if len(world["detections"]) < 20 else 4 if joints < 60 else 12
-        detections = world["detections"][::every]
+        every = 1 if len(sample["detections"]) < 20 else 4 if joints < 60 else 12
+        detections = sample["detections"][::every]
         detections = detections + [dict(row, score=row["score"] * 0.7) for row in detections[:2]]
         annotations = []
     elif joints in (21, 136):
-        annotations = world["hands" if joints == 21 else "halpe"]
+        annotations = sample["hands" if joints == 21 else "halpe"]
     annotated = 17 if recipe["boxes"] == "detected" else joints
     dataset = coco_dataset(images, annotations, folder, annotated, path)
     return images, annotations, detections, folder, dataset

@@ -1,6 +1,6 @@
 """Random annotated and found persons that hold every case evaluators have been seen to differ on.
 
-A world is COCO's own rows, keypoints in one flat list; ``promises`` names what each holds.
+A sample is COCO's own rows, keypoints in one flat list; ``promises`` names what each holds.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ EMPTY, UNSEEN, BUSY, NOTHING, CROWDED = range(5)  # what the first five images a
 BUSY_DETECTIONS = 24
 
 
-def world(name, seed, images=7):
-    """Rows of a random world of the keypoint set ``name``: images, annotations, results."""
+def sample(name, seed, images=7):
+    """Rows of a random sample of the keypoint set ``name``: images, annotations, results."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(images) * 3 + 5  # image ids neither in order nor without gaps
     if (np.diff(order) > 0).all():  # one in 5,040
@@ -48,10 +48,10 @@ def world(name, seed, images=7):
     return {"set": name, "images": table, "annotations": people, "results": found}
 
 
-def dataset(world):
-    """The world as the package holds it."""
-    rows = world["annotations"]
-    joints = len(keypoint_set(world["set"]))
+def dataset(sample):
+    """The sample as the package holds it."""
+    rows = sample["annotations"]
+    joints = len(keypoint_set(sample["set"]))
 
     def column(key, dtype, *shape):
         return np.array([row[key] for row in rows], dtype).reshape(len(rows), *shape)
@@ -66,16 +66,16 @@ def dataset(world):
         crowd=column("iscrowd", np.bool_),
         ignore=column("ignore", np.bool_),
     )
-    ids = np.array([image["id"] for image in world["images"]], np.int64)
+    ids = np.array([image["id"] for image in sample["images"]], np.int64)
     sizes = np.full(len(ids), 640), np.full(len(ids), 480)
     table = Images(ids, tuple(f"{i}.jpg" for i in ids), *sizes, root=Path())
-    return Dataset("random", world["set"], table, truth, 1, "random.json", "", complete=False)
+    return Dataset("random", sample["set"], table, truth, 1, "random.json", "", complete=False)
 
 
-def results(world):
-    """The world's results as the package holds them."""
-    rows = world["results"]
-    joints = len(keypoint_set(world["set"]))
+def results(sample):
+    """The sample's results as the package holds them."""
+    rows = sample["results"]
+    joints = len(keypoint_set(sample["set"]))
     flat = np.array([row["keypoints"] for row in rows], np.float64).reshape(len(rows), joints, 3)
     predictions = Predictions(
         keypoints=flat[..., :2].astype(np.float32),
@@ -85,23 +85,23 @@ def results(world):
         crop_area=np.ones(len(rows)),
         image_id=np.array([row["image_id"] for row in rows], np.int64),
         person_id=np.arange(len(rows)),
-        keypoint_set=world["set"],
+        keypoint_set=sample["set"],
     )
     score = np.array([row["score"] for row in rows], np.float64)
     return Results(predictions, score, np.ones(len(rows), np.bool_))
 
 
-def promises(world):
-    """What a world is for -> whether it really holds it."""
-    people, found = world["annotations"], world["results"]
-    by_image = {image["id"]: [] for image in world["images"]}
+def promises(sample):
+    """What a sample is for -> whether it really holds it."""
+    people, found = sample["annotations"], sample["results"]
+    by_image = {image["id"]: [] for image in sample["images"]}
     for row in found:
         by_image[row["image_id"]].append(row)
     seen = {row["image_id"] for row in people}
     scores = [row["score"] for row in found]
     labels = [np.array(row["keypoints"])[2::3] for row in people]
     spans = [_span(np.array(row["keypoints"])) for row in found]
-    cuts = np.cumsum(CUTS[world["set"]])[:-1]
+    cuts = np.cumsum(CUTS[sample["set"]])[:-1]
     return {
         "crowds": any(row["iscrowd"] for row in people),
         "own ignore flags": any(row["ignore"] and not row["iscrowd"] for row in people),
@@ -110,7 +110,7 @@ def promises(world):
             len({r["score"] for r in rows}) < len(rows) for rows in by_image.values()
         ),
         "persons without keypoints": any(not label.any() for label in labels),
-        "parts without keypoints": len(CUTS[world["set"]]) == 1
+        "parts without keypoints": len(CUTS[sample["set"]]) == 1
         or any(
             label.any() and not all(part.any() for part in np.split(label, cuts))
             for label in labels
@@ -129,7 +129,7 @@ def promises(world):
         "detections on both edges": {32.0**2, 96.0**2} <= set(spans),
         "annotation id 0": any(row["id"] == 0 and by_image[row["image_id"]] for row in people),
         "somebody annotated twice": len({tuple(r["keypoints"]) for r in people}) < len(people),
-        "images out of order": [i["id"] for i in world["images"]] != sorted(by_image),
+        "images out of order": [i["id"] for i in sample["images"]] != sorted(by_image),
     }
 
 

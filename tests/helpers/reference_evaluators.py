@@ -33,7 +33,7 @@ LISTS = {
 SIZES = (17, 6, 68, 21, 21)
 
 
-def referee(package):
+def require(package):
     """(COCO, COCOeval) of an evaluator's package."""
     if package == "halpecocotools":
         _old_names()
@@ -56,26 +56,26 @@ def _old_names():
         sys.modules["tkinter"] = types.SimpleNamespace(_flatten=None)
 
 
-def pycocotools(world, sigmas):
+def pycocotools(sample, sigmas):
     """Arrays of the whole keypoint set."""
-    engine = _run("pycocotools", world, "keypoints", sigmas)
+    engine = _run("pycocotools", sample, "keypoints", sigmas)
     return _arrays(engine.eval)
 
 
-def xtcocotools(world, part, sigmas):
+def xtcocotools(sample, part, sigmas):
     """Arrays of one part of 133 keypoints; the rows' flat lists are split as published."""
-    split = dict(world)
+    split = dict(sample)
     for rows in ("annotations", "results"):
-        split[rows] = [_split(row) for row in world[rows]]
+        split[rows] = [_split(row) for row in sample[rows]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # parts without a score of their own
         engine = _run("xtcocotools", split, f"keypoints_{part}", sigmas)
     return _arrays(engine.eval)
 
 
-def halpecocotools(world):
+def halpecocotools(sample):
     """Part -> arrays, with the evaluator's own sigmas."""
-    engine = _run("halpecocotools", world, "keypoints", None)
+    engine = _run("halpecocotools", sample, "keypoints", None)
     return {part: _arrays(found) for part, found in engine.eval.items()}
 
 
@@ -88,19 +88,19 @@ def _split(row):
     return row | parts
 
 
-def _run(package, world, kind, sigmas):
-    coco, evaluator = referee(package)
+def _run(package, sample, kind, sigmas):
+    coco, evaluator = require(package)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco()
         categories = [{"id": 1, "name": "person"}]
         truth.dataset = copy.deepcopy(
-            {key: world[key] for key in ("images", "annotations")} | {"categories": categories}
+            {key: sample[key] for key in ("images", "annotations")} | {"categories": categories}
         )
         truth.createIndex()
         truth.anno_file = [""]
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "results.json"  # halpecocotools takes nothing else
-            file.write_text(json.dumps(world["results"]), encoding="utf-8")
+            file.write_text(json.dumps(sample["results"]), encoding="utf-8")
             found = truth.loadRes(str(file))
         if package == "xtcocotools":
             engine = evaluator(truth, found, kind, np.array(sigmas), use_area=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from munkres import Munkres
-from plain_grouping import mean, peaks
+from reference_grouping import mean, peaks
 
 f32, f64 = np.float32, np.float64
 OUTWARDS = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]

@@ -1,4 +1,4 @@
-"""Made-up nights: work that answers at once, and does what a test tells it to."""
+"""Made-up nightly runs: work that answers at once, and does what a test tells it to."""
 
 from __future__ import annotations
 
