@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Strict, ValidationError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+)
 
 # Rows come from strangers: text, true and 1.0 are not taken for whole numbers, nor text or an
 # infinity for a number. ``within`` adds their bounds.
 Whole = Annotated[int, Strict()]
 Real = Annotated[float, Strict(), AllowInfNan(False)]
 Flag = Annotated[bool, Strict()]
+# What plug-ins are found by: a decoder, a scorer, a reader, a runtime. Whether one has that name
+# is checked where it is looked up, so that a record can be read without the package.
+NAME_PATTERN = r"[a-z0-9_.]{1,100}"
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 
 
 def within(low: float, high: float) -> Any:
