@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, get_args
 
 from posebench.cli.common import finite, positive
+from posebench.inference.plugin_tables import DECODERS, RUNTIMES
+from posebench.scoring.plugin_tables import SCORERS
 from posebench.types import protocol as axes
 from posebench.types import timing
 
 # Every other axis of Protocol has an option of its own: name -> (type, choices, help).
-AXES: dict[str, tuple[Callable[[str], Any], tuple[str, ...] | None, str]] = {
+AXES: dict[str, tuple[Callable[[str], Any], Collection[str] | None, str]] = {
     "sanitise": (str, get_args(axes.Sanitise), "how ground-truth boxes are cleaned"),
     "box_score_threshold": (finite, None, "detector boxes below this score are dropped"),
     "flip_merge": (str, get_args(axes.FlipMerge), "what the mirrored pass is averaged with"),
-    "decode": (str, get_args(axes.Decode), "from heatmap to coordinates"),
+    "decode": (str, DECODERS.names, "from heatmap to coordinates"),
     "no_peak": (str, get_args(axes.NoPeak), "where a joint without a positive heatmap stands"),
     "dark_kernel": (positive, None, "side of the blur kernel of dark, cells"),
     "softargmax_beta": (finite, None, "factor before the softmax of softargmax"),
@@ -28,7 +30,7 @@ AXES: dict[str, tuple[Callable[[str], Any], tuple[str, ...] | None, str]] = {
     "nms_threshold": (finite, None, "OKS above which the lower-scored person is dropped"),
     "result_area": (str, ("extent", "box"), "what a prediction's size is measured by"),
     "max_detections": (positive, None, "persons an image that are scored"),
-    "scorer": (str, get_args(axes.Scorer), "the evaluator"),
+    "scorer": (str, SCORERS.names, "the evaluator"),
 }
 SWITCHES = {
     "flip": "average with the mirrored crop",
@@ -66,7 +68,7 @@ def add_running(group: Group) -> None:
     group.add_argument("--compile", action="store_true", help="by torch.compile")
     group.add_argument(
         "--runtime",
-        choices=get_args(timing.Runtime),
+        choices=RUNTIMES.names,
         default="torch",
         help="what computes the network; one batch is checked against torch's",
     )
