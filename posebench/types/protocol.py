@@ -8,29 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from posebench.types.base import Flag, Frozen, Real, Whole, within
+from posebench.types.base import Flag, Frozen, Name, Real, Whole, within
 from posebench.types.errors import UserError
 from posebench.types.paths import FileName
 
 BoxSource = Literal["gt", "detector", "annotation", "none"]
 Sanitise = Literal["clip_before_width", "clip_after_width", "clip_after_width_visible", "none"]
-Decode = Literal[
-    "argmax",
-    "quarter",
-    "dark",
-    "softargmax",
-    "integral_sigmoid",
-    "combined",
-    "associative_embedding",
-    "associative_embedding_filled",
-    "quarter_each_axis",
-    "dark_udp",
-    "quarter_and_half",
-    "udp_offsets",
-    "simcc",
-    "coordinates",
-    "own",
-]
+Decode = Name  # see ``posebench.inference.plugin_tables.DECODERS``
 NoPeak = Literal["origin", "outside"]
 # Decoding of outputs that are no heatmaps: ``InputSpec.output`` -> ``Protocol.decode``.
 DECODE_OF_OUTPUT = {
@@ -47,9 +31,7 @@ Rescoring = Literal[
     "box_times_mean_visible", "mean_visible", "alphapose_2019", "alphapose_2022", "none"
 ]
 Nms = Literal["none", "oks", "soft_oks", "alphapose"]
-Scorer = Literal[
-    "coco_oks", "halpe_oks", "wholebody_oks", "mpii_pckh", "xtcoco_oks", "crowdpose_oks"
-]
+Scorer = Name  # see ``posebench.scoring.plugin_tables.SCORERS``
 
 # Fields of ``Protocol`` that do not move a number.
 NO_CHOICES = ("name", "version", "summary", "tolerance")
