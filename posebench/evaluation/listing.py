@@ -70,7 +70,7 @@ def status_of(entry: Entry, registry: Registry) -> str:
 def missing_parts(entry: Entry, registry: Registry) -> list[str]:
     """Return what this version lacks to run an entry, in words."""
     missing = []
-    if entry.network.name not in (*NETWORKS, *FOREIGN):
+    if entry.network.name not in NETWORKS and entry.network.name not in FOREIGN:
         missing.append(f"network {entry.network.name}")
     if entry.adapter not in ADAPTERS:
         missing.append(f"adapter {entry.adapter}")
