@@ -18,7 +18,7 @@ class Reader(Protocol):
     docstrings give shapes and units; ``complete`` stays False, which the caller judges.
 
     Example:
-        ``tests/plugin_package/posebench_balls/scoring.py`` has one of thirty lines.
+        ``tests/plugin_package/posebench_dots/data.py`` has one of thirty lines.
     """
 
     def __call__(

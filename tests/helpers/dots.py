@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import posebench
+
 PACKAGE = Path(__file__).resolve().parent.parent / "plugin_package"
 IMAGES, WRONG = 40, 10
 
@@ -60,9 +62,10 @@ def draw(root: Path) -> Path:
 
 
 def run(cwd: Path, *words: object, sites: tuple[Path, ...]) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process that finds the packages of some folders."""
-    before = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join((*map(str, sites), *([before] if before else [])))
+    """Run Python in a process that finds the packages of some folders, and this posebench."""
+    here = Path(posebench.__file__).parent.parent
+    folders = [*sites] if here.name == "site-packages" else [*sites, here]
+    path = os.pathsep.join(map(str, folders))
     environment = os.environ | {"PYTHONPATH": path, "POSEBENCH_CACHE": str(cwd / "cache")}
     return subprocess.run(
         [sys.executable, *map(str, words)],
