@@ -8,7 +8,6 @@ import make
 import pytest
 
 from posebench.networks import NETWORKS, NetworkFamily
-from posebench.plugins import Offer
 from posebench.types.network_arguments import Signature, Whole
 
 ZOO = """
@@ -53,7 +52,7 @@ def probes(tmp_path, monkeypatch):
     """Folder of a third-party registry whose network is the probe."""
     takes = Signature({"joints": Whole(1, 200), "seed": Whole(0, 9)})
     family = NetworkFamily("make:Probe", takes)
-    monkeypatch.setitem(NETWORKS.registered, "probe", Offer(family, "module make"))
+    monkeypatch.setitem(NETWORKS.built_in, "probe", family)
     folder = tmp_path / "registry"
     (folder / "zoos").mkdir(parents=True)
     (folder / "zoos" / "probes.yaml").write_text(ZOO)
