@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
-from posebench.types.errors import UserError
-from posebench.types.suggestions import suggestion
+from posebench.plugins import PluginTable
 
 Pairs = tuple[tuple[int, int], ...]
 Sigmas = tuple[float, ...]
@@ -61,18 +59,18 @@ def keypoint_set(name: str) -> KeypointSet:
     """Return a keypoint set by name.
 
     Raises:
-        UserError: There is no such set.
+        UserError: There is no such set, or the package that brings it gives something else.
+
+    Example:
+        >>> keypoint_set("coco_17").names[0]
+        'nose'
     """
-    sets = _sets()
-    if name not in sets:
-        hint = suggestion(name, sets) or f"Known sets: {', '.join(sets)}."
-        raise UserError(f"Unknown keypoint set {name!r}.", hint)
-    return sets[name]
+    return KEYPOINT_SETS[name]
 
 
 def keypoint_sets() -> tuple[str, ...]:
     """Return the names of all keypoint sets."""
-    return tuple(_sets())
+    return tuple(KEYPOINT_SETS)
 
 
 def selection(source: str, target: str) -> tuple[int, ...] | None:
@@ -267,7 +265,6 @@ CROWDPOSE_SKELETON: Pairs = (
 )
 
 
-@cache
 def _sets() -> dict[str, KeypointSet]:
     coco = KeypointSet(
         *("coco_17", COCO_NAMES, COCO_PAIRS, COCO_SIGMAS, COCO_SKELETON),
@@ -284,3 +281,29 @@ def _sets() -> dict[str, KeypointSet]:
     )
     sets = (coco, mpii, _halpe_26(), _halpe_136(), _wholebody_133(), _noface_68(), hand, crowdpose)
     return {each.name: each for each in sets}
+
+
+def _check_set(name: str, found: KeypointSet) -> None:
+    """Refuse a set of another package whose parts do not fit together."""
+    if found.name != name:
+        raise ValueError(f"it calls itself {found.name!r}")
+    if not found.names or len(set(found.names)) != len(found):
+        raise ValueError("its keypoints have no names, or two have the same one")
+    for what, pairs in (("flip pair", found.flip_pairs), ("line", found.skeleton)):
+        for pair in pairs:
+            if len(pair) != 2 or not all(0 <= index < len(found) for index in pair):
+                raise ValueError(f"its {what} {pair} is not two of its {len(found)} keypoints")
+    if len(flipped := [index for pair in found.flip_pairs for index in pair]) != len(set(flipped)):
+        raise ValueError("a keypoint is in two of its flip pairs")
+    for sigmas in (found.sigmas, *found.sigma_tables.values()):
+        if len(sigmas) not in (0, len(found)) or not all(sigma > 0 for sigma in sigmas):
+            raise ValueError(f"its sigmas are not {len(found)} positive numbers")
+
+
+KEYPOINT_SETS: PluginTable[KeypointSet] = PluginTable(
+    "keypoint set",
+    "posebench.keypoint_sets",
+    _sets(),
+    wanted=KeypointSet,
+    check=_check_set,
+)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posebench.adapters.provenance import provenance_of
-from posebench.adapters.schemes import FOREIGN, build_foreign, find_adapter
-from posebench.networks import STRIDES, build_network
+from posebench.adapters.schemes import ADAPTERS, FOREIGN, build_foreign
+from posebench.networks import NETWORKS, build_network
+from posebench.plugins import POSEBENCH
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
@@ -29,7 +30,7 @@ def random_model(entry: Entry) -> PoseModel:
     Raises:
         UserError: The network cannot be built.
     """
-    return PoseModel(network=_build(entry), entry=entry)
+    return PoseModel(network=_build(entry), entry=entry, notes=_brought(entry))
 
 
 def load_weights(
@@ -62,8 +63,14 @@ def load_weights(
     found = provenance_of(path, entry, rows, downloaded_sha256=downloaded_sha256)
     origin = found.origin
     # a copy of ours has the network's own names already
-    adapter = find_adapter(entry.adapter if origin is None else NATIVE)
-    state = adapter(read_checkpoint(path), network)
+    scheme = entry.adapter if origin is None else NATIVE
+    state = ADAPTERS[scheme](read_checkpoint(path), network)
+    if not isinstance(state, dict):
+        raise UserError(
+            f"The adapter '{scheme}' of {ADAPTERS.owner(scheme)} gave an object of type "
+            f"{type(state).__name__}, not a dict of tensors.",
+            "Update the package that brings it.",
+        )
     check_variant(network, state, source=str(path))
     state, notes = repaired(state, entry.checkpoint.repair)
     coverage = load_strict(network, state, source=str(path))
@@ -75,7 +82,7 @@ def load_weights(
         checkpoint_sha256=sha256_of(path),
         verified=found.verified,
         named_as=found.named_as,
-        notes=(*(origin.notes if origin else ()), *notes, *_unused(network)),
+        notes=(*(origin.notes if origin else ()), *notes, *_unused(network), *_brought(entry)),
     )
 
 
@@ -83,6 +90,17 @@ def _unused(network: nn.Module) -> tuple[str, ...]:
     """Say which loaded parts serve training alone, so that nothing is dropped in silence."""
     parts = getattr(network, "training_only", ())
     return (f"{', '.join(parts)}: loaded, used in training only",) if parts else ()
+
+
+def _brought(entry: Entry) -> tuple[str, ...]:
+    """Say which parts come from other packages, so that a record names them."""
+    parts = (("network", NETWORKS, entry.network.name), ("adapter", ADAPTERS, entry.adapter))
+    owners = [
+        (kind, name, table.owner(name))
+        for kind, table, name in parts
+        if name in table  # others are built by an optional package
+    ]
+    return tuple(f"{k} {name} of {owner}" for k, name, owner in owners if owner != POSEBENCH)
 
 
 def _build(entry: Entry) -> nn.Module:
@@ -94,7 +112,7 @@ def _build(entry: Entry) -> nn.Module:
         if entry.network.name in FOREIGN:
             return build_foreign(entry).float().eval()
         network = build_network(entry.network.name, **entry.network.arguments)
-    stride = STRIDES[entry.network.name]
+    stride = NETWORKS[entry.network.name].stride
     if entry.input.stride != stride:
         raise UserError(
             f"{entry.key} says stride {entry.input.stride}, its network "

@@ -214,7 +214,7 @@ def add_data(group: Group) -> None:
 
 def add_running(group: Group) -> None:
     """Add device, batch size and threads."""
-    from posebench.types.timing import Runtime  # pydantic is not loaded for a bare --help
+    from posebench.inference.plugin_tables import RUNTIMES  # not loaded for a bare --help
 
     group.add_argument("--device", default="cpu", metavar="cpu|cuda:N", help="(default: cpu)")
     group.add_argument("--batch-size", type=positive, default=64, metavar="N", help="(default: 64)")
@@ -224,7 +224,7 @@ def add_running(group: Group) -> None:
     group.add_argument("--compile", action="store_true", help="by torch.compile")
     group.add_argument(
         "--runtime",
-        choices=get_args(Runtime),
+        choices=RUNTIMES.names,
         default="torch",
         help="what computes the network; one batch is checked against torch's",
     )
@@ -269,16 +269,21 @@ def add_axes(group: Group, *stages: Stage) -> None:
         group: Of a parser.
         stages: Only choices of these stages; by default of all.
     """
-    from posebench.types.protocol import Protocol  # as above
+    from posebench.inference.plugin_tables import DECODERS  # as above
+    from posebench.scoring.plugin_tables import SCORERS
+    from posebench.types.protocol import Protocol
 
+    # names that other packages may add to
+    tables = {"decode": DECODERS.names, "scorer": SCORERS.names}
     for name in options_of_protocol(*stages):
         kind, words = Protocol.model_fields[name].annotation, Protocol.axes()[name].help
         if kind is bool:
             group.add_argument(
                 option(name), action=argparse.BooleanOptionalAction, default=None, help=words
             )
-        elif get_origin(kind) is Literal:
-            group.add_argument(option(name), choices=get_args(kind), help=words)
+        elif name in tables or get_origin(kind) is Literal:
+            choices = tables.get(name) or get_args(kind)
+            group.add_argument(option(name), choices=choices, help=words)
         else:
             number = positive if kind is int else finite
             group.add_argument(option(name), type=number, metavar="N", help=words)

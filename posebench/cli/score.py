@@ -91,7 +91,7 @@ def text(found: Scored) -> str:
     intervals = [
         (name, number(found.scores[name]), span(interval))
         for name, interval in found.intervals.items()
-        if name.rpartition("/")[2] in ("AP", "AR") or name == "PCKh@0.5"
+        if name.rpartition("/")[2] in ("AP", "AR") or name in ("PCKh@0.5", next(iter(found.scores)))
     ]
     parts = [
         facts(what(found)),

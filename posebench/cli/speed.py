@@ -19,10 +19,11 @@ from posebench.cli.parser import (
 )
 from posebench.cli.tables import facts
 from posebench.cli.terminal import emit, flush, print_json
+from posebench.inference.plugin_tables import RUNTIMES
 from posebench.records.consistency import impossible_timings
 from posebench.types.errors import UserError
 from posebench.types.request import SpeedRequest
-from posebench.types.timing import Method, Precision, Runtime, Timings
+from posebench.types.timing import Method, Precision, Timings
 
 if TYPE_CHECKING:
     from posebench.progress import Progress
@@ -71,7 +72,7 @@ def add_arguments(parser: Parser) -> None:
     form.add_argument("--fold", action="store_true", help="BatchNorms into convolutions")
     form.add_argument("--channels-last", action="store_true", help="layout of the activations")
     form.add_argument("--compile", action="store_true", help="by torch.compile")
-    form.add_argument("--runtime", choices=get_args(Runtime), default="torch")
+    form.add_argument("--runtime", choices=RUNTIMES.names, default="torch")
     how = parser.add_argument_group("running")
     how.add_argument("--quick", action="store_true", help="fewer iterations; marked as such")
     how.add_argument(

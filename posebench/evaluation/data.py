@@ -13,7 +13,7 @@ from posebench.datasets.layout_checks import (
     check_places,
     missing_images,
 )
-from posebench.datasets.readers import READERS
+from posebench.datasets.readers import read_annotations
 from posebench.datasets.sample import restrict
 from posebench.downloads.cache import cache_folder
 from posebench.downloads.data_root import DATA_ROOT, named_root
@@ -131,9 +131,13 @@ def open_dataset(
     file, folder = _places(spec, paths, annotations)
     if with_images or not file.is_file():
         check_places(spec, file, folder)
-    read = READERS[spec.reader]
-    dataset = read(
-        file, folder, dataset_id=spec.id, keypoint_set=spec.keypoints, tolerant=with_images
+    dataset = read_annotations(
+        spec.reader,
+        file,
+        folder,
+        dataset_id=spec.id,
+        keypoint_set=spec.keypoints,
+        tolerant=with_images,
     )
     dataset = _compared_with_published(spec, dataset, annotations)
     if paths.limit is not None:

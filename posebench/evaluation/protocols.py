@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from posebench.inference.plugin_tables import DECODERS
 from posebench.registry import Registry
+from posebench.scoring.plugin_tables import SCORERS
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
@@ -46,7 +48,7 @@ def common_protocol(entry: Entry, registry: Registry) -> Protocol:
 
 def official_beside(spec: DatasetSpec, protocols: Sequence[Protocol]) -> tuple[Protocol, ...]:
     """Return the same evaluations with the dataset's official scorer, where a zoo uses another."""
-    official = spec.official_scorer
+    official = SCORERS.known(spec.official_scorer)
     return tuple(p.with_choices(scorer=official) for p in protocols if p.scorer != official)
 
 
@@ -85,7 +87,9 @@ def requested_protocols(
 
 
 def _check(entry: Entry, protocol: Protocol) -> None:
-    """Raise where a protocol speaks of something this model does not take."""
+    """Raise where a protocol speaks of something unknown, or that this model does not take."""
+    DECODERS.known(protocol.decode)
+    SCORERS.known(protocol.scorer)
     whole = entry.input.whole
     if whole and protocol.boxes != "none":
         raise UserError(

@@ -1,12 +1,11 @@
 """From heatmaps to heatmap coordinates and joint scores, on the device.
 
 Every decoder maps (N, K, H, W) float32 heatmaps to coordinates (N, K, 2), x before y in cells
-(cell centres at integers), and joint scores (N, K).
+(cell centres at integers), and joint scores (N, K). ``posebench.inference.plugin_tables`` finds
+them by name.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from posebench.inference.transfer import gaussian
 from posebench.types.protocol import Protocol
 
 Decoded = tuple[Tensor, Tensor]
-Decoder = Callable[[Tensor, Protocol], Decoded]
 
 
 def argmax(heatmaps: Tensor, protocol: Protocol | None = None) -> Decoded:
@@ -142,18 +140,6 @@ def dark_udp(heatmaps: Tensor, protocol: Protocol) -> Decoded:
     # On a map that is flat but for rounding the reference stops with an error.
     step = torch.where((det != 0)[..., None], step / det[..., None], 0.0)
     return (coords - step).to(coords.dtype), scores
-
-
-DECODERS: dict[str, Decoder] = {
-    "argmax": argmax,
-    "quarter": quarter,
-    "softargmax": softargmax,
-    "dark": dark,
-    "integral_sigmoid": integral_sigmoid,
-    "quarter_each_axis": quarter_each_axis,
-    "quarter_and_half": quarter_and_half,
-    "dark_udp": dark_udp,
-}
 
 
 def _mean_cell(weights: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Networks computed by other runtimes on a CPU: ONNX Runtime and OpenVINO.
+"""Networks computed by other runtimes on a CPU: ONNX Runtime, OpenVINO, those of other packages.
 
-Both read the same exported graph, whose batch is fixed: every batch of an evaluation is padded to
-full size anyway, and a fixed shape lets a runtime plan its memory and its loops.
+The batch is fixed: every batch of an evaluation is padded to full size anyway, and a fixed shape
+lets a runtime plan its memory and its loops. ONNX Runtime and OpenVINO read one exported graph.
 """
 
 from __future__ import annotations
@@ -9,23 +9,27 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from posebench.inference.plugin_tables import RUNTIMES
 from posebench.install import install_command
+from posebench.plugins import POSEBENCH, first_line, resolve
 from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 
+if TYPE_CHECKING:
+    from posebench.inference.plugin_tables import Compute
+
 Heatmaps = NDArray[np.float32]
-Compute = Callable[[NDArray[np.float32]], Heatmaps]
 
 INPUT, OUTPUT = "image", "heatmaps"
 OPSET = 17  # the first with LayerNormalization, which LPN's context blocks need
@@ -51,7 +55,8 @@ class RuntimeNetwork(nn.Module):
         """Map crops (N, 3, H, W) on the CPU to heatmaps (N, K, h, w).
 
         Raises:
-            UserError: The batch is not the one that was exported.
+            UserError: The batch is not the one that was exported, or the runtime gives something
+                else than a float32 array for it.
         """
         if tuple(x.shape) != self.shape:
             raise UserError(
@@ -59,15 +64,27 @@ class RuntimeNetwork(nn.Module):
                 f"{self.shape}.",
                 "Prepare the network again with that batch size.",
             )
-        return torch.from_numpy(self.compute(x.contiguous().numpy()))
+        found: Any = self.compute(x.contiguous().numpy())
+        if not isinstance(found, np.ndarray) or found.dtype != np.float32:
+            kind = found.dtype if isinstance(found, np.ndarray) else type(found).__name__
+            raise UserError(
+                f"{self.runtime} gave {kind}, not a float32 array.",
+                "Update the package that brings it, or use --runtime torch.",
+            )
+        if found.shape[:1] != (len(x),):
+            raise UserError(
+                f"{self.runtime} gave an array of shape {found.shape} for {len(x)} crops.",
+                "Update the package that brings it, or use --runtime torch.",
+            )
+        return torch.from_numpy(found)
 
 
 def as_runtime(model: PoseModel, runtime: str, batch: int, threads: int) -> RuntimeNetwork:
-    """Export a network and let another runtime compute it, in float32.
+    """Let another runtime compute a network, in float32.
 
     Args:
-        model: Its network is exported at the entry's input size.
-        runtime: ``onnxruntime`` or ``openvino``.
+        model: Its network is computed at the entry's input size.
+        runtime: A key of ``RUNTIMES``.
         batch: Persons a forward pass; no other number can be computed afterwards.
         threads: Of the runtime.
 
@@ -75,45 +92,86 @@ def as_runtime(model: PoseModel, runtime: str, batch: int, threads: int) -> Runt
         A module with the network's contract, on the CPU.
 
     Raises:
-        UserError: The runtime is unknown or not installed, or the network cannot be exported.
+        UserError: The runtime is unknown or not installed, or it cannot take the network.
     """
-    if runtime not in RUNTIMES:
-        raise UserError(f"Unknown runtime {runtime!r}.", f"Give one of {', '.join(RUNTIMES)}.")
     check_installed(runtime)
-    shape = (batch, 3, *model.entry.input.size)
-    with tempfile.TemporaryDirectory(prefix="posebench-") as folder:
-        path = Path(folder) / "network.onnx"
-        _export(model, shape, path)
-        compute, name = RUNTIMES[runtime](path, threads)
-    return RuntimeNetwork(compute, shape, name)
+    prepare, owner = RUNTIMES[runtime].prepare, RUNTIMES.owner(runtime)
+    height, width = model.entry.input.size
+    shape = (batch, 3, height, width)
+    try:
+        if isinstance(prepare, str):
+            prepare = resolve(prepare)
+        compute, name = prepare(model.network, shape, threads)
+    except UserError:
+        raise
+    except Exception as error:
+        if owner == POSEBENCH:
+            raise
+        raise UserError(  # code of others: anything may be wrong with it
+            f"The runtime {runtime!r} of {owner} cannot take {model.entry.key}: "
+            f"{first_line(error)}.",
+            "Update the package that brings it, or use --runtime torch.",
+        ) from error
+    return RuntimeNetwork(compute, shape, str(name))
+
+
+def onnxruntime(network: nn.Module, shape: tuple[int, ...], threads: int) -> tuple[Compute, str]:
+    """Let ONNX Runtime compute a network; see ``Runtime.prepare``."""
+    with _exported(network, shape) as path:
+        return _onnxruntime(path, threads)
+
+
+def openvino(network: nn.Module, shape: tuple[int, ...], threads: int) -> tuple[Compute, str]:
+    """Let OpenVINO compute a network; see ``Runtime.prepare``."""
+    with _exported(network, shape) as path:
+        return _openvino(path, threads)
 
 
 def check_installed(runtime: str) -> None:
     """Say what is missing before anything is built.
 
     Raises:
-        UserError: The runtime or the exporter's package does not import.
+        UserError: The runtime is unknown, or a package that it needs does not import.
     """
-    missing = [name for name in (runtime, "onnx") if find_spec(name) is None]
+    found = RUNTIMES[runtime]
+    missing = [name for name in found.packages if find_spec(name) is None]
     if missing:
+        hint = f"Install {' and '.join(missing)}."
+        if found.extra:
+            hint = f"Install it: {install_command(found.extra)}"
         raise UserError(
-            f"--runtime {runtime} needs {' and '.join(missing)}, which is not installed.",
-            f"Install it: {install_command('runtimes')}",
+            f"--runtime {runtime} needs {' and '.join(missing)}, which is not installed.", hint
         )
 
 
-def _export(model: PoseModel, shape: tuple[int, ...], path: Path) -> None:
-    """Write the network as an ONNX file.
+@contextmanager
+def _exported(network: nn.Module, shape: tuple[int, ...]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="posebench-") as folder:
+        path = Path(folder) / "network.onnx"
+        export_onnx(network, shape, path)
+        yield path
+
+
+def export_onnx(network: nn.Module, shape: tuple[int, ...], path: Path) -> None:
+    """Write a network as an ONNX file, with the input ``image`` and the output ``heatmaps``.
 
     Torch's older exporter: it records one pass, takes seconds, and its graph measured as fast
     as the newer one's.
+
+    Args:
+        network: With weights.
+        shape: (N, 3, H, W) of every batch.
+        path: Of the file.
+
+    Raises:
+        UserError: The exporter does not know an operation of the network.
     """
-    device = next(model.network.parameters()).device
+    device = next(network.parameters()).device
     example = torch.zeros(shape, device=device)
     try:
         with _quiet(), torch.no_grad():
             torch.onnx.export(
-                model.network,
+                network,
                 (example,),
                 str(path),
                 dynamo=False,
@@ -123,7 +181,7 @@ def _export(model: PoseModel, shape: tuple[int, ...], path: Path) -> None:
             )
     except Exception as error:  # the exporter has no common class of errors
         raise UserError(
-            f"{model.entry.key} cannot be exported to ONNX: {str(error).splitlines()[0]}.",
+            f"{type(network).__name__} cannot be exported to ONNX: {str(error).splitlines()[0]}.",
             "Use --runtime torch.",
         ) from error
 
@@ -174,9 +232,3 @@ def _openvino(path: Path, threads: int) -> tuple[Compute, str]:
         return np.array(request.infer({INPUT: x})[0], np.float32)
 
     return compute, f"openvino {openvino.__version__.partition('-')[0]}"
-
-
-RUNTIMES: dict[str, Callable[[Path, int], tuple[Compute, str]]] = {
-    "onnxruntime": _onnxruntime,
-    "openvino": _openvino,
-}

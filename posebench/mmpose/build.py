@@ -21,8 +21,8 @@ from posebench.mmpose.networks import (
     heatmaps_and_tags,
 )
 from posebench.mmpose.stand_ins import stand_in
+from posebench.network_families import check_arguments
 from posebench.types.errors import UserError
-from posebench.types.network_arguments import check_arguments
 
 if TYPE_CHECKING:
     from posebench.types.entry import Entry

@@ -1,39 +1,21 @@
 """Plain PyTorch networks, one family per file, found by name.
 
-Importing this package imports no torch: the table holds ``module:callable`` strings that
-``build_network`` resolves.
+Importing this package imports no torch: ``posebench.network_families`` holds ``module:callable``
+strings that ``build_network`` resolves.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from posebench.network_families import NETWORKS, NetworkFamily, check_arguments
+from posebench.plugins import POSEBENCH, first_line, resolve
 from posebench.types.errors import UserError
-from posebench.types.network_arguments import NETWORK_ARGUMENTS, check_arguments
-from posebench.types.suggestions import suggestion
 
 if TYPE_CHECKING:
     from torch import nn
 
-NETWORKS: dict[str, str] = {
-    "demo": "posebench.networks.demo:DemoNet",
-    "demo_bottom_up": "posebench.networks.demo_bottom_up:DemoBottomUp",
-    "fastpose": "posebench.networks.fastpose:FastPose",
-    "fastpose_duc": "posebench.networks.fastpose:FastPoseDUC",
-    "gluon_simple_pose": "posebench.networks.gluon_simple_pose:GluonSimplePose",
-    "higherhrnet": "posebench.networks.higher_hrnet:HigherHRNet",
-    "hourglass": "posebench.networks.hourglass:StackedHourglass",
-    "hrnet": "posebench.networks.hrnet:HRNet",
-    "lite_hrnet": "posebench.networks.lite_hrnet:LiteHRNet",
-    "lpn": "posebench.networks.lpn:LPN",
-    "mobile_pose": "posebench.networks.gluon_mobile_pose:MobilePose",
-    "resnet_pose": "posebench.networks.resnet_pose:ResNetPose",
-    "simple_pose": "posebench.networks.resnet_pose:SimplePose",
-}
-
-STRIDES: dict[str, int] = dict.fromkeys(NETWORKS, 4) | {"demo_bottom_up": 2, "higherhrnet": 2}
-"""Input pixels per heatmap cell of each network."""
+__all__ = ["NETWORKS", "NetworkFamily", "build_network", "parameter_count"]
 
 
 def build_network(name: str, **arguments: Any) -> nn.Module:
@@ -48,19 +30,45 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
         A module that maps (N, 3, H, W) float32 crops to (N, K, H/stride, W/stride) heatmaps.
 
     Raises:
-        UserError: Nothing has that name, or it does not take these arguments.
+        UserError: Nothing has that name, it does not take these arguments, or the package that
+            brings it fails.
+
+    Example:
+        >>> parameter_count(build_network("demo", width=8, depth=1, joints=17))
+        18719
     """
-    if name not in NETWORKS:
-        raise UserError(f"There is no network named '{name}'.", _suggestion(name))
+    family = NETWORKS[name]
     try:
         check_arguments(name, arguments)
     except ValueError as error:
-        takes = ", ".join(NETWORK_ARGUMENTS[name].arguments)
         raise UserError(
-            f"The network '{name}' cannot be built: {error}.", f"It takes {takes}."
+            f"The network '{name}' cannot be built: {error}.",
+            f"It takes {', '.join(family.takes.arguments)}.",
         ) from None
-    module, _, attribute = NETWORKS[name].partition(":")
-    constructor = getattr(import_module(module), attribute)
+    owner = NETWORKS.owner(name)
+    if owner == POSEBENCH:
+        return _built(family, arguments)
+    from torch import nn
+
+    whose = f"The network '{name}' of {owner}"
+    try:
+        network = _built(family, arguments)
+    except UserError:
+        raise
+    except Exception as error:  # code of others: anything may be wrong with it
+        raise UserError(
+            f"{whose} cannot be built: {first_line(error)}.", "Update the package that brings it."
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise UserError(
+            f"{whose} is of type {type(network).__name__}, not a torch.nn.Module.",
+            "Update the package that brings it.",
+        )
+    return network
+
+
+def _built(family: NetworkFamily, arguments: dict[str, Any]) -> nn.Module:
+    constructor = resolve(family.build) if isinstance(family.build, str) else family.build
     network: nn.Module = constructor(**arguments)
     return network
 
@@ -68,7 +76,3 @@ def build_network(name: str, **arguments: Any) -> nn.Module:
 def parameter_count(network: nn.Module) -> int:
     """Return how many learned numbers a network has; statistics of BatchNorm are not among them."""
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _suggestion(name: str) -> str:
-    return suggestion(name, NETWORKS) or f"Known networks: {', '.join(sorted(NETWORKS))}."

@@ -31,7 +31,8 @@ def code_fingerprint(package: Path = PACKAGE) -> dict[str, str]:
             continue
         if files := list(folder.rglob("*.py")):
             found[f"code of {folder.name}"] = _digest(files, folder)
-    found["code of keypoints"] = _digest([package / "keypoints.py"], package)
+    for module in ("keypoints", "network_families"):
+        found[f"code of {module}"] = _digest([package / f"{module}.py"], package)
     return found | {"registry": _digest(shipped_folder().rglob("*.yaml"), shipped_folder())}
 
 

@@ -156,7 +156,8 @@ def _box_words(protocol: Protocol) -> str:
 
 
 def _decode_words(protocol: Protocol) -> str:
-    words = _DECODE[protocol.decode]
+    # a decoder of another package goes by its name
+    words = _DECODE.get(protocol.decode, protocol.decode.replace("_", " "))
     if protocol.decode in ("dark", "dark_udp", "quarter_and_half", "udp_offsets"):
         words += f" (kernel {protocol.dark_kernel})"
     if protocol.decode == "softargmax":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from posebench.registry.cite import cite
 from posebench.registry.loader import (
-    GROUP,
     VARIABLE,
     load_registry,
     registry_of,
@@ -14,7 +13,6 @@ from posebench.registry.loader import (
 from posebench.registry.lookup import Registry
 
 __all__ = [
-    "GROUP",
     "VARIABLE",
     "Registry",
     "cite",

@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from posebench.plugins import PluginTable, first_line
 from posebench.registry.documents import Document, read
 from posebench.registry.lookup import Registry
 from posebench.registry.rows import expand, own_id
@@ -30,7 +30,10 @@ from posebench.types.network_arguments import shortened
 from posebench.types.protocol import Protocol
 
 VARIABLE = "POSEBENCH_REGISTRY"
-GROUP = "posebench.registry"
+# Folders of installed packages: a path, or a function that returns one.
+FOLDERS: PluginTable[Any] = PluginTable(
+    "registry folder", "posebench.registry", {}, wanted=object, pattern=r"[\w.-]{1,100}"
+)
 At = tuple[str | int, ...]
 _PROTOCOL = re.compile(r"([a-z0-9_.-]{1,100})@([1-9][0-9]{0,5})")
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -89,22 +92,21 @@ def shipped_folder() -> Path:
 
 
 def _plug_ins() -> Iterator[Folder]:
-    """Yield the folders that installed packages offer: a path, or a function that returns one."""
-    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+    """Yield the folders that installed packages offer.
+
+    Raises:
+        UserError: Two packages offer one name, or one offers what is not a folder.
+    """
+    for name, offer in FOLDERS.items():
+        whose = f"The registry folder {name!r} of {FOLDERS.owner(name)}"
+        hint = "Update or uninstall the package that brings it."
         try:
-            offer = point.load()
             path = Path(offer() if callable(offer) else offer)
-        except Exception as error:
-            raise UserError(
-                f"The registry plug-in {point.name} ({point.value}) fails: {error!r}.",
-                "Update or uninstall the package that brings it.",
-            ) from error
+        except Exception as error:  # code of others: anything may be wrong with it
+            raise UserError(f"{whose} cannot be found: {first_line(error)}.", hint) from error
         if not path.is_dir():
-            raise UserError(
-                f"The registry plug-in {point.name} gives {path.name!r}, which is no folder.",
-                "Update or uninstall the package that brings it.",
-            )
-        yield Folder(path, point.name)
+            raise UserError(f"{whose} is {path.name!r}, which is not a folder.", hint)
+        yield Folder(path, name)
 
 
 @lru_cache(maxsize=8)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
+from posebench.network_families import check_arguments, check_input
 from posebench.registry.documents import Document
 from posebench.registry.schema import ClaimRow, ColumnSpec, Row, TableSpec, ZooFile
 from posebench.registry.validate import checked
 from posebench.types.entry import Checkpoint, Claim, Entry, Source
 from posebench.types.errors import UserError
-from posebench.types.network_arguments import check_arguments, check_input
 from posebench.types.suggestions import suggestion
 
 EMPTY = "-"

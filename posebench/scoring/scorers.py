@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from posebench.keypoints import keypoint_set
+from posebench.plugins import POSEBENCH
 from posebench.scoring import crowd, pckh
 from posebench.scoring.bootstrap import multiplicities, percentiles
 from posebench.scoring.bootstrap import resampled as resampled_ap
 from posebench.scoring.evaluator_rules import CROWD_DIALECT, DIALECTS
 from posebench.scoring.keypoint_ap import evaluate_parts, mean_similarities
+from posebench.scoring.plugin_tables import SCORERS
 from posebench.types.arrays import Dataset, Floats, Results, Scores
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -24,11 +27,13 @@ VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Scores, and what they would have been for other images.
+    """What a scorer gives: scores, and what they would have been for other images.
 
     Attributes:
-        values: Metric -> value, percent; NaN where nothing was annotated.
-        draws: Metric -> (B,) values of the draws; empty if none were asked for.
+        values: Metric -> value, percent; NaN where nothing was annotated. The first one is the
+            metric that tables show where no claim names another.
+        draws: Metric -> (B,) values of the draws, for metrics that shall have an interval; empty
+            if none were asked for.
         scorer: Name and version of the rules.
         persons: Annotated persons that count.
         images: Images with such a person.
@@ -92,12 +97,76 @@ def measure(
     Raises:
         UserError: As ``score``.
     """
-    if protocol.scorer not in SCORERS:
-        raise UserError(
-            f"Unknown scorer {protocol.scorer!r}.", f"Known scorers: {', '.join(SCORERS)}."
-        )
+    scorer, owner = SCORERS[protocol.scorer], SCORERS.owner(protocol.scorer)
     check(results, dataset)
-    return SCORERS[protocol.scorer](results, dataset, protocol, weights)
+    found = scorer(results, dataset, protocol, weights)
+    if owner == POSEBENCH:
+        return found
+    wrong = _wrong(found, weights)
+    if wrong:
+        raise UserError(
+            f"The scorer {protocol.scorer!r} of {owner} gave {wrong}.",
+            "Update the package that brings it.",
+        )
+    return replace(found, scorer=f"{found.scorer}, {owner}")
+
+
+def _wrong(found: Any, weights: Floats | None) -> str:
+    """Say what is wrong with what a scorer of another package gave; empty if nothing is."""
+    if not isinstance(found, Measured):
+        return f"an object of type {type(found).__name__}, not Measured"
+    for name, value in found.values.items():
+        if not isinstance(name, str) or not isinstance(value, int | float | np.floating):
+            return f"the metric {name!r} of type {type(value).__name__}, not a number"
+    if not found.values:
+        return "no metric"
+    if weights is None:
+        return "values for other images, which nobody asked for" if found.draws else ""
+    shape = (weights.shape[1],)
+    for name, column in found.draws.items():
+        if name not in found.values:
+            return f"values of {name} for other images, and none for all"
+        if np.shape(column) != shape:
+            return f"values of {name} for other images of shape {np.shape(column)}, not {shape}"
+    return ""
+
+
+def measured_ratios(
+    counts: Mapping[str, tuple[Floats, Floats]],
+    weights: Floats | None,
+    *,
+    scorer: str,
+    persons: int,
+    images: int,
+) -> Measured:
+    """Return metrics that are one count over another, each summed over images, in percent.
+
+    That is what PCK and PCKh are; a scorer of another package can end with it.
+
+    Args:
+        counts: Metric -> (found, all), (I,) of each image by rising id.
+        weights: (I, B) as a scorer gets it; None for no draws.
+        scorer: Name and version of the rules.
+        persons: Annotated persons that count.
+        images: Images with such a person.
+
+    Example:
+        >>> counts = {"PCK": (np.array([1.0, 2.0]), np.array([2.0, 2.0]))}
+        >>> measured_ratios(counts, None, scorer="pck 1", persons=2, images=2).values
+        {'PCK': 75.0}
+    """
+
+    def percent(pair: tuple[Floats, Floats], often: Floats) -> Floats:
+        found, whole = (column @ often for column in pair)
+        nothing = np.full(len(whole), np.nan)
+        return np.divide(100.0 * found, whole, out=nothing, where=whole > 0)
+
+    draws = {}
+    if weights is not None:
+        draws = {name: percent(pair, weights) for name, pair in counts.items()}
+    once = {name: percent(pair, np.ones((len(pair[0]), 1))) for name, pair in counts.items()}
+    values = {name: float(value[0]) for name, value in once.items()}
+    return Measured(values, draws, scorer, persons, images)
 
 
 def check(results: Results, dataset: Dataset) -> None:
@@ -169,9 +238,10 @@ def _by_oks(
     )
 
 
-def _by_pckh(
+def mpii_pckh(
     results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
 ) -> Measured:
+    """Score by PCKh, see ``posebench.scoring.pckh``; arguments as ``measure``."""
     counts = pckh.count(results, dataset)
     return Measured(
         values=pckh.measure(counts),
@@ -182,16 +252,17 @@ def _by_pckh(
     )
 
 
-def _by_crowd(
+def crowdpose_oks(
     results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
 ) -> Measured:
+    """Score by CrowdPose's rules, see ``posebench.scoring.crowd``; arguments as ``measure``."""
     values, draws, counted = crowd.measure(results, dataset, protocol, weights)
     follows = CROWD_DIALECT.follows
     scorer = f"crowdpose_oks {VERSION} (rules of {follows})"
     return Measured(values, draws, scorer, len(counted), len(np.unique(counted)))
 
 
-Scorer = Callable[[Results, Dataset, Protocol, "Floats | None"], Measured]
-SCORERS: dict[str, Scorer] = {name: partial(_by_oks, name) for name in DIALECTS}
-SCORERS["mpii_pckh"] = _by_pckh
-SCORERS["crowdpose_oks"] = _by_crowd
+coco_oks = partial(_by_oks, "coco_oks")
+halpe_oks = partial(_by_oks, "halpe_oks")
+wholebody_oks = partial(_by_oks, "wholebody_oks")
+xtcoco_oks = partial(_by_oks, "xtcoco_oks")

@@ -13,6 +13,7 @@ from pydantic import (
     AllowInfNan,
     BaseModel,
     ConfigDict,
+    Field,
     PlainValidator,
     Strict,
     ValidationError,
@@ -26,6 +27,10 @@ from posebench.types.suggestions import suggestion
 Whole = Annotated[int, Strict()]
 Real = Annotated[float, Strict(), AllowInfNan(False)]
 Flag = Annotated[bool, Strict()]
+# What plug-ins are found by: a decoder, a scorer, a reader, a runtime. Whether one has that name
+# is checked where it is looked up, so that a record can be read without the package.
+NAME_PATTERN = r"[a-z0-9_.]{1,100}"
+Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 
 
 def within(low: float, high: float) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from posebench.types.base import Frozen, Real, Whole, within
+from posebench.types.base import Frozen, Name, Real, Whole, within
 from posebench.types.entry import Bytes, Id, Sha256, WebAddress
 from posebench.types.paths import (
     FileName,
@@ -15,7 +15,6 @@ from posebench.types.paths import (
     RelativePlace,
     fill_template,
 )
-from posebench.types.protocol import Scorer
 
 Number = Annotated[Whole, within(0, 1_000_000_000)]
 # What shows that a dataset is the whole published split.
@@ -82,7 +81,8 @@ class DatasetSpec(Frozen):
             keypoint files; ``halpe``: Halpe's 136 keypoints or a part of them; ``wholebody``:
             COCO-WholeBody's lists of parts; ``hands``: the single hands in them; ``mpii``:
             HRNet's list of MPII's persons with the file of head boxes beside it; ``crowdpose``:
-            COCO's layout with a crowd index for each image and no areas.
+            COCO's layout with a crowd index for each image and no areas; or the name of a reader
+            that another package brings.
         official_scorer: The evaluator of the dataset's own authors, or where they published none
             for these keypoints, COCO's.
         annotation_file: Path below the data root; ``{annotations}`` stands for the protocol's
@@ -106,8 +106,8 @@ class DatasetSpec(Frozen):
     id: Id
     title: str
     keypoints: Id
-    reader: Literal["coco", "halpe", "wholebody", "hands", "mpii", "crowdpose"]
-    official_scorer: Scorer
+    reader: Name
+    official_scorer: Name
     annotation_file: PathTemplate
     image_folder: RelativePath
     other_layouts: tuple[tuple[PathTemplate, RelativePath], ...] = ()

@@ -159,7 +159,7 @@ class NetworkSpec(Frozen):
     """Which network to build: a name of ``posebench.networks`` and its arguments.
 
     The arguments are plain values of moderate size here. They are compared with what the network
-    takes (``posebench.types.network_arguments``) when a row is loaded and when it is built.
+    takes (``posebench.network_families``) when a row is loaded and when it is built.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.:]+$", max_length=100)

@@ -1,8 +1,8 @@
-"""What each network takes as arguments, and within which bounds.
+"""The bounds that a network's arguments can be declared with.
 
 A registry row comes from a stranger: an argument of another type or size is refused when the row
-is loaded, long before a constructor sees it. Networks of optional packages and of plug-ins have
-bounds of their own; ``check_plain`` keeps their arguments plain and small.
+is loaded, long before a constructor sees it. ``posebench.network_families`` holds the declarations;
+``check_plain`` keeps the arguments of networks without one plain and small.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from posebench.types.paths import check_relative
-from posebench.types.suggestions import suggestion
 
 MOST_ARGUMENTS = 32
 LONGEST_LIST = 64
@@ -99,111 +98,6 @@ class Signature:
     arguments: Mapping[str, Bounds]
     required: tuple[str, ...] = ()
     multiple: int = 1
-
-
-# Bounds hold together: a network with every argument at its largest has fewer than 300 million
-# parameters, which are made in a few seconds and need a gigabyte.
-_JOINTS = {"joints": Whole(1, 1024)}
-_RESNETS = Choice((50, 101, 152))
-_SWITCH = Choice((False, True))
-
-NETWORK_ARGUMENTS: Mapping[str, Signature] = {
-    "demo": Signature(
-        {"width": Whole(1, 256), "depth": Whole(0, 16), **_JOINTS}, ("width",), multiple=16
-    ),
-    "demo_bottom_up": Signature({"width": Whole(1, 256), **_JOINTS}, multiple=64),
-    "fastpose": Signature(
-        {"layers": _RESNETS, "deformable": _SWITCH, "head": Choice((128, 256)), **_JOINTS},
-        multiple=32,
-    ),
-    "fastpose_duc": Signature(
-        {"layers": _RESNETS, "backbone": Choice(("shuffle", "se")), **_JOINTS}, multiple=32
-    ),
-    "gluon_simple_pose": Signature(
-        {"layers": Choice((18, 50, 101, 152)), "stem": Choice(("v1b", "v1d")), **_JOINTS},
-        ("layers", "stem"),
-        multiple=32,
-    ),
-    "higherhrnet": Signature(
-        {"width": Whole(1, 96), **_JOINTS, "scale_layers": _SWITCH}, multiple=32
-    ),
-    "hourglass": Signature(
-        {"stacks": Whole(1, 16), "features": Whole(4, 384, 4), "blocks": Whole(1, 2), **_JOINTS},
-        multiple=64,
-    ),
-    "hrnet": Signature({"width": Whole(1, 96), **_JOINTS}, multiple=32),
-    "lite_hrnet": Signature(
-        {
-            "variant": Choice(("lite_18", "lite_30", "wider_naive")),
-            "width": Whole(8, 256, 2),
-            **_JOINTS,
-        },
-        ("variant",),
-        multiple=32,
-    ),
-    "lpn": Signature({"layers": Wholes(4, Whole(1, 64)), **_JOINTS}, multiple=16),
-    "mmpose": Signature({"config": InnerPath()}, ("config",)),
-    "mobile_pose": Signature(
-        {
-            "backbone": Choice(
-                (
-                    "resnet18_v1b",
-                    "resnet50_v1b",
-                    "mobilenet1.0",
-                    "mobilenetv2_1.0",
-                    "mobilenetv3_large",
-                    "mobilenetv3_small",
-                )
-            ),
-            **_JOINTS,
-        },
-        ("backbone",),
-        multiple=32,
-    ),
-    "resnet_pose": Signature({"layers": _RESNETS, **_JOINTS}, multiple=32),
-    "simple_pose": Signature({"layers": _RESNETS, **_JOINTS}, multiple=32),
-}
-
-
-def check_arguments(network: str, arguments: Mapping[str, Any]) -> None:
-    """Compare the arguments of a network with what it takes; other networks pass.
-
-    Raises:
-        ValueError: An argument is missing, unknown, of another type or out of its bounds.
-    """
-    signature = NETWORK_ARGUMENTS.get(network)
-    if signature is None:
-        return
-    known = signature.arguments
-    for name in arguments.keys() - known.keys():
-        hint = suggestion(name, known) or f"It takes {', '.join(known)}."
-        raise ValueError(f"{network} has no argument {name!r} ({hint})")
-    for name in signature.required:
-        if name not in arguments:
-            raise ValueError(f"{network} needs the argument {name}: {known[name]}")
-    for name, value in arguments.items():
-        if not known[name].accepts(value):
-            raise ValueError(
-                f"{network} cannot have {name} {shortened(value)}: it is {known[name]}"
-            )
-
-
-def check_input(network: str, size: tuple[int, int]) -> None:
-    """Compare the size of the input with what a network can halve; other networks pass.
-
-    Args:
-        network: Its name.
-        size: (height, width), pixels.
-
-    Raises:
-        ValueError: A side is not a multiple of what the network needs.
-    """
-    signature = NETWORK_ARGUMENTS.get(network)
-    if signature and any(side % signature.multiple for side in size):
-        raise ValueError(
-            f"{network} cannot take an input of {size[0]}x{size[1]}: both sides are multiples of "
-            f"{signature.multiple}"
-        )
 
 
 def check_plain(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -11,28 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from posebench.types.base import Flag, Frozen, Real, Whole, refusal, within
+from posebench.types.base import Flag, Frozen, Name, Real, Whole, refusal, within
 from posebench.types.paths import FileName
 
 BoxSource = Literal["gt", "detector", "annotation", "none"]
 Sanitise = Literal["clip_before_width", "clip_after_width", "clip_after_width_visible", "none"]
-Decode = Literal[
-    "argmax",
-    "quarter",
-    "dark",
-    "softargmax",
-    "integral_sigmoid",
-    "combined",
-    "associative_embedding",
-    "associative_embedding_filled",
-    "quarter_each_axis",
-    "dark_udp",
-    "quarter_and_half",
-    "udp_offsets",
-    "simcc",
-    "coordinates",
-    "own",
-]
+Decode = Name  # see ``posebench.inference.plugin_tables.DECODERS``
 NoPeak = Literal["origin", "outside"]
 # Decoding of outputs that are no heatmaps: ``InputSpec.output`` -> ``Protocol.decode``.
 DECODE_OF_OUTPUT = {
@@ -50,9 +34,7 @@ Rescoring = Literal[
 ]
 Nms = Literal["none", "oks", "soft_oks", "alphapose"]
 ResultArea = Literal["extent", "box"]
-Scorer = Literal[
-    "coco_oks", "halpe_oks", "wholebody_oks", "mpii_pckh", "xtcoco_oks", "crowdpose_oks"
-]
+Scorer = Name  # see ``posebench.scoring.plugin_tables.SCORERS``
 
 Stage = Literal["persons", "decoding", "selection", "scoring"]
 

@@ -11,7 +11,6 @@ from typing_extensions import TypedDict
 
 from posebench.types.base import Flag, Real, Whole
 from posebench.types.protocol import (
-    Decode,
     FlipMerge,
     Inverse,
     Nms,
@@ -19,7 +18,6 @@ from posebench.types.protocol import (
     Rescoring,
     ResultArea,
     Sanitise,
-    Scorer,
 )
 
 
@@ -34,7 +32,7 @@ class ProtocolAxes(TypedDict, total=False):
     flip: Flag | None
     shift: Flag | None
     flip_merge: FlipMerge | None
-    decode: Decode | None
+    decode: str | None
     no_peak: NoPeak | None
     dark_kernel: Whole | None
     softargmax_beta: Real | None
@@ -46,4 +44,4 @@ class ProtocolAxes(TypedDict, total=False):
     nms_threshold: Real | None
     max_detections: Whole | None
     result_area: ResultArea | None
-    scorer: Scorer | None
+    scorer: str | None

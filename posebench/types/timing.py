@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from posebench.types.base import Frozen
+from posebench.types.base import Frozen, Name
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
-Runtime = Literal["torch", "onnxruntime", "openvino"]
+Runtime = Name  # ``torch``, or a key of ``posebench.inference.plugin_tables.RUNTIMES``
 Method = Literal["posebench", "gluoncv"]
 # Wider than any machine: what lies outside is damage, and would make every other figure unreadable.
 Seconds = Annotated[float, Field(ge=0, le=1e6)]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from posebench.adapters import load_weights
 from posebench.adapters.schemes import FOREIGN
-from posebench.networks import STRIDES, build_network, deterministic_weights, parameter_count
+from posebench.networks import NETWORKS, build_network, deterministic_weights, parameter_count
 from posebench.progress import Progress, shown
 from posebench.registry import load_registry
 from posebench.types.base import StrPath
@@ -245,7 +245,7 @@ def _check_structure(entry: Entry, recording: Recording) -> tuple[str, int]:
         return f"has {parameters:,} parameters, the original {recording.parameters:,}", parameters
     model, _ = load_filled(entry, GAIN)
     height, width = entry.input.size
-    stride = STRIDES[entry.network.name]
+    stride = NETWORKS[entry.network.name].stride
     (output,) = all_outputs(model.network, (1, 3, height, width))
     if output.shape[2:] != (height // stride, width // stride) or not np.isfinite(output).all():
         return f"gives no heatmaps but {output.shape}", parameters

@@ -189,9 +189,9 @@ def test_a_wrong_stride_is_an_error(file):
 
 
 def test_unknown_adapter_and_network(file):
-    with pytest.raises(UserError, match="no adapter named 'padddle'"):
+    with pytest.raises(UserError, match="Unknown adapter 'padddle'"):
         load_weights(entry(adapter="padddle"), file)
-    with pytest.raises(UserError, match="no network named 'lqn'"):
+    with pytest.raises(UserError, match="Unknown network 'lqn'"):
         load_weights(entry(network=NetworkSpec(name="lqn")), file)
 
 

@@ -7,7 +7,8 @@ import json
 import make
 import pytest
 
-from posebench.networks import NETWORKS, STRIDES
+from posebench.networks import NETWORKS, NetworkFamily
+from posebench.types.network_arguments import Signature, Whole
 
 ZOO = """
 zoo: probes
@@ -49,8 +50,9 @@ rows:
 @pytest.fixture
 def probes(tmp_path, monkeypatch):
     """Folder of a third-party registry whose network is the probe."""
-    monkeypatch.setitem(NETWORKS, "probe", "make:Probe")
-    monkeypatch.setitem(STRIDES, "probe", 4)
+    takes = Signature({"joints": Whole(1, 200), "seed": Whole(0, 9)})
+    family = NetworkFamily("make:Probe", takes)
+    monkeypatch.setitem(NETWORKS.built_in, "probe", family)
     folder = tmp_path / "registry"
     (folder / "zoos").mkdir(parents=True)
     (folder / "zoos" / "probes.yaml").write_text(ZOO)

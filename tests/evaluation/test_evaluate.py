@@ -200,7 +200,7 @@ def test_the_data_root_may_come_from_the_environment(probes, coco, monkeypatch):
 
 
 def test_a_row_that_is_not_built_yet_says_what_it_lacks(monkeypatch):
-    monkeypatch.delitem(NETWORKS, "fastpose")
+    monkeypatch.delitem(NETWORKS.built_in, "fastpose")
     with pytest.raises(UserError, match="network fastpose"):
         load_model(_unbuilt("fastpose"))
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posebench.inference.decode import DECODERS
+from posebench.inference.plugin_tables import DECODERS
 
 
 def reference_integral(joint, protocol):

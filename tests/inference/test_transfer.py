@@ -18,9 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from posebench.inference import transfer
-from posebench.inference.decode import DECODERS
 from posebench.inference.normalise import normalise
 from posebench.inference.outputs import decode_output
+from posebench.inference.plugin_tables import DECODERS
 from posebench.inference.transfer import Arriving, constant, gaussian, to_device
 from posebench.mmpose.networks import MMPoseNetwork
 from posebench.networks.deform import sampled_conv2d

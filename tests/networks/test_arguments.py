@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from importlib import import_module
 
 import pytest
 import torch
 from refusals import refused
 
-from posebench.networks import NETWORKS, STRIDES, build_network
+from posebench.networks import NETWORKS, build_network
+from posebench.plugins import resolve
 from posebench.types.errors import UserError
-from posebench.types.network_arguments import NETWORK_ARGUMENTS, Choice, Whole, Wholes
+from posebench.types.network_arguments import Choice, Whole, Wholes
 
 MOST = 300_000_000
 
 
 def constructor(name):
-    module, _, attribute = NETWORKS[name].partition(":")
-    return getattr(import_module(module), attribute)
-
-
-def test_every_network_has_bounds():
-    assert NETWORK_ARGUMENTS.keys() - {"mmpose"} == NETWORKS.keys()
+    return resolve(NETWORKS[name].build)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_declared_arguments_are_the_constructors(name):
-    found, declared = inspect.signature(constructor(name)).parameters, NETWORK_ARGUMENTS[name]
+    found, declared = inspect.signature(constructor(name)).parameters, NETWORKS[name].takes
     assert found.keys() == declared.arguments.keys()
     without = {key for key, one in found.items() if one.default is inspect.Parameter.empty}
     assert without == set(declared.required)
@@ -50,7 +45,7 @@ def largest(bounds):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_argument_at_its_largest_is_still_a_network_that_fits(name):
     """Counted on the device without memory; what a constructor refuses is refused in a sentence."""
-    bounds = NETWORK_ARGUMENTS[name].arguments
+    bounds = NETWORKS[name].takes.arguments
     counts = []
     for values in itertools.product(*map(largest, bounds.values())):
         try:
@@ -65,7 +60,7 @@ def test_every_argument_at_its_largest_is_still_a_network_that_fits(name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_argument_at_its_smallest_computes_the_smallest_input(name):
     """So the sizes of inputs that pass are sizes that networks can halve."""
-    declared = NETWORK_ARGUMENTS[name]
+    declared = NETWORKS[name].takes
     smallest = {
         key: bounds.values[0] if isinstance(bounds, Choice)
         else [bounds.each.low] * bounds.count if isinstance(bounds, Wholes)
@@ -75,12 +70,12 @@ def test_every_argument_at_its_smallest_computes_the_smallest_input(name):
     sides = (declared.multiple * 2, declared.multiple * 3)
     with torch.device("meta"):
         outputs = build_network(name, **smallest).eval()(torch.empty(1, 3, *sides))
-    assert outputs.shape[2:] == tuple(side // STRIDES[name] for side in sides)
+    assert outputs.shape[2:] == tuple(side // NETWORKS[name].stride for side in sides)
 
 
 @pytest.mark.parametrize("value", [None, 1.5, -4, 0, 100_000_000, True, "12", [12]])
 def test_what_a_constructor_never_sees(value, monkeypatch):
-    monkeypatch.setattr("posebench.networks.import_module", lambda name: pytest.fail("imported"))
+    monkeypatch.setattr("posebench.networks.resolve", lambda target: pytest.fail("imported"))
     with refused("demo", "width", repr(value), hint=("width", "depth", "joints")):
         build_network("demo", width=value)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from posebench.networks import STRIDES, build_network
+from posebench.networks import NETWORKS, build_network
 from posebench.networks.demo_bottom_up import UNIT, DemoBottomUp, coordinates
 from posebench.types.errors import UserError
 
@@ -22,7 +22,7 @@ def test_outputs_are_those_of_higher_hrnet(network, size):
     with torch.inference_mode():
         maps = network(torch.randn(1, 3, *size))
         other = build_network("higherhrnet", width=8).eval()(torch.randn(1, 3, *size))
-    stride = STRIDES["demo_bottom_up"]
+    stride = NETWORKS["demo_bottom_up"].stride
     assert maps.shape == other.shape == (1, 34, size[0] // stride, size[1] // stride)
     assert ((maps[:, :17] >= 0) & (maps[:, :17] <= 1)).all()
 

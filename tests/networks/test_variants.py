@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from posebench.adapters import load_weights
-from posebench.networks import NETWORKS, STRIDES, build_network
+from posebench.networks import NETWORKS, build_network
 from posebench.networks.variants import check_variant
 from posebench.types.errors import UserError
 
@@ -96,5 +96,5 @@ def test_stride_is_what_the_table_says(name):
     network = build_network(name, **SMALL[name]).eval()
     with torch.inference_mode():
         heatmaps = network(torch.zeros(1, 3, 64, 128))
-    assert heatmaps.shape == (1, 3, 64 // STRIDES[name], 128 // STRIDES[name])
+    assert heatmaps.shape == (1, 3, 64 // NETWORKS[name].stride, 128 // NETWORKS[name].stride)
     assert name in NETWORKS

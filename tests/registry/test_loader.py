@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import effort
 import pytest
+from plug_points import install
 from refusals import refused
 
 from posebench.registry import load_registry, loader, registry_of, shipped_folder
@@ -103,9 +103,8 @@ def test_the_environment_names_further_folders(
 def test_an_entry_point_brings_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folder_with(tmp_path)
     monkeypatch.setenv("MINE", str(folder))
-    point = EntryPoint("mine_plugin", "os:environ", loader.GROUP)
-    monkeypatch.setattr(loader, "entry_points", lambda group: [point])
-    with pytest.raises(UserError, match=r"mine_plugin \(os:environ\) fails: TypeError"):
+    install(monkeypatch, loader.FOLDERS, ("mine_plugin", "os:environ"))
+    with pytest.raises(UserError, match="'mine_plugin' of os cannot be found: TypeError"):
         load_registry()
     (tmp_path / "offering.py").write_text(
         f"from pathlib import Path\nFOLDER = Path({str(folder)!r})\n"
@@ -113,12 +112,10 @@ def test_an_entry_point_brings_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("FOLDER", "folder"):
-        point = EntryPoint("mine_plugin", f"offering:{name}", loader.GROUP)
-        monkeypatch.setattr(loader, "entry_points", lambda group, p=point: [p])
+        install(monkeypatch, loader.FOLDERS, ("mine_plugin", f"offering:{name}"))
         assert load_registry().find("net").origin == "mine_plugin/zoos/mine.yaml:21"
-    point = EntryPoint("mine_plugin", "offering:nowhere", loader.GROUP)
-    monkeypatch.setattr(loader, "entry_points", lambda group: [point])
-    with refused("mine_plugin", "'nowhere'", "folder"):
+    install(monkeypatch, loader.FOLDERS, ("mine_plugin", "offering:nowhere"))
+    with refused("offering", "'nowhere'", "folder"):
         load_registry()
 
 

@@ -15,10 +15,12 @@ from random_mpii import mpii
 from refusals import refused
 
 from posebench.keypoints import keypoint_set
+from posebench.registry import shipped_registry
+from posebench.scoring.evaluator_rules import DIALECTS
 from posebench.scoring.scorers import SCORERS, score
 from posebench.types.arrays import Results
 from posebench.types.errors import UserError
-from posebench.types.protocol import Protocol, Scorer
+from posebench.types.protocol import Protocol
 
 TEN = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 PARTS = {
@@ -239,9 +241,9 @@ def test_persons_and_detections_of_no_area_are_scored():
 
 
 def test_the_protocols_scorers_are_all_there():
-    from typing import get_args
-
-    assert set(SCORERS) == set(get_args(Scorer))
+    protocols = shipped_registry().protocols.values()
+    assert {protocol.scorer for protocol in protocols} <= set(SCORERS)
+    assert set(SCORERS.built_in) >= set(DIALECTS)
     named = protocol("coco_oks").model_copy(update={"scorer": "nobody"})
     sample = random_persons.sample("coco_17", 0)
     with pytest.raises(UserError, match="Unknown scorer 'nobody'"):

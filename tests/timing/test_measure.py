@@ -210,7 +210,7 @@ def test_a_name_that_is_unknown_or_not_built_is_refused_before_anything_runs(tmp
     launch = launched(calls=calls)
     with pytest.raises(UserError, match="nosuch"):
         list(measure_speeds(asked(DEMO, "nosuch"), output=tmp_path, launch=launch))
-    monkeypatch.delitem(NETWORKS, "demo")
+    monkeypatch.delitem(NETWORKS.built_in, "demo")
     with pytest.raises(UserError, match="its network demo is not built"):
         list(measure_speeds(asked(DEMO), output=tmp_path, launch=launch))
     assert calls == []

@@ -21,7 +21,7 @@ WRONG = [
     ({"tolerance": 60.0}, ["'tolerance'"], "Known: dataset"),
     ({"limt": 3}, ["'limt'"], "Did you mean limit?"),
     ({"flipp": False}, ["'flipp'"], "Did you mean flip?"),
-    ({"decode": "quater"}, ["decode", "'quater'"], "Did you mean quarter?"),
+    ({"rescoring": "mean_visble"}, ["rescoring", "'mean_visble'"], "Did you mean mean_visible?"),
     ({"threads": -2}, ["threads", "-2", "1 to 100,000"], ""),
     ({"flip": "no"}, ["flip", "'no'", "true or false"], ""),
     ({"batch_size": 1.5}, ["batch_size", "1.5"], ""),
@@ -55,6 +55,15 @@ def test_the_public_function_refuses_the_same_before_anything_is_opened(asked, s
     with pytest.raises(UserError) as caught:
         posebench.evaluate("no_such_model", **asked)
     assert all(word in caught.value.message for word in said)
+
+
+@pytest.mark.parametrize(
+    ("axis", "wrong", "meant"), [("decode", "quater", "quarter"), ("scorer", "coco_ok", "coco_oks")]
+)
+def test_names_that_plug_ins_add_to_are_looked_up(axis, wrong, meant):
+    pytest.importorskip("torch")
+    with pytest.raises(UserError, match=f"{wrong}.*Did you mean {meant}"):
+        posebench.evaluate("demo_s", **{axis: wrong})
 
 
 def test_names_of_the_run_are_guessed_too():
