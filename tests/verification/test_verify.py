@@ -121,7 +121,7 @@ def test_a_network_that_does_not_exist_fails_its_row_alone(monkeypatch, entry):
     monkeypatch.setattr(verification, "load_registry", lambda extra: Known())
     first, second = verify(["broken", TINY])
     assert (first.status, second.status) == (FAILED, OK)
-    assert "no network named 'none'" in first.note
+    assert "Unknown network 'none'" in first.note
 
 
 def test_our_own_models_have_no_original(entry, monkeypatch):
