@@ -116,13 +116,13 @@ def test_its_runtime_computes_the_same(site, data, tmp_path):
 
 def test_its_runtime_can_be_timed(site, tmp_path):
     code = (
-        "from posebench.timing.measure import speed_cell\n"
+        "from posebench.types.request import SpeedRequest\n"
         "from posebench.adapters import random_model\n"
         "from posebench.inference.forms import in_form\n"
         "from posebench import find_entry\n"
-        "cell = speed_cell(device='cpu', batch_size=2, runtime='torchscript', threads=1)\n"
+        "form = SpeedRequest(models=('dots_10',), runtime='torchscript').form\n"
         "model = random_model(find_entry('dots_10'))\n"
-        "print(in_form(model, cell.form, batch_size=2, threads=1).notes[-1])\n"
+        "print(in_form(model, form, batch_size=2, threads=1).notes[-1])\n"
     )
     done = dots.run(tmp_path, "-c", code, sites=(site,))
     assert done.stdout.startswith("form of the network: torchscript (computed by torch"), (
@@ -356,7 +356,7 @@ def test_a_decoder_that_gives_something_else(offered):
 def world():
     import random_persons
 
-    found = random_persons.world("coco_17", 0)
+    found = random_persons.sample("coco_17", 0)
     return random_persons.results(found), random_persons.dataset(found)
 
 

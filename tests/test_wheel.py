@@ -50,7 +50,7 @@ def test_it_carries_the_registry_and_the_assets_and_nothing_big(wheel):
     goldens = (ROOT / "tests" / "goldens").rglob("*.json")
     recorded = {f"posebench/_goldens/{p.relative_to(ROOT / 'tests' / 'goldens')}" for p in goldens}
     assert recorded == {name for name in sizes if name.startswith("posebench/_goldens/")}
-    assert "posebench/report/templates/index.html.j2" in sizes
+    assert "posebench/site/templates/index.html.j2" in sizes
     assert "posebench/py.typed" in sizes
     assert not [name for name in sizes if name.startswith(("tests/", "registry/", "tools/"))]
     assert sum(sizes.values()) < 8_000_000
