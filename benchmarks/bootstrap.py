@@ -15,8 +15,8 @@ import time
 import numpy as np
 from val2017_scale import val2017_scale
 
-from posebench.scoring.bootstrap import RESAMPLES, multiplicities, percentiles, resampled
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.bootstrap import RESAMPLES, bootstrap_counts, percentiles, resampled
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 
@@ -26,9 +26,9 @@ def measure(share: float, rounds: int, resamples: int) -> dict[str, float]:
     times = []
     for _ in range(rounds):
         start, busy = time.perf_counter(), time.process_time()
-        evaluation = evaluate_parts(results, dataset, DIALECTS["coco_oks"])[""]
+        evaluation = evaluate_parts(results, dataset, EVALUATOR_RULES["coco_oks"])[""]
         matched = time.perf_counter()
-        draws = resampled(evaluation.matches, multiplicities(len(dataset.images), resamples))
+        draws = resampled(evaluation.matches, bootstrap_counts(len(dataset.images), resamples))
         interval = percentiles(draws, evaluation.values)["AP"]
         end = time.perf_counter()
         times.append((matched - start, end - matched, end - start, time.process_time() - busy))

@@ -36,7 +36,7 @@ from val2017_scale import val2017_scale
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.coco import coco_results
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts
 from posebench.types.arrays import Dataset, Floats, Results
 
@@ -95,7 +95,7 @@ def work(share: float) -> Work:
 def posebench(given: Work) -> Timed:
     """Straight from the arrays."""
     start = now()
-    found = evaluate_parts(given.results, given.dataset, DIALECTS["coco_oks"])[""]
+    found = evaluate_parts(given.results, given.dataset, EVALUATOR_RULES["coco_oks"])[""]
     seconds = now() - start
     arrays = (found.precision, found.recall, found.scores)
     return Timed(np.zeros(2), seconds, _bytes(dict(zip(ARRAYS, arrays, strict=True))))

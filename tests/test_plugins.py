@@ -26,7 +26,7 @@ from posebench.inference.plugin_tables import DECODERS, RUNTIMES, Runtime
 from posebench.inference.runtimes import as_runtime, check_installed
 from posebench.keypoints import KEYPOINT_SETS, KeypointSet, keypoint_set
 from posebench.networks import NETWORKS, NetworkFamily, build_network
-from posebench.records.formatting import protocol_words
+from posebench.records.formatting import describe_protocol
 from posebench.records.store import load
 from posebench.registry import load_registry, shipped_registry
 from posebench.scoring.plugin_tables import SCORERS
@@ -97,7 +97,7 @@ def test_it_is_evaluated_with_its_reader_decoder_and_metric(site, data, tmp_path
     # a record is read, and its protocol described, where the package is not installed
     record = load(Path(found["file"]))
     assert "dots_pck" not in SCORERS
-    assert "dots mean" in protocol_words(record.protocol)
+    assert "dots mean" in describe_protocol(record.protocol)
 
 
 def test_another_decoder_can_be_chosen(site, data, tmp_path):

@@ -62,7 +62,7 @@ def test_every_command_is_one_the_program_takes(command):
 def parse(command: str) -> argparse.Namespace:
     verb, *options = shlex.split(command)[1:]
     module = import_module(f"posebench.cli.{verb}")
-    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    parser = Parser(verb, cli.COMMANDS[verb], module.EXAMPLES)
     module.add_arguments(parser)
     return parser.parse_args(options)
 

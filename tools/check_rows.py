@@ -15,7 +15,7 @@ from torch import nn
 
 from posebench.adapters import random_model
 from posebench.evaluation.protocols import claim_protocols
-from posebench.inference.bottom_up import check_maps, people_of
+from posebench.inference.bottom_up import check_maps, persons_of
 from posebench.inference.outputs import check_output, decode_output
 from posebench.networks import parameter_count
 from posebench.progress import Progress
@@ -115,7 +115,7 @@ def _finite(network: nn.Module, spec: InputSpec, protocols: Sequence[Protocol]) 
     mirrored = None if spec.output == "persons" else network(inputs.flip(-1))
     if spec.whole:
         check_maps(plain, inputs, spec, name)
-        people = [people_of(plain, mirrored, protocol, spec) for protocol in protocols]
+        people = [persons_of(plain, mirrored, protocol, spec) for protocol in protocols]
         return all(np.isfinite(p.xy).all() and np.isfinite(p.joint_scores).all() for p in people)
     check_output(plain, spec, name)
     decoded = [decode_output(plain, mirrored, protocol, spec) for protocol in protocols]

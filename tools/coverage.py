@@ -32,8 +32,14 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from posebench.scoring.bootstrap import LEVEL, RESAMPLES, multiplicities, percentiles, resampled
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.bootstrap import (
+    LEVEL,
+    RESAMPLES,
+    bootstrap_counts,
+    confidence_intervals,
+    resampled,
+)
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts
 from posebench.scoring.matching import Matches
 from posebench.types.arrays import Floats
@@ -59,7 +65,7 @@ Interval = tuple[float, float]
 def population() -> tuple[Matches, dict[str, float]]:
     """Return everybody, matched once: all sizes of persons, and the true values in percent."""
     dataset, results = val2017_scale()
-    evaluation = evaluate_parts(results, dataset, DIALECTS["coco_oks"])[""]
+    evaluation = evaluate_parts(results, dataset, EVALUATOR_RULES["coco_oks"])[""]
     return evaluation.matches, evaluation.values
 
 
@@ -96,14 +102,14 @@ def drawn(matches: Matches, images: np.ndarray[Any, Any]) -> Matches:
 def intervals_of(sample: Matches, seed: int) -> dict[str, dict[str, Interval]]:
     """Return method -> metric -> interval, all of the same bootstrap samples."""
     size = sample.persons.shape[1]
-    weights = multiplicities(size, RESAMPLES, seed=seed)
+    weights = bootstrap_counts(size, RESAMPLES, seed=seed)
     draws = resampled(sample, weights)
     values = {name: float(v[0]) for name, v in resampled(sample, np.ones((size, 1))).items()}
     left_out = resampled(sample, without_groups(size))
     found: dict[str, dict[str, Interval]] = {
-        "percentile": percentiles(draws, values),
+        "percentile": confidence_intervals(draws, values),
         "bca": {m: bca(draws[m], values[m], left_out[m]) for m in METRICS},
-        "widened": percentiles(draws, values, level_for_few(size)),
+        "widened": confidence_intervals(draws, values, level_for_few(size)),
     }
     if size <= STUDENTISED:
         found["studentised"] = studentised(sample, weights[:, :OUTER], draws, values)

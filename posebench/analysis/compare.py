@@ -11,7 +11,7 @@ import numpy as np
 from posebench.analysis.score import LoadedPredictions, described, load_predictions_of, on_images
 from posebench.datasets.sample import on_rows
 from posebench.evaluation.evaluate import finite
-from posebench.scoring.bootstrap import RESAMPLES, multiplicities
+from posebench.scoring.bootstrap import RESAMPLES, bootstrap_counts
 from posebench.scoring.paired import differences
 from posebench.scoring.scorers import Measured, measure, with_intervals_of
 from posebench.types.arrays import Dataset
@@ -59,7 +59,7 @@ def compare(
     one, other = _on_common_images(*sides)
     scorer = one.protocol.scorer
     other = replace(other, protocol=other.protocol.with_choices(scorer=scorer))
-    weights = multiplicities(len(one.dataset.images), resamples, seed)
+    weights = bootstrap_counts(len(one.dataset.images), resamples, seed)
     before, after = (measure(s.results, s.dataset, s.protocol, weights) for s in (one, other))
     every = {each.metric: each for each in differences(before, after)}
     strange = [name for name in metrics if name not in every]

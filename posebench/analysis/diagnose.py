@@ -16,17 +16,17 @@ from posebench.scoring.diagnosis import (
     KINDS,
     Errors,
     Kinds,
+    correct,
     crowding,
     find_errors,
-    mend,
     recalls,
 )
-from posebench.scoring.evaluator_rules import DIALECTS, Dialect, Part
-from posebench.scoring.keypoint_ap import people_of_parts
-from posebench.scoring.oks import Bools, People
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES, EvaluatorRules, Part
+from posebench.scoring.keypoint_ap import arrays_of_parts
+from posebench.scoring.oks import Bools, EvalArrays
 from posebench.scoring.scorers import VERSION, check
 from posebench.types.arrays import Floats
-from posebench.types.diagnosis import Diagnosis, Group, JointErrors, Mend, PartDiagnosis
+from posebench.types.diagnosis import Correction, Diagnosis, Group, JointErrors, PartDiagnosis
 from posebench.types.errors import UserError
 from posebench.types.request import ScoringContext
 
@@ -49,37 +49,37 @@ def diagnose(predictions: Path, context: ScoringContext) -> Diagnosis:
     """
     opened = load_predictions_of(predictions, context)
     scorer, dataset = opened.protocol.scorer, opened.dataset
-    if scorer not in DIALECTS:
+    if scorer not in EVALUATOR_RULES:
         raise UserError(
             f"Errors are told apart by OKS, which {scorer} does not use.",
-            f"Scorers with OKS: {', '.join(DIALECTS)}.",
+            f"Scorers with OKS: {', '.join(EVALUATOR_RULES)}.",
         )
     check(opened.results, dataset)
-    dialect, keypoints = DIALECTS[scorer], keypoint_set(dataset.keypoint_set)
+    rules, keypoints = EVALUATOR_RULES[scorer], keypoint_set(dataset.keypoint_set)
     most = opened.protocol.max_detections
-    parts = people_of_parts(opened.results, dataset, dialect, opened.protocol.result_area)
+    parts = arrays_of_parts(opened.results, dataset, rules, opened.protocol.result_area)
     whole = list(parts.values())[-1]
     evaluation = evaluate(whole, most)
     errors = find_errors(whole, evaluation.matches, keypoints.flip_index(), most)
-    return _diagnosis(opened, dialect, keypoints, parts, evaluation, errors)
+    return _diagnosis(opened, rules, keypoints, parts, evaluation, errors)
 
 
 def _diagnosis(
     opened: LoadedPredictions,
-    dialect: Dialect,
+    rules: EvaluatorRules,
     keypoints: KeypointSet,
-    parts: dict[str, People],
+    parts: dict[str, EvalArrays],
     evaluation: Evaluation,
     errors: Errors,
 ) -> Diagnosis:
-    whole, most = evaluation.people, opened.protocol.max_detections
+    whole, most = evaluation.arrays, opened.protocol.max_detections
     counted = ~whole.ignored
     images = len(np.unique(whole.truth_image[counted]))
     fields = described(opened, int(counted.sum()), images)
     for field in ("boxes", "read", "kept"):
         del fields[field]
     return Diagnosis(
-        scorer=f"{opened.protocol.scorer} {VERSION} (rules of {dialect.follows})",
+        scorer=f"{opened.protocol.scorer} {VERSION} (rules of {rules.follows})",
         persons=int(counted.sum()),
         detections=errors.looked_at,
         found=int((counted & ~errors.missing).sum()),
@@ -88,7 +88,7 @@ def _diagnosis(
         false_negatives=int(errors.missing.sum()),
         ranking=int(errors.misranked.sum()),
         parts=tuple(
-            _part(part, parts[part.name], whole, errors, most) for part in dialect.parts(keypoints)
+            _part(part, parts[part.name], whole, errors, most) for part in rules.parts(keypoints)
         ),
         joint_errors={
             name: _counted(errors.kind[:, joint]) for joint, name in enumerate(keypoints.names)
@@ -98,8 +98,10 @@ def _diagnosis(
     )
 
 
-def _part(part: Part, people: People, whole: People, errors: Errors, most: int) -> PartDiagnosis:
-    base = evaluate(people, most).values
+def _part(
+    part: Part, arrays: EvalArrays, whole: EvalArrays, errors: Errors, most: int
+) -> PartDiagnosis:
+    base = evaluate(arrays, most).values
     joints = _counted(errors.kind[:, part.joints])
     counts = {kind: getattr(joints, kind) for kind in KINDS} | {
         "score": int(errors.misranked.sum()),
@@ -107,12 +109,12 @@ def _part(part: Part, people: People, whole: People, errors: Errors, most: int) 
         "duplicate": int(errors.duplicate.sum()),
         "false negative": int(errors.missing.sum()),
     }
-    mends = []
+    corrections = []
     for place, error in enumerate(ERRORS):
-        alone = mend(people, part.joints, whole, errors, (error,), most)
-        together = mend(people, part.joints, whole, errors, ERRORS[: place + 1], most)
-        mends.append(
-            Mend(
+        alone = correct(arrays, part.joints, whole, errors, (error,), most)
+        together = correct(arrays, part.joints, whole, errors, ERRORS[: place + 1], most)
+        corrections.append(
+            Correction(
                 error=error,
                 count=counts[error],
                 alone=alone["AP"] - base["AP"],
@@ -122,7 +124,11 @@ def _part(part: Part, people: People, whole: People, errors: Errors, most: int) 
             )
         )
     return PartDiagnosis(
-        part=part.name, ap=base["AP"], ap50=base["AP50"], joints=joints, mends=tuple(mends)
+        part=part.name,
+        ap=base["AP"],
+        ap50=base["AP50"],
+        joints=joints,
+        corrections=tuple(corrections),
     )
 
 
@@ -131,28 +137,28 @@ def _counted(kind: Kinds) -> JointErrors:
     return JointErrors(judged=int((kind >= 0).sum()), **counts)
 
 
-def _groups(people: People, evaluation: Evaluation, errors: Errors) -> Iterator[Group]:
+def _groups(arrays: EvalArrays, evaluation: Evaluation, errors: Errors) -> Iterator[Group]:
     """Persons by size, by labelled joints and by crowding."""
-    recall = recalls(people, evaluation.matches)
-    area = people.truth_area
+    recall = recalls(arrays, evaluation.matches)
+    area = arrays.truth_area
     for name, low, high in SIZES:
-        yield _group("size", name, (area >= low) & (area < high), people, recall, errors)
-    labels, joints = people.labelled.sum(axis=1), len(people.sigmas)
+        yield _group("size", name, (area >= low) & (area < high), arrays, recall, errors)
+    labels, joints = arrays.labelled.sum(axis=1), len(arrays.sigmas)
     edges = [round(joints * edge / LABELLED[-1]) for edge in LABELLED]
     for low, high in pairwise(edges):
         inside = (labels > low if low else labels >= 0) & (labels <= high)
         name = f"{low + 1} to {high}" if low else f"up to {high}"
-        yield _group("labelled joints", name, inside, people, recall, errors)
-    others = crowding(people)
+        yield _group("labelled joints", name, inside, arrays, recall, errors)
+    others = crowding(arrays)
     for name, low, last in CROWDS:
         inside = (others >= low) & (others <= (others.max(initial=0) if last is None else last))
-        yield _group("crowding", name, inside, people, recall, errors)
+        yield _group("crowding", name, inside, arrays, recall, errors)
 
 
 def _group(
-    by: str, name: str, inside: Bools, people: People, recall: Floats, errors: Errors
+    by: str, name: str, inside: Bools, arrays: EvalArrays, recall: Floats, errors: Errors
 ) -> Group:
-    counts = inside & ~people.ignored
+    counts = inside & ~arrays.ignored
     return Group(
         by=by,
         name=name,

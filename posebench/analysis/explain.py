@@ -12,7 +12,7 @@ from posebench.evaluation.outcome import evaluate_protocols
 from posebench.evaluation.prepare import prepare
 from posebench.evaluation.protocols import claim_protocols, common_protocol
 from posebench.progress import Progress
-from posebench.records.formatting import axis_words, is_joint_metric
+from posebench.records.formatting import describe_axis, is_joint_metric
 from posebench.registry import load_registry
 from posebench.types.entry import Claim, Entry
 from posebench.types.errors import UserError
@@ -82,7 +82,7 @@ def explain(
         measured_start=_value(measured[start.hash]),
         measured_end=_value(measured[end.hash]),
         shares=tuple(
-            Share(axis=p, start=axis_words(start, p), end=axis_words(end, p), value=value)
+            Share(axis=p, start=describe_axis(start, p), end=describe_axis(end, p), value=value)
             for p, value in sorted(shares.items(), key=lambda item: -abs(item[1]))
         ),
         grid=_cells(grid, measured, claim.value if claim else None),
@@ -143,7 +143,9 @@ def _cells(
     for protocol in grid:
         value = _known(measured[protocol.hash])
         distance = None if value is None or claim is None else value - claim
-        words = {player: axis_words(protocol, player) for player in PLAYERS if player != "scorer"}
+        words = {
+            player: describe_axis(protocol, player) for player in PLAYERS if player != "scorer"
+        }
         if not protocol.flip:
             words["shift"] = "-"
         cells.append(Cell(choices=words, measured=value, distance=distance))

@@ -16,10 +16,10 @@ from posebench.evaluation.evaluate import dataset_info, finite
 from posebench.files import read_bytes
 from posebench.inference.select import in_keypoint_set, select
 from posebench.records import store
-from posebench.records.formatting import selection_words
+from posebench.records.formatting import describe_selection
 from posebench.records.predictions import check_numbers, digest, load_predictions
 from posebench.registry import Registry, load_registry
-from posebench.scoring.reference_evaluators import OWN, referee_scores
+from posebench.scoring.reference_evaluators import OWN, reference_scores
 from posebench.scoring.scorers import score as score_results
 from posebench.types.arrays import Dataset, Ints, Predictions, Results, take
 from posebench.types.comparison import Scored
@@ -80,7 +80,7 @@ def scored(loaded: LoadedPredictions, engine: str = OWN) -> Scored:
     notes = _other_annotations(loaded)
     name, values = OWN, finite(found)
     if engine != OWN:
-        theirs, name = referee_scores(engine, loaded.results, loaded.dataset, loaded.protocol)
+        theirs, name = reference_scores(engine, loaded.results, loaded.dataset, loaded.protocol)
         notes += (_agreement(found.values, theirs, name),)
         values |= {metric: v for metric, v in theirs.items() if np.isfinite(v)}
     return Scored(
@@ -129,7 +129,7 @@ def known_choices(loaded: LoadedPredictions) -> dict[str, Any]:
     applied = {axis: getattr(used, axis) for axis in (SCORING if final else CHOICES)}
     known |= (made.model_dump() if made else {}) | applied
     known["annotations"] = Path(loaded.dataset.annotations_file).stem
-    known["summary"] = used.summary if final else selection_words(used)
+    known["summary"] = used.summary if final else describe_selection(used)
     if final:
         known |= {"name": used.name, "version": used.version}
     if made is None:

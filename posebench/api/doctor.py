@@ -240,12 +240,12 @@ def _datasets(known: Registry, root: Path | None) -> Iterator[Finding]:
 
 def _checkpoints(known: Registry, folders: tuple[Path, ...]) -> Iterator[Finding]:
     from posebench.downloads.cache import Cache
-    from posebench.downloads.checksum_lock import Locks
+    from posebench.downloads.checksum_lock import ChecksumLock
     from posebench.downloads.plan import SHIPPED, THERE, Settings, plan_entries
 
     area, cache = "checkpoints", Cache()
     yield _cache_folder(area, cache.root)
-    locks = Locks(cache, folders)
+    locks = ChecksumLock(cache, folders)
     recorded = sum(locks.find(checkpoint) is not None for checkpoint in known.checkpoints.values())
     total = len(known.checkpoints)
     yield Finding(area, "lock", "ok", f"{recorded} of {total} files were fetched before")

@@ -13,7 +13,7 @@ from posebench.records.store import LeftOut, read_records
 from posebench.registry import load_registry
 from posebench.site.background import VERIFIED, read_verified, registry_background
 from posebench.site.pages import write_site
-from posebench.site.studies import find_explanations, find_studies
+from posebench.site.studies import analyse_predictions, find_explanations
 from posebench.types.base import StrPath, given_path, required_path
 from posebench.types.errors import UserError
 
@@ -128,7 +128,7 @@ def report(
         raise UserError(f"None of the records below {folder} can be read ({named}).")
     folders = tuple(required_path(each) for each in registry)
     known, unread = _verified(folder, given_path(verified))
-    studies = find_studies(
+    studies = analyse_predictions(
         folder,
         found,
         data_root=given_path(data_root),

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace, cache: Cache, *, verify: bool) -> int:
-    from posebench.cli.fetch import size_words
+    from posebench.cli.fetch import describe_size
 
     found = list(cache.damaged()) if verify else [(held, None) for held in cache.held()]
     words = {None: "-", False: "ok", True: "damaged"}
@@ -71,19 +71,19 @@ def _list(arguments: argparse.Namespace, cache: Cache, *, verify: bool) -> int:
         return int(damaged > 0)
     head = ("checkpoint", "size", "sha256", "check", "file")
     rows = [
-        (held.id, size_words(held.size), held.sha256[:12], words[bad], held.path.name)
+        (held.id, describe_size(held.size), held.sha256[:12], words[bad], held.path.name)
         for held, bad in found
     ]
     if rows:
         emit(table(head, rows, right=("size",), drop=("file", "sha256")) + "\n")
-    emit(f"{len(sizes)} files, {size_words(sum(sizes.values()))}, in {cache.root}.")
+    emit(f"{len(sizes)} files, {describe_size(sum(sizes.values()))}, in {cache.root}.")
     if damaged:
         emit(f"{damaged} damaged: `posebench cache prune` removes them, then fetch them again.")
     return int(damaged > 0)
 
 
 def _prune(arguments: argparse.Namespace, cache: Cache) -> int:
-    from posebench.cli.fetch import size_words
+    from posebench.cli.fetch import describe_size
 
     gone = cache.prune(everything=arguments.all, dry_run=arguments.dry_run)
     total = sum(size for _, size in gone)
@@ -92,7 +92,7 @@ def _prune(arguments: argparse.Namespace, cache: Cache) -> int:
         print_json({"removed": removed, "bytes": total, "dry_run": arguments.dry_run})
         return 0
     for what, size in gone:
-        emit(f"{size_words(size):>10}  {what}")
+        emit(f"{describe_size(size):>10}  {what}")
     done = "would be removed" if arguments.dry_run else "removed"
-    emit(f"{len(gone)} things {done}, {size_words(total)}, in {cache.root}.")
+    emit(f"{len(gone)} things {done}, {describe_size(total)}, in {cache.root}.")
     return 0

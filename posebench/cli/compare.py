@@ -7,7 +7,7 @@ from pathlib import Path
 
 from posebench.cli.parser import Parser, positive
 from posebench.cli.score import add_where, what, where
-from posebench.cli.tables import facts, number, table
+from posebench.cli.tables import key_value_table, number, table
 from posebench.cli.terminal import emit, print_json
 from posebench.types.comparison import Comparison, Difference
 
@@ -62,7 +62,12 @@ def text(found: Comparison) -> str:
     pairs += [("overlooked", words) for words in found.forced]
     draws = f"{found.resamples} draws of images, the same for both; seed {found.seed}"
     return "\n\n".join(
-        (found.sentence(), facts(pairs), table(head, rows, right=head[1:4] + head[5:]), draws)
+        (
+            found.sentence(),
+            key_value_table(pairs),
+            table(head, rows, right=head[1:4] + head[5:]),
+            draws,
+        )
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from posebench.cli.parser import Parser, add_model
-from posebench.cli.tables import facts
+from posebench.cli.tables import key_value_table
 from posebench.cli.terminal import emit, print_json
 
 EXAMPLES = (
@@ -54,5 +54,5 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         lines = {name: value for name, value in content.items() if name != "notes"}
         pairs = [(name.replace("_", " "), str(value)) for name, value in lines.items()]
-        emit(facts([*pairs, *(("note", note) for note in origin.notes)]))
+        emit(key_value_table([*pairs, *(("note", note) for note in origin.notes)]))
     return 0

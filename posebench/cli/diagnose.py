@@ -6,7 +6,7 @@ import argparse
 
 from posebench.cli.parser import Parser
 from posebench.cli.score import add_predictions, add_where, where
-from posebench.cli.tables import facts, number, table
+from posebench.cli.tables import key_value_table, number, table
 from posebench.cli.terminal import emit, print_json
 from posebench.types.diagnosis import Diagnosis, JointErrors, PartDiagnosis
 
@@ -50,9 +50,13 @@ def text(found: Diagnosis) -> str:
     return "\n\n".join(
         (
             found.sentence(),
-            facts(counts),
+            key_value_table(counts),
             *(_mends(part) for part in found.parts),
-            *([facts([("note", note) for note in found.notes()])] if found.notes() else []),
+            *(
+                [key_value_table([("note", note) for note in found.notes()])]
+                if found.notes()
+                else []
+            ),
             _joints(found),
             _groups(found),
         )
@@ -64,14 +68,14 @@ def _mends(part: PartDiagnosis) -> str:
     rows = [("as measured", "", "", "", number(part.ap), number(part.ap50))]
     rows += [
         (
-            mend.error,
-            f"{mend.count:,}",
-            number(mend.alone, "+"),
-            number(mend.alone_50, "+"),
-            number(mend.together),
-            number(mend.together_50),
+            correction.error,
+            f"{correction.count:,}",
+            number(correction.alone, "+"),
+            number(correction.alone_50, "+"),
+            number(correction.together),
+            number(correction.together_50),
         )
-        for mend in part.mends
+        for correction in part.corrections
     ]
     return table(head, rows, right=head[1:])
 

@@ -13,7 +13,7 @@ from posebench.cli.parser import (
     add_running,
     shared_arguments,
 )
-from posebench.cli.tables import facts, number, table
+from posebench.cli.tables import key_value_table, number, table
 from posebench.cli.terminal import emit, print_json, progress
 from posebench.types.explanation import Explanation
 
@@ -84,7 +84,9 @@ def text(found: Explanation) -> str:
     ]
     parts = [
         found.sentence(),
-        facts([("not met", axis) for axis in found.unmet] + [("note", n) for n in found.notes]),
+        key_value_table(
+            [("not met", axis) for axis in found.unmet] + [("note", n) for n in found.notes]
+        ),
         table(("axis", "claim's protocol", "the other", "points"), shares, right=("points",)),
         f"{len(found.grid)} combinations, nearest to the claim first (all with {same}):",
         table(head, rows, right=head[-2:]),

@@ -114,14 +114,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    from posebench.downloads.http import Policy
+    from posebench.downloads.http import RetryPolicy
     from posebench.downloads.plan import Settings
 
     return Settings(
         registry=tuple(arguments.registry),
         data_root=arguments.data_root,
         jobs=arguments.jobs,
-        policy=Policy(timeout=float(arguments.timeout), retries=arguments.retries),
+        policy=RetryPolicy(timeout=float(arguments.timeout), retries=arguments.retries),
     )
 
 
@@ -261,7 +261,7 @@ def _show(arguments: argparse.Namespace, items: list[Item], last: str) -> None:
         return
     head = ("file", "state", "size", "licence", "used by")
     rows = [
-        (item.name, item.state, size_words(item.size), item.licence or "-", _short(item.what))
+        (item.name, item.state, describe_size(item.size), item.licence or "-", _short(item.what))
         for item in items
     ]
     emit(
@@ -286,7 +286,7 @@ def _open(items: list[Item]) -> list[int]:
 def _total(items: list[Item]) -> str:
     known, count = _open(items), sum(map(_to_fetch, items))
     unknown = f", and {count - len(known)} files of unknown size" if len(known) < count else ""
-    return f"{count} files to fetch: {sum(known):,} bytes ({size_words(sum(known))}){unknown}."
+    return f"{count} files to fetch: {sum(known):,} bytes ({describe_size(sum(known))}){unknown}."
 
 
 def _summary(items: list[Item]) -> str:
@@ -298,7 +298,7 @@ def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def size_words(size: float | None) -> str:
+def describe_size(size: float | None) -> str:
     """Return bytes as people say them, in powers of a thousand."""
     if size is None:
         return "-"

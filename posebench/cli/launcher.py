@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from posebench.progress import printable
 
 if TYPE_CHECKING:
-    from posebench.launch.many import Board
+    from posebench.launch.many import TaskStatus
     from posebench.launch.on_ray import RayLauncher
 
 
@@ -25,7 +25,7 @@ def launcher(arguments: argparse.Namespace) -> RayLauncher | None:
 
 
 @contextlib.contextmanager
-def board() -> Iterator[Callable[[Board], None] | None]:
+def board() -> Iterator[Callable[[TaskStatus], None] | None]:
     """A table of all models on stderr that fills as tasks end; None where nobody looks."""
     if not sys.stderr.isatty():
         yield None
@@ -34,10 +34,10 @@ def board() -> Iterator[Callable[[Board], None] | None]:
     from rich.live import Live
 
     with Live(console=Console(stderr=True), transient=True) as live:
-        yield lambda found: live.update(board_table(found))
+        yield lambda found: live.update(status_table(found))
 
 
-def board_table(found: Board) -> Any:
+def status_table(found: TaskStatus) -> Any:
     """Lay out a board: what is at work or has failed, and below how many are in each state."""
     from rich.table import Table
     from rich.text import Text

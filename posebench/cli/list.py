@@ -117,13 +117,13 @@ def _models(spec: DatasetSpec, registry: Registry) -> int:
 
 
 def _list_protocols(arguments: argparse.Namespace, registry: Registry) -> None:
-    from posebench.records.formatting import protocol_words
+    from posebench.records.formatting import describe_protocol
 
     found = _with_text(registry.protocols.values(), arguments.text, lambda p: (p.key, p.summary))
     if arguments.json:
         print_json([_protocol(protocol, registry) for protocol in found])
         return
-    rows = [(p.key, str(_claims(p, registry)), protocol_words(p)) for p in found]
+    rows = [(p.key, str(_claims(p, registry)), describe_protocol(p)) for p in found]
     head = ("protocol", "claims", "choices")
     emit(table(head, rows, right=("claims",), drop=("claims",), cut=("choices",)))
     emit(f"\n{_count(len(found), 'protocol')}. --json shows every choice of each.")

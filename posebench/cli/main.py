@@ -19,7 +19,7 @@ from posebench.cli.parser import Parser, command_line
 from posebench.cli.terminal import claimed, emit, print_json
 from posebench.types.errors import UserError
 
-VERBS = {
+COMMANDS = {
     "list": "the models of the registry, with what each still needs to run",
     "show": "everything known about one model: claims, protocols, weights, licence",
     "eval": "evaluate a model on a dataset and hold the result against its claims",
@@ -208,11 +208,11 @@ def _dispatch(words: list[str]) -> int:
     verb = words[verb_at]
     if verb == "help":
         return _dispatch([*words[verb_at + 1 :][:1], "--help"])
-    if verb not in VERBS:
+    if verb not in COMMANDS:
         _check_order(before)
         raise UserError(f"There is no verb {verb!r}.", _guess(verb))
     module = import_module(f"posebench.cli.{verb}")
-    parser = Parser(verb, VERBS[verb], module.EXAMPLES)
+    parser = Parser(verb, COMMANDS[verb], module.EXAMPLES)
     module.add_arguments(parser)
     options = before + words[verb_at + 1 :]
     parsed = parser.parse_args(options)
@@ -243,7 +243,7 @@ def _without_verb(words: Sequence[str]) -> int:
             emit(f"posebench {__version__}")
         return OK
     _check_order(words)
-    verbs = "\n".join(f"  {verb:7} {words}" for verb, words in VERBS.items())
+    verbs = "\n".join(f"  {verb:7} {words}" for verb, words in COMMANDS.items())
     emit(USAGE.format(verbs=verbs).rstrip("\n"))
     return OK
 
@@ -259,9 +259,9 @@ def _check_order(before: Sequence[str]) -> None:
 def _guess(verb: str) -> str:
     from posebench.types.suggestions import suggestion
 
-    guess = suggestion(verb, VERBS)
+    guess = suggestion(verb, COMMANDS)
     return (
         f"{guess} `posebench --help` lists them all."
         if guess
-        else f"The verbs are {', '.join(VERBS)}."
+        else f"The verbs are {', '.join(COMMANDS)}."
     )

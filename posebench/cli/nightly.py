@@ -13,7 +13,7 @@ from posebench.cli.terminal import emit, print_json, progress
 from posebench.progress import Progress
 
 if TYPE_CHECKING:
-    from posebench.launch.many import Board
+    from posebench.launch.many import TaskStatus
 
 EXAMPLES = (
     "posebench nightly --suite demo",
@@ -95,10 +95,10 @@ def run(arguments: argparse.Namespace) -> int:
     return night.status
 
 
-def _told(say: Progress) -> Callable[[Board], None]:
+def _told(say: Progress) -> Callable[[TaskStatus], None]:
     """Turn a board into a bar."""
 
-    def report(found: Board) -> None:
+    def report(found: TaskStatus) -> None:
         counts = found["counts"]
         say("evaluating", counts["done"] + counts["failed"], len(found["requests"]))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from posebench.cli.parser import LIMIT, NAMED, Parser, add_axes, options_of_protocol, positive
-from posebench.cli.tables import facts, number, scores_text, span, table
+from posebench.cli.tables import key_value_table, number, scores_text, span, table
 from posebench.cli.terminal import emit, print_json
 from posebench.types.comparison import Scored
 
@@ -94,7 +94,7 @@ def text(found: Scored) -> str:
         if name.rpartition("/")[2] in ("AP", "AR") or name in ("PCKh@0.5", next(iter(found.scores)))
     ]
     parts = [
-        facts(what(found)),
+        key_value_table(what(found)),
         scores_text(found.scorer, found.scores),
         table(("metric", "measured", "95 % interval"), intervals, right=("measured",)),
     ]
@@ -103,10 +103,10 @@ def text(found: Scored) -> str:
 
 def what(found: Scored) -> list[tuple[str, str]]:
     """Name the predictions, the data and the choices."""
-    from posebench.records.formatting import data_words
+    from posebench.records.formatting import describe_data
 
     pairs = [("predictions", found.name + (f" of {found.entry}" if found.entry else ""))]
-    pairs.append(("data", f"{found.dataset.id}. {data_words(found.dataset)}"))
+    pairs.append(("data", f"{found.dataset.id}. {describe_data(found.dataset)}"))
     boxes = f"; {found.boxes} boxes" if found.boxes else ""
     pairs.append(("protocol", f"{found.protocol['summary']}{boxes}"))
     pairs.append(("persons", f"{found.read:,} read, {found.kept:,} kept"))

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from posebench.cli.parser import Parser, add_model
-from posebench.cli.tables import facts, table
+from posebench.cli.tables import key_value_table, table
 from posebench.cli.terminal import emit, print_json
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ def _content(entry: Entry, registry: Registry, counted: Complexity | None) -> di
 
 
 def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
-    from posebench.records.formatting import protocol_words
+    from posebench.records.formatting import describe_protocol
 
     taken, checkpoint = entry.input, entry.checkpoint
     height, width = taken.size
-    head = facts(
+    head = key_value_table(
         [
             ("model", f"{entry.key}  ({entry.title})"),
             ("status", entry.status),
@@ -111,8 +111,8 @@ def _text(entry: Entry, registry: Registry, counted: Complexity | None) -> str:
         drop=("evidence", "note", "source"),
         cut=("note",),
     )
-    protocols = facts(
-        [(key, protocol_words(registry.protocol(key))) for key in _protocol_keys(entry)]
+    protocols = key_value_table(
+        [(key, describe_protocol(registry.protocol(key))) for key in _protocol_keys(entry)]
         or [("protocols", "none: nothing was published that an evaluation could confirm")]
     )
     run_it = f"posebench eval --model {entry.key} --dataset {entry.dataset}"

@@ -17,7 +17,7 @@ from posebench.cli.parser import (
     option,
     positive,
 )
-from posebench.cli.tables import facts
+from posebench.cli.tables import key_value_table
 from posebench.cli.terminal import emit, flush, print_json
 from posebench.inference.plugin_tables import RUNTIMES
 from posebench.records.consistency import impossible_timings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from posebench.progress import Progress
     from posebench.timing.measure import Timed
     from posebench.types.record import Record
-    from posebench.types.timing import SpeedCell
+    from posebench.types.timing import BenchmarkConfiguration
 
 EXAMPLES = (
     "posebench speed --all --gpu 0",
@@ -178,7 +178,7 @@ def _timed(arguments: argparse.Namespace, report: Progress | None) -> Iterator[T
 
 
 def _head(record: Record) -> str:
-    words = cell_words(record.cell) if record.cell else ""
+    words = describe_configuration(record.cell) if record.cell else ""
     return f"{words}\n\n{_line([name for name, _ in COLUMNS])}\n"
 
 
@@ -220,7 +220,7 @@ def _summary(found: Sequence[Timed]) -> str:
     return "; ".join(words) + "."
 
 
-def cell_words(cell: SpeedCell) -> str:
+def describe_configuration(cell: BenchmarkConfiguration) -> str:
     """Say in one line what is timed."""
     words = [
         f"{cell.hardware} ({cell.device})",
@@ -268,7 +268,7 @@ def speed_text(record: Record) -> str:
 
     pairs = [("model", f"{record.entry.key}  ({record.entry.title})")]
     if record.cell:
-        pairs.append(("timed", cell_words(record.cell)))
+        pairs.append(("timed", describe_configuration(record.cell)))
     if record.failure:
         pairs.append(("failed", record.failure))
     for timings in (record.timings, record.end_to_end):
@@ -277,7 +277,7 @@ def speed_text(record: Record) -> str:
     pairs += [("", f"not to be quoted: {flag}") for flag in impossible_timings(record)]
     pairs += [("note", note) for note in record.notes]
     pairs += [("published", speed.words) for speed in published_speeds(record.entry)]
-    return facts(pairs)
+    return key_value_table(pairs)
 
 
 def _doubts(record: Record) -> tuple[str, ...]:

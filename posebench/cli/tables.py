@@ -9,10 +9,10 @@ from posebench.cli.terminal import width
 from posebench.progress import printable
 from posebench.records.formatting import (
     claimed,
+    describe_protocol,
+    describe_subset,
+    describe_verdict,
     is_joint_metric,
-    protocol_words,
-    subset_words,
-    verdict_words,
 )
 from posebench.types.record import ClaimResult, Record
 
@@ -85,7 +85,7 @@ def _laid_out(columns: Mapping[str, Sequence[str]], right: Sequence[str]) -> str
     return "\n".join("  ".join(cells).rstrip() for cells in zip(*aligned, strict=True))
 
 
-def facts(pairs: Sequence[tuple[str, str]]) -> str:
+def key_value_table(pairs: Sequence[tuple[str, str]]) -> str:
     """Lay out ``name  value`` lines; empty values are left out."""
     wide = max((len(name) for name, _ in pairs), default=0)
     return "\n".join(f"{name:{wide}}  {wrapped(value, wide + 2)}" for name, value in pairs if value)
@@ -183,8 +183,8 @@ def evaluation_text(record: Record) -> str:
     ]
     meaning = "no claim: nothing was published under this protocol on this dataset."
     for first in record.claims[:1]:
-        meaning = f"{first.verdict}. {verdict_words(first, record)}"
-    parts.append(facts([("verdict", meaning)]))
+        meaning = f"{first.verdict}. {describe_verdict(first, record)}"
+    parts.append(key_value_table([("verdict", meaning)]))
     return "\n\n".join(parts)
 
 
@@ -214,9 +214,9 @@ def _what(record: Record) -> str:
     protocol, boxes = record.protocol, record.boxes
     pairs = [("model", f"{record.entry.key} on {record.entry.dataset}")]
     if record.dataset:
-        pairs.append(("data", subset_words(record)))
+        pairs.append(("data", describe_subset(record)))
     if protocol:
-        pairs.append(("protocol", f"{protocol.label}: {protocol_words(protocol)}"))
+        pairs.append(("protocol", f"{protocol.label}: {describe_protocol(protocol)}"))
     if boxes and boxes.source == "none":
         pairs.append(("persons", f"{boxes.used} found in whole images, {boxes.kept} kept"))
     elif boxes:
@@ -227,4 +227,4 @@ def _what(record: Record) -> str:
         source = record.checkpoint_name or "the shipped file"
         pairs.append(("weights", f"{100 * record.coverage:g} % from {source}"))
     pairs += [("note", note) for note in record.notes]
-    return facts(pairs)
+    return key_value_table(pairs)

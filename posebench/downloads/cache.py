@@ -56,7 +56,7 @@ def key_of(checkpoint: Checkpoint) -> str:
 
 
 @dataclass(frozen=True)
-class Held:
+class CachedFile:
     """A file in the cache.
 
     Attributes:
@@ -91,11 +91,11 @@ class Cache:
         self.partial = self.base / "partial"
         self.locks = self.base / "locks"
 
-    def find(self, checkpoint: Checkpoint) -> Held | None:
+    def find(self, checkpoint: Checkpoint) -> CachedFile | None:
         """Return a checkpoint's file, None where it is not (or no longer whole) in the cache."""
         return self._read(key_of(checkpoint))
 
-    def held(self) -> tuple[Held, ...]:
+    def held(self) -> tuple[CachedFile, ...]:
         """Return every file that the index names and that has its size, by id."""
         found = (self._read(path.stem) for path in self._index_files())
         return tuple(sorted((h for h in found if h is not None), key=lambda h: (h.id, h.key)))
@@ -112,7 +112,7 @@ class Cache:
         """
         return self._inside(self.partial / key)
 
-    def add(self, checkpoint: Checkpoint, received: Path, name: str, sha256: str) -> Held:
+    def add(self, checkpoint: Checkpoint, received: Path, name: str, sha256: str) -> CachedFile:
         """Take a complete, verified file into the cache; it leaves its place.
 
         Args:
@@ -136,7 +136,7 @@ class Cache:
                     path.chmod(READ_ONLY)
                 else:
                     received.unlink()
-                held = Held(path, sha256, size, key, checkpoint.id, checkpoint.location or "")
+                held = CachedFile(path, sha256, size, key, checkpoint.id, checkpoint.location or "")
                 content = asdict(held) | {"path": path.name}
                 text = json.dumps(content, indent=1, sort_keys=True) + "\n"
                 write_whole(index, text.encode())
@@ -144,7 +144,7 @@ class Cache:
             raise unwritable(self.root, error) from error
         return held
 
-    def damaged(self) -> Iterator[tuple[Held, bool]]:
+    def damaged(self) -> Iterator[tuple[CachedFile, bool]]:
         """Yield every file of ``held`` with whether its bytes are no longer those of its name."""
         for held in self.held():
             try:
@@ -206,7 +206,7 @@ class Cache:
             if path.is_file() and path.stat().st_size == size and not path.name.startswith("."):
                 yield path
 
-    def _read(self, key: str) -> Held | None:
+    def _read(self, key: str) -> CachedFile | None:
         """Read an index file; anything that is not as ``add`` writes it counts as absent."""
         try:
             content = json.loads((self.index / f"{key}.json").read_bytes())
@@ -216,7 +216,7 @@ class Cache:
             path = self._folder(sha256) / name
             if not path.is_file() or path.stat().st_size != size:
                 return None
-            return Held(path, sha256, size, key, str(content["id"]), str(content["location"]))
+            return CachedFile(path, sha256, size, key, str(content["id"]), str(content["location"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 

@@ -23,7 +23,7 @@ INSTALLED = "_registry"
 
 
 @dataclass(frozen=True)
-class Locked:
+class LockedChecksum:
     """One line of a lock.
 
     Attributes:
@@ -39,7 +39,7 @@ class Locked:
     file: Path = field(default=Path(), compare=False)
 
 
-class Locks:
+class ChecksumLock:
     """The locks of all registry folders and the user's own, in this order.
 
     Args:
@@ -56,7 +56,7 @@ class Locks:
         self.own = cache.root / LOCK
         self.files = (self.shipped / LOCK, *(folder / LOCK for folder in folders), self.own)
 
-    def find(self, checkpoint: Checkpoint) -> Locked | None:
+    def find(self, checkpoint: Checkpoint) -> LockedChecksum | None:
         """Return what the first lock that knows a checkpoint says about it."""
         for file in self.files:
             line = read_checkpoint_lock(file).get(checkpoint.id)
@@ -76,14 +76,14 @@ class Locks:
         Raises:
             UserError: No lock can be written, or another process recorded other bytes.
         """
-        line = Locked(sha256, size, checkpoint.location or "")
+        line = LockedChecksum(sha256, size, checkpoint.location or "")
         last: OSError | None = None
         for file in self._writable(checkpoint):
             try:
                 with locked(self.cache.locks / f"{LOCK}.lock"):
                     now = self.find(checkpoint)
                     if now is not None:
-                        check_locked(checkpoint, now, sha256)
+                        check_checksum(checkpoint, now, sha256)
                         return now.file
                     lines = read_checkpoint_lock(file) | {checkpoint.id: line}
                     content = {
@@ -103,7 +103,7 @@ class Locks:
         return (self.shipped / LOCK, self.own) if ours else (self.own,)
 
 
-def check_locked(checkpoint: Checkpoint, line: Locked, sha256: str) -> None:
+def check_checksum(checkpoint: Checkpoint, line: LockedChecksum, sha256: str) -> None:
     """Compare a file's digest with what was written down.
 
     Raises:
@@ -118,7 +118,7 @@ def check_locked(checkpoint: Checkpoint, line: Locked, sha256: str) -> None:
         )
 
 
-def read_checkpoint_lock(file: Path) -> dict[str, Locked]:
+def read_checkpoint_lock(file: Path) -> dict[str, LockedChecksum]:
     """Return a lock's lines by checkpoint id; empty where there is no such file.
 
     Raises:
@@ -126,7 +126,7 @@ def read_checkpoint_lock(file: Path) -> dict[str, Locked]:
     """
     try:
         content = json.loads(file.read_bytes())
-        lines = {key: Locked(**line, file=file) for key, line in content.items()}
+        lines = {key: LockedChecksum(**line, file=file) for key, line in content.items()}
         if not all(SHA256.fullmatch(v.sha256) and isinstance(v.size, int) for v in lines.values()):
             raise ValueError("a digest has not 64 hexadecimal digits")
     except (FileNotFoundError, NotADirectoryError):

@@ -17,8 +17,8 @@ from posebench.downloads.files import Cancelled, inside, safe_name, unwritable
 from posebench.downloads.http import (
     HEAD_BYTES,
     RETRY_LATER,
-    Broken,
-    Policy,
+    RetryableError,
+    RetryPolicy,
     reason_of,
     refuse_page,
 )
@@ -49,7 +49,7 @@ def drive_page(location: str) -> str:
 def drive_file(
     identity: str,
     folder: Path,
-    policy: Policy,
+    policy: RetryPolicy,
     progress: Progress | None = None,
 ) -> Path:
     """Receive one file from Drive.
@@ -94,7 +94,7 @@ def drive_file(
     return path
 
 
-def drive_folder(identity: str, policy: Policy) -> dict[str, str]:
+def drive_folder(identity: str, policy: RetryPolicy) -> dict[str, str]:
     """List a folder of Drive with all folders in it.
 
     Returns:
@@ -166,7 +166,7 @@ class _Watch:
     gdown counts blocks of half a MiB, and a server that sends byte after byte is never silent.
     """
 
-    def __init__(self, policy: Policy, progress: Progress | None) -> None:
+    def __init__(self, policy: RetryPolicy, progress: Progress | None) -> None:
         self.stop = threading.Event()
         self._policy, self._progress = policy, progress
         self._patience = policy.window + GDOWN_BLOCK / (FASTER * policy.slowest)
@@ -176,7 +176,7 @@ class _Watch:
     def __call__(self, done: int, total: int | None) -> None:
         self._last = time.monotonic()
         if max(done, total or 0) > self._policy.most:
-            raise Broken(f"it has more than {self._policy.most} bytes")
+            raise RetryableError(f"it has more than {self._policy.most} bytes")
         if self._progress is not None:
             self._progress(done, total)
 
@@ -193,7 +193,7 @@ class _Watch:
                 self.stop.set()
 
 
-def _told(error: Exception, page: str, folder: Path | None, policy: Policy) -> Exception:
+def _told(error: Exception, page: str, folder: Path | None, policy: RetryPolicy) -> Exception:
     """Return what a failure inside gdown means to a user."""
     kind = type(error).__name__
     if isinstance(error, UserError | Cancelled):

@@ -35,7 +35,7 @@ MOST_REDIRECTS = 10
 RETRY_LATER = "Try again later, or download it by hand and pass it with --from FILE."
 
 
-class Broken(Exception):
+class RetryableError(Exception):
     """A transfer that another try may complete.
 
     Args:
@@ -55,7 +55,7 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True)
-class Policy:
+class RetryPolicy:
     """How patient a download is, and who may stop it.
 
     Attributes:
@@ -91,7 +91,7 @@ def request(
         method: ``GET`` or ``HEAD``.
 
     Raises:
-        Broken: Another try may help.
+        RetryableError: Another try may help.
         UserError: It will not: no such file, no right, no web address.
     """
     check_url(url)
@@ -180,21 +180,21 @@ def _check_answer(url: str, answer: urllib3.BaseHTTPResponse) -> None:
     """Refuse whatever is not a file or a part of one.
 
     Raises:
-        Broken: Another try may help.
+        RetryableError: Another try may help.
         UserError: It will not.
     """
     said = f"the server answers {answer.status} {answer.reason or ''}".rstrip()
     if answer.status == 416:
-        raise Broken("the server does not have the rest of the file", restart=True)
+        raise RetryableError("the server does not have the rest of the file", restart=True)
     if answer.status in PASSING:
-        raise Broken(said, after=_wait_of(answer))
+        raise RetryableError(said, after=_wait_of(answer))
     if answer.status >= 300:
         raise UserError(
             f"{url} cannot be fetched: {said}.",
             "Look at the model's page for a new address, or pass the file with --from FILE.",
         )
     if answer.status not in (200, 206):
-        raise Broken(said)
+        raise RetryableError(said)
     if answer.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise UserError(f"{url} is sent packed, though the plain file was asked for.", RETRY_LATER)
     _check_framing(url, answer)
@@ -256,7 +256,7 @@ def _unreached(url: str, error: Exception) -> Exception:
         return _contradiction(url, str(error))
     # without a network nobody wants to wait for every try
     absent = isinstance(inner, socket.gaierror | ConnectionRefusedError)
-    return Broken(reason_of(error), weight=2 if absent else 1)
+    return RetryableError(reason_of(error), weight=2 if absent else 1)
 
 
 def _wait_of(answer: urllib3.BaseHTTPResponse) -> float:

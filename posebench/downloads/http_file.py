@@ -22,8 +22,8 @@ from posebench.downloads.http import (
     HEAD_BYTES,
     RANGE,
     RETRY_LATER,
-    Broken,
-    Policy,
+    RetryableError,
+    RetryPolicy,
     length_of,
     reason_of,
     refuse_page,
@@ -59,7 +59,7 @@ class Version:
 def download(
     url: str,
     target: Path,
-    policy: Policy,
+    policy: RetryPolicy,
     *,
     size: int | None = None,
     progress: Progress | None = None,
@@ -91,7 +91,7 @@ def download(
         try:
             transfer.attempt()
             return transfer.answers > 1
-        except Broken as error:
+        except RetryableError as error:
             reached = transfer.received()
             if error.restart:
                 transfer.forget()
@@ -114,7 +114,7 @@ def remote_size(url: str, timeout: float = 10.0) -> int | None:
     try:
         with request(url, {}, timeout, method="HEAD") as answer:
             return length_of(answer)
-    except (Broken, UserError):
+    except (RetryableError, UserError):
         return None
 
 
@@ -124,7 +124,7 @@ class _Transfer:
 
     url: str
     target: Path
-    policy: Policy
+    policy: RetryPolicy
     size: int | None
     progress: Progress | None
     # that the bytes on disk came from; those of an earlier call count as one
@@ -151,7 +151,7 @@ class _Transfer:
         """Ask once for what is missing and write it down.
 
         Raises:
-            Broken: Something is still missing.
+            RetryableError: Something is still missing.
             UserError: It cannot be had.
             OSError: It cannot be written.
         """
@@ -166,7 +166,7 @@ class _Transfer:
             if answer.status == 206 and version is not None and have:
                 self._check_rest(answer, version, have)
             elif answer.status == 206:
-                raise Broken("the server sends a part that nobody asked for")
+                raise RetryableError("the server sends a part that nobody asked for")
             else:
                 version, have = self._begin(answer, head), 0
             with self.target.open("r+b" if have else "wb") as file:
@@ -174,7 +174,7 @@ class _Transfer:
                 self.answers += 1
                 have = self._receive(answer, file, head, have, version.total)
         if version.total is not None and have != version.total:
-            raise Broken(f"it ends after {have} of {version.total} bytes")
+            raise RetryableError(f"it ends after {have} of {version.total} bytes")
         self._check_whole()
 
     def _check_whole(self) -> None:
@@ -187,7 +187,9 @@ class _Transfer:
             self.forget()
             raise
         if self.size is not None and self.received() != self.size:
-            raise Broken(f"it ends after {self.received()} of {self.size} bytes", restart=True)
+            raise RetryableError(
+                f"it ends after {self.received()} of {self.size} bytes", restart=True
+            )
 
     def _begun(self) -> tuple[Version | None, int]:
         """Return what is on disk from an earlier try, if it may be continued."""
@@ -213,10 +215,10 @@ class _Transfer:
             total in ("*", str(version.total)) and int(last or -1) == version.total - 1
         )
         if first != str(have) or not ends:
-            raise Broken("the server sends another part than asked for", restart=True)
+            raise RetryableError("the server sends another part than asked for", restart=True)
         # an answer must repeat its ETag (RFC 9110 section 15.3.7); without, nothing is proven
         if _validator(answer) != version.validator:
-            raise Broken("the file changed while it was fetched", restart=True)
+            raise RetryableError("the file changed while it was fetched", restart=True)
 
     def _begin(self, answer: urllib3.BaseHTTPResponse, head: bytes) -> Version:
         """Start from the first byte; what is there is kept until the answer looks like a file."""
@@ -261,7 +263,9 @@ class _Transfer:
         while block:
             have += len(block)
             if have > (most if total is None else total):
-                raise Broken(f"it does not end after {have - len(block)} bytes", restart=True)
+                raise RetryableError(
+                    f"it does not end after {have - len(block)} bytes", restart=True
+                )
             file.write(block)
             if self.progress is not None:
                 self.progress(have, total)
@@ -278,7 +282,7 @@ class Pace:
         policy: Its ``slowest`` and ``window``.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
         self.least = policy.slowest * policy.window
         self.window = policy.window
         self.start, self.count = time.monotonic(), 0
@@ -287,13 +291,13 @@ class Pace:
         """Count received bytes.
 
         Raises:
-            Broken: Too few came in the last window.
+            RetryableError: Too few came in the last window.
         """
         self.count += count
         now = time.monotonic()
         if now - self.start >= self.window:
             if self.count < self.least:
-                raise Broken(f"only {self.count} bytes came in {now - self.start:.0f} s")
+                raise RetryableError(f"only {self.count} bytes came in {now - self.start:.0f} s")
             self.start, self.count = now, 0
 
 
@@ -307,7 +311,7 @@ def _read(answer: urllib3.BaseHTTPResponse, most: int) -> bytes:
     try:
         return answer.read1(most)
     except (HTTPError, OSError, http.client.HTTPException, ValueError) as error:
-        raise Broken(reason_of(error)) from error
+        raise RetryableError(reason_of(error)) from error
 
 
 def _validator(answer: urllib3.BaseHTTPResponse) -> str:

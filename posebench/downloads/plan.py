@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from posebench.downloads.cache import Cache
-from posebench.downloads.checksum_lock import Locks
+from posebench.downloads.checksum_lock import ChecksumLock
 from posebench.downloads.data_root import DATA_ROOT, named_root
 from posebench.downloads.datasets import Bundle, fetch_bundle, is_there, missing_bundles
 from posebench.downloads.drive import drive_page
-from posebench.downloads.http import Policy
+from posebench.downloads.http import RetryPolicy
 from posebench.downloads.http_file import remote_size
 from posebench.downloads.parallel import in_parallel
-from posebench.downloads.weights import Fetcher, by_hand, way_of
+from posebench.downloads.weights import Fetcher, by_hand, download_method
 from posebench.registry import load_registry
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Checkpoint, Entry
@@ -97,15 +97,15 @@ class Settings:
     registry: Sequence[Path] = ()
     data_root: Path | None = None
     jobs: int = 4
-    policy: Policy = field(default_factory=Policy)
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     def cache(self) -> Cache:
         """Return the cache of weights."""
         return Cache()
 
-    def locks(self) -> Locks:
+    def locks(self) -> ChecksumLock:
         """Return what was fetched before."""
-        return Locks(self.cache(), tuple(self.registry))
+        return ChecksumLock(self.cache(), tuple(self.registry))
 
     def root(self, spec: DatasetSpec) -> Path:
         """Return the data root.
@@ -170,8 +170,8 @@ def plan_entries(entries: Sequence[Entry], settings: Settings) -> list[Item]:
     ]
 
 
-def _planned(checkpoint: Checkpoint, what: str, cache: Cache, locks: Locks) -> Item:
-    way, held, line = way_of(checkpoint), cache.find(checkpoint), locks.find(checkpoint)
+def _planned(checkpoint: Checkpoint, what: str, cache: Cache, locks: ChecksumLock) -> Item:
+    way, held, line = download_method(checkpoint), cache.find(checkpoint), locks.find(checkpoint)
     item = Item(
         name=checkpoint.id,
         what=what,
@@ -243,7 +243,7 @@ def with_sizes(items: Sequence[Item], settings: Settings) -> list[Item]:
 
 def _is_plain(item: Item) -> bool:
     if item.checkpoint is not None:
-        return way_of(item.checkpoint) == "http"
+        return download_method(item.checkpoint) == "http"
     return item.bundle is not None and item.bundle.location == item.bundle.url
 
 

@@ -16,7 +16,7 @@ from posebench.downloads.drive import (
     member_of,
 )
 from posebench.downloads.files import safe_name
-from posebench.downloads.http import Policy
+from posebench.downloads.http import RetryPolicy
 from posebench.downloads.http_file import Progress, download
 from posebench.types.errors import UserError
 
@@ -42,7 +42,7 @@ class Receiver:
         policy: How patient to be, and who may stop it.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
         self._listings: dict[str, dict[str, str]] = {}
         self._listing = threading.Lock()

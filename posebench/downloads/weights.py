@@ -8,11 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from posebench.checkpoints.files import mismatch, sha1_of, sha256_of, size_of
-from posebench.downloads.cache import Cache, Held, key_of
-from posebench.downloads.checksum_lock import Locks, check_locked
+from posebench.downloads.cache import Cache, CachedFile, key_of
+from posebench.downloads.checksum_lock import ChecksumLock, check_checksum
 from posebench.downloads.drive import FILE, FOLDER, drive_page
 from posebench.downloads.files import locked, unwritable
-from posebench.downloads.http import SCHEMES, Policy
+from posebench.downloads.http import SCHEMES, RetryPolicy
 from posebench.downloads.http_file import Progress
 from posebench.downloads.receive import Received, Receiver
 from posebench.types.entry import PACKAGE, Checkpoint
@@ -26,7 +26,7 @@ Receive = Callable[[Path], Received]
 PASS_IT = "pass it with `posebench fetch MODEL --from FILE`"
 
 
-def way_of(checkpoint: Checkpoint) -> str:
+def download_method(checkpoint: Checkpoint) -> str:
     """Return how a file is had: ``shipped``, ``none``, ``http``, ``drive`` or ``by hand``."""
     location = checkpoint.location or ""
     if location.startswith(PACKAGE):
@@ -61,17 +61,19 @@ class Fetcher:
         policy: How patient to be, and who may stop it.
     """
 
-    def __init__(self, cache: Cache, locks: Locks, policy: Policy | None = None) -> None:
+    def __init__(
+        self, cache: Cache, locks: ChecksumLock, policy: RetryPolicy | None = None
+    ) -> None:
         self.cache = cache
         self.locks = locks
-        self.receiver = Receiver(policy or Policy())
+        self.receiver = Receiver(policy or RetryPolicy())
 
     def fetch(
         self,
         checkpoint: Checkpoint,
         progress: Progress | None = None,
         waiting: Callable[[], None] | None = None,
-    ) -> Held:
+    ) -> CachedFile:
         """Return a checkpoint's file from the cache, fetching it first if need be.
 
         Of several processes or threads that want the same file, one fetches it.
@@ -91,7 +93,7 @@ class Fetcher:
 
         return self._once(checkpoint, receive, waiting)
 
-    def take(self, checkpoint: Checkpoint, file: Path) -> Held:
+    def take(self, checkpoint: Checkpoint, file: Path) -> CachedFile:
         """Take a file that somebody downloaded by hand; it is checked like a fetched one.
 
         Raises:
@@ -114,7 +116,7 @@ class Fetcher:
         receive: Receive,
         waiting: Callable[[], None] | None,
         source: str = "",
-    ) -> Held:
+    ) -> CachedFile:
         """Return the cached file, or receive, check and keep it while nobody else does."""
         if not source and (found := self._cached(checkpoint)) is not None:
             return found
@@ -149,7 +151,7 @@ class Fetcher:
                 if not received.pieced:
                     raise
 
-    def _cached(self, checkpoint: Checkpoint) -> Held | None:
+    def _cached(self, checkpoint: Checkpoint) -> CachedFile | None:
         """Return the cached file, if registry and lock (which may be newer) agree with it."""
         held = self.cache.find(checkpoint)
         known = checkpoint.sha256.lower() if checkpoint.sha256 else None
@@ -159,7 +161,7 @@ class Fetcher:
         return held if held and known in (None, held.sha256) else None
 
     def _receive(self, checkpoint: Checkpoint, folder: Path, progress: Progress | None) -> Received:
-        if way_of(checkpoint) not in ("http", "drive"):
+        if download_method(checkpoint) not in ("http", "drive"):
             raise UserError(f"{checkpoint.id} cannot be fetched.", by_hand(checkpoint))
         line = self.locks.find(checkpoint)
         return self.receiver.receive(
@@ -194,7 +196,7 @@ class Fetcher:
         if checkpoint.sha256 is None:
             line = self.locks.find(checkpoint)
             if line is not None:
-                check_locked(checkpoint, line, sha256)
+                check_checksum(checkpoint, line, sha256)
             else:
                 _read_through(checkpoint, path, source)
         return sha256

@@ -21,7 +21,7 @@ from posebench.progress import Progress, shown
 from posebench.records.environment import environment, hardware_name
 from posebench.records.predictions import digest, save_coco_results, save_predictions
 from posebench.records.verdict import NO_CLAIM, Basis, judge
-from posebench.scoring.bootstrap import family_level, percentiles
+from posebench.scoring.bootstrap import confidence_intervals, family_level
 from posebench.types.arrays import Dataset, Scores
 from posebench.types.base import StrPath, given_path
 from posebench.types.faults import OnError, counted
@@ -290,7 +290,7 @@ def _claims(prepared: Prepared, outcomes: Sequence[Outcome]) -> list[tuple[Proto
             values.get(metric),
             scores.intervals.get(metric),
             Basis(dataset.complete, scores.persons, scores.images),
-            verdict_interval=percentiles(drawn, scores.values, level).get(metric),
+            verdict_interval=confidence_intervals(drawn, scores.values, level).get(metric),
             axes=(*axes, *_other_data(dataset, protocol), *_other_weights(prepared.model)),
             scores=values,
             inferred_tolerance=protocol.tolerance,

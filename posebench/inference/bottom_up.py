@@ -15,7 +15,7 @@ from posebench.inference.crop import Image
 from posebench.inference.devices import computing_on
 from posebench.inference.grouping import MOST_PEOPLE, WAYS, full_maps, joint_order
 from posebench.inference.image_io import ImageDigests, open_image
-from posebench.inference.instances import People, find_people, given_people
+from posebench.inference.instances import FoundPersons, find_people, given_people
 from posebench.inference.loading import IMAGES_AHEAD
 from posebench.inference.normalise import normalise
 from posebench.inference.predict import Options, network_outputs
@@ -32,7 +32,7 @@ from posebench.types.protocol import GROUPINGS, Protocol
 # More persons than a network gives in one image; of peaks no image has more than MOST_PEOPLE K.
 MOST_GIVEN = 1_000_000
 
-Found = tuple[int, Frame, People]  # row of the image, how it lies in the input, who is in it
+Found = tuple[int, Frame, FoundPersons]  # row of the image, how it lies in the input, who is in it
 
 
 def predict_images(
@@ -90,7 +90,7 @@ def predict_images(
             # Queued while the network works: grouping waits for what it computes.
             now = next(coming, None)
             for people, protocol in zip(found, protocols, strict=True):
-                people.append((row, place, people_of(plain, other, protocol, spec)))
+                people.append((row, place, persons_of(plain, other, protocol, spec)))
             done += 1
             if progress:
                 progress("images", done, len(rows))
@@ -140,9 +140,9 @@ def check_maps(output: Tensor, inputs: Tensor, spec: InputSpec, network: str) ->
         )
 
 
-def people_of(
+def persons_of(
     plain: Tensor, mirrored: Tensor | None, protocol: Protocol, spec: InputSpec
-) -> People:
+) -> FoundPersons:
     """Return the persons that a network's output for one image holds.
 
     Args:

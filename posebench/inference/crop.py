@@ -162,7 +162,7 @@ def corner_affine(box: Floats, size: tuple[int, int]) -> Matrix:
 
 
 def corner_inverse(box: Floats, size: tuple[int, int]) -> Matrix:
-    """Way back that belongs to ``corner_affine`` by name, though it is not its inverse.
+    """GroupingConfig back that belongs to ``corner_affine`` by name, though it is not its inverse.
 
     The margin here is not floored, and cells count from the box's corner.
 

@@ -1,7 +1,7 @@
 """From heatmaps and tags of a whole image to persons.
 
 A joint's peaks belong to the person whose tags are nearest.  The order of the steps, the types
-they are computed in and the constants are a ``Way``: that of PaddleDetection
+they are computed in and the constants are a ``GroupingConfig``: that of PaddleDetection
 ppdet/modeling/architectures/keypoint_hrhrnet.py, or that of mmpose
 mmpose/codecs/associative_embedding.py, which is HigherHRNet's own: from the body's centre
 outwards, and a new person is dear, not cheap, which gives other persons.
@@ -63,7 +63,7 @@ def munkres_pairs(cost: Floats) -> Pairs:
 
 
 @dataclass(frozen=True)
-class Way:
+class GroupingConfig:
     """How a zoo groups: choices, each of which gives other persons.
 
     Attributes:
@@ -92,7 +92,7 @@ class Way:
 
 # Protocol.decode -> how
 WAYS = {
-    "associative_embedding": Way(
+    "associative_embedding": GroupingConfig(
         outwards=False,
         enlarge_first=False,
         precise=False,
@@ -103,7 +103,7 @@ WAYS = {
         pairs=cheapest_pairs,
         fill=False,
     ),
-    "associative_embedding_filled": Way(
+    "associative_embedding_filled": GroupingConfig(
         outwards=True,
         enlarge_first=True,
         precise=True,
@@ -117,7 +117,7 @@ WAYS = {
 }
 
 
-def joint_order(keypoints: KeypointSet, way: Way) -> tuple[int, ...]:
+def joint_order(keypoints: KeypointSet, way: GroupingConfig) -> tuple[int, ...]:
     """Return the joints of a keypoint set in the order in which they are grouped."""
     own = tuple(range(len(keypoints)))
     return OUTWARDS.get(keypoints.name, own) if way.outwards else own
@@ -233,7 +233,7 @@ def _highest_nearby(heat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return joint, y, x
 
 
-def group(peaks: Peaks, order: Sequence[int], way: Way) -> Groups:
+def group(peaks: Peaks, order: Sequence[int], way: GroupingConfig) -> Groups:
     """Give each peak to a person, joint by joint.
 
     Peaks and persons are matched at the least total cost; a peak whose match is too far, or that
@@ -270,7 +270,7 @@ def group(peaks: Peaks, order: Sequence[int], way: Way) -> Groups:
     return Groups(table[:number], total[:number] / count[:number, None])
 
 
-def _matched(tags: Floats, heat: Floats, centres: Floats, way: Way) -> Ints:
+def _matched(tags: Floats, heat: Floats, centres: Floats, way: GroupingConfig) -> Ints:
     """Person of each peak, (n,) int64; -1 for a new one."""
     owner = np.full(len(tags), -1, np.int64)
     if not len(centres):

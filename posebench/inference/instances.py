@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from posebench.inference.grouping import Maps, Way, find_peaks, group
+from posebench.inference.grouping import GroupingConfig, Maps, find_peaks, group
 from posebench.inference.refine_missing import fill, refined, refined_inside, salvage
 from posebench.types.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
-class People:
+class FoundPersons:
     """The persons of one image.
 
     Attributes:
@@ -34,7 +34,7 @@ class People:
         return len(self.score)
 
 
-def find_people(maps: Maps, way: Way, order: Sequence[int]) -> People:
+def find_people(maps: Maps, way: GroupingConfig, order: Sequence[int]) -> FoundPersons:
     """Group, refine, and look for what is missing.
 
     Args:
@@ -56,7 +56,7 @@ def find_people(maps: Maps, way: Way, order: Sequence[int]) -> People:
         fill(maps, _mean_tags(peaks.tags, groups.peak), found, xy, scores)
     else:
         salvage(maps, groups.tag, found, xy, scores)
-    return People(xy, scores, score)
+    return FoundPersons(xy, scores, score)
 
 
 def _mean_tags(tags: Floats, peak: Ints) -> Floats:
@@ -65,7 +65,7 @@ def _mean_tags(tags: Floats, peak: Ints) -> Floats:
     return np.array(means, np.float32).reshape(len(peak), tags.shape[1])
 
 
-def given_people(found: Tensor) -> People:
+def given_people(found: Tensor) -> FoundPersons:
     """Return the persons of a network that gives ``persons``, see ``InputSpec.output``.
 
     Args:
@@ -73,4 +73,4 @@ def given_people(found: Tensor) -> People:
     """
     values = found.float().cpu().numpy()
     joints = values[:, 5:].reshape(len(values), (values.shape[1] - 5) // 3, 3)
-    return People(joints[..., :2], joints[..., 2], values[:, 0], values[:, 1:5])
+    return FoundPersons(joints[..., :2], joints[..., 2], values[:, 0], values[:, 1:5])

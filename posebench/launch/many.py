@@ -28,7 +28,7 @@ from posebench.types.errors import UserError
 from posebench.types.record import Record
 from posebench.types.request import PATHS, EvalRequest
 
-Board = dict[str, Any]  # as progress.json holds it
+TaskStatus = dict[str, Any]  # as progress.json holds it
 STATES = WAITING, RUNNING, JOINING, DONE, FAILED = (
     "waiting", "running", "joining", "done", "failed",
 )  # fmt: skip
@@ -40,7 +40,7 @@ JOINED_PART = 0.01
 
 
 @dataclass
-class Line:
+class ModelStatus:
     """How far one request is.
 
     Attributes:
@@ -61,7 +61,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Share:
+class ShardTask:
     """One share of an evaluation, or the joining of all its shares.
 
     Attributes:
@@ -106,7 +106,7 @@ def evaluate_all(
     *,
     shares: int = 1,
     accept_licence: bool | None = None,
-    report: Callable[[Board], None] | None = None,
+    report: Callable[[TaskStatus], None] | None = None,
     board_file: Path | None = None,
     command: str = "",
 ) -> list[Record | str]:
@@ -136,16 +136,18 @@ def evaluate_all(
     folder, start = folder.absolute(), time.monotonic()
     asked = [_everywhere(request, launcher) for request in requests]
     waiting = deque(
-        Task(Share(number, request, (share, shares), place, accept_licence, command))
+        Task(ShardTask(number, request, (share, shares), place, accept_licence, command))
         for number, request in enumerate(asked)
         for place in [folder / _name(request, shares)]
         for share in range(1, shares + 1)
     )
-    lines = [Line(request.model, shares) for request in requests]
+    lines = [ModelStatus(request.model, shares) for request in requests]
     found: dict[int, Record | str] = {}
     peaks = Peaks(folder / MEMORY_FILE)
 
-    def ask(task: Task[Share], nodes: Sequence[Node], given: Sequence[Options]) -> Options | None:
+    def ask(
+        task: Task[ShardTask], nodes: Sequence[Node], given: Sequence[Options]
+    ) -> Options | None:
         return share_options(task.work, peaks.of(task.work.request), nodes, len(given))
 
     results = launcher.run(waiting, carry_out, ask) if launcher else _here(waiting)
@@ -153,7 +155,7 @@ def evaluate_all(
         result = Result(outcome) if isinstance(outcome, str) else outcome
         peaks.note(share.request, result.memory if share.shard else None)
         _note(share, result, lines[share.number], waiting, found)
-        board = board_of(lines, time.monotonic() - start)
+        board = status_of_tasks(lines, time.monotonic() - start)
         if board_file:
             write_whole(board_file, json.dumps(board, indent=1).encode())
         if report:
@@ -162,10 +164,10 @@ def evaluate_all(
 
 
 def _note(
-    share: Share,
+    share: ShardTask,
     result: Result,
-    line: Line,
-    waiting: deque[Task[Share]],
+    line: ModelStatus,
+    waiting: deque[Task[ShardTask]],
     found: dict[int, Record | str],
 ) -> None:
     """Take note of a share that ended; afterwards the right ones wait."""
@@ -186,7 +188,7 @@ def _note(
             waiting.appendleft(Task(replace(share, shard=None)))
 
 
-def board_of(lines: Sequence[Line], seconds: float) -> Board:
+def status_of_tasks(lines: Sequence[ModelStatus], seconds: float) -> TaskStatus:
     """Return how far all requests are: seconds, how many are in each state, each of them."""
     states = [line.state for line in lines]
     counts = {state: states.count(state) for state in STATES}
@@ -197,13 +199,13 @@ def board_of(lines: Sequence[Line], seconds: float) -> Board:
     }
 
 
-def _here(waiting: deque[Task[Share]]) -> Iterator[tuple[Share, Result]]:
+def _here(waiting: deque[Task[ShardTask]]) -> Iterator[tuple[ShardTask, Result]]:
     while waiting:
         share = waiting.popleft().work
         yield share, carry_out(share)
 
 
-def carry_out(share: Share) -> Result:
+def carry_out(share: ShardTask) -> Result:
     """Run a share in this process; finished parts in its folder are not estimated again."""
     start = time.monotonic()
     forget_peak()
@@ -225,7 +227,7 @@ def carry_out(share: Share) -> Result:
 
 
 def share_options(
-    share: Share, memory: int | None, nodes: Sequence[Node], running: int
+    share: ShardTask, memory: int | None, nodes: Sequence[Node], running: int
 ) -> Options | None:
     """Return what to ask Ray for, never more than one node has: that would wait for ever.
 
@@ -257,7 +259,7 @@ def share_options(
     return options | ({"memory": wanted} if fit and wanted else {})
 
 
-def _invisible(share: Share) -> str:
+def _invisible(share: ShardTask) -> str:
     """What speaks against a share that ended well on a worker: its manifest is not seen here."""
     if share.shard is None:
         return ""
@@ -265,7 +267,7 @@ def _invisible(share: Share) -> str:
     if (share.folder / f"shard-{number}-of-{shares}.json").is_file():
         return ""
     return (
-        f"Share {number} of {shares} was estimated, but {share.folder} does not show it "
+        f"ShardTask {number} of {shares} was estimated, but {share.folder} does not show it "
         "here: --output must be on storage that every node sees."
     )
 

@@ -97,7 +97,7 @@ def run_nightly(
             rows = [[cell.key, cell.entry.model_dump(mode="json")] for cell in cells]
             what = [suite.model_dump(mode="json"), rows, dict(facts)]
             state = State(output / WORK, what, clock())
-            night = _Night(suite, tuple(zip(cells, past, strict=True)), state, facts, clock)
+            night = _NightlyRun(suite, tuple(zip(cells, past, strict=True)), state, facts, clock)
             night.measure(work, say or (lambda *_: None))
             run = night.judged(protocols)
             for file, line in zip(files, _marked(run, accept=accept), strict=True):
@@ -113,7 +113,7 @@ def run_nightly(
 
 
 @dataclass(frozen=True)
-class _Night:
+class _NightlyRun:
     """A run under way: its cells with their histories, and what they gave on the disk."""
 
     suite: Suite

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from posebench.nightly.changes import Check
 from posebench.nightly.observation import CEILING, FORWARD, WHOLE, Observation
-from posebench.records.formatting import axis_words
+from posebench.records.formatting import describe_axis
 from posebench.types.protocol import Protocol
 
 # Facts by how much they explain; those of the first line are causes by themselves.
@@ -127,7 +127,7 @@ def _common_choices(checks: Sequence[Check], protocols: Mapping[str, Protocol]) 
 
 def _choice(protocol: Protocol, axis: str) -> str:
     if axis != "flip":
-        return axis_words(protocol, axis)
+        return describe_axis(protocol, axis)
     if not protocol.flip:
         return "no flip"
     return "a flip test shifted by one cell" if protocol.shift else "a flip test without shift"

@@ -45,12 +45,14 @@ _DECODE = {
 }
 
 
-def protocol_words(protocol: Protocol) -> str:
+def describe_protocol(protocol: Protocol) -> str:
     """Describe the choices of a protocol in one line."""
     flip = "no flip"
     if protocol.flip:
         flip = "flip" if not protocol.shift else "flip shifted by one cell"
-    return ", ".join((_box_words(protocol), flip, _decode_words(protocol), _nms_words(protocol)))
+    return ", ".join(
+        (_describe_box(protocol), flip, _describe_decode(protocol), _describe_nms(protocol))
+    )
 
 
 def claimed(claim: Claim) -> str:
@@ -59,7 +61,7 @@ def claimed(claim: Claim) -> str:
     return f"{claim.value:.{max(0, decimals)}f}"
 
 
-def verdict_words(result: ClaimResult, record: Record) -> str:
+def describe_verdict(result: ClaimResult, record: Record) -> str:
     """Say in one sentence what a verdict means for its claim."""
     verdict = result.verdict
     if verdict == REPRODUCED:
@@ -67,7 +69,7 @@ def verdict_words(result: ClaimResult, record: Record) -> str:
     if verdict == DIFFERS:
         return "Measured on the whole dataset under the claim's protocol, and not equal to it."
     if is_neutral(verdict):
-        return f"{subset_words(record)}; {_subset_meaning(result, record)}"
+        return f"{describe_subset(record)}; {_subset_meaning(result, record)}"
     if verdict == NOT_COMPARABLE:
         axes = "; ".join(result.axes)
         if axes:
@@ -91,16 +93,16 @@ def _subset_meaning(result: ClaimResult, record: Record) -> str:
     return f"fewer than {FEWEST_IMAGES} of the images have such a person: the interval says little."
 
 
-def subset_words(record: Record) -> str:
+def describe_subset(record: Record) -> str:
     """Name the part of the dataset that was evaluated."""
     if record.dataset is None:
         return "No dataset"
     if record.skipped is not None:
         return f"Less than all, see what was skipped: {_counted(record.dataset)}"
-    return data_words(record.dataset)
+    return describe_data(record.dataset)
 
 
-def data_words(data: DatasetInfo) -> str:
+def describe_data(data: DatasetInfo) -> str:
     """Name the part of a dataset that was measured on, and what shows that it is the whole."""
     if data.complete:
         return f"All {_counted(data)}" + (", complete by counts" * (data.complete_by == "counts"))
@@ -130,7 +132,7 @@ def is_joint_metric(name: str) -> bool:
     return metric == "similarity" or (metric.startswith("PCKh") and what not in ("", *PCKH_GROUPS))
 
 
-def axis_words(protocol: Protocol, axis: str) -> str:
+def describe_axis(protocol: Protocol, axis: str) -> str:
     """Describe one choice of a protocol in a few words.
 
     Args:
@@ -141,12 +143,12 @@ def axis_words(protocol: Protocol, axis: str) -> str:
     return _AXIS_WORDS[axis](protocol)
 
 
-def selection_words(protocol: Protocol) -> str:
+def describe_selection(protocol: Protocol) -> str:
     """Describe how persons were scored and suppressed, and by which scorer."""
-    return ", ".join(axis_words(protocol, axis) for axis in ("rescoring", "nms", "scorer"))
+    return ", ".join(describe_axis(protocol, axis) for axis in ("rescoring", "nms", "scorer"))
 
 
-def _box_words(protocol: Protocol) -> str:
+def _describe_box(protocol: Protocol) -> str:
     words = _BOXES[protocol.boxes]
     if protocol.box_file:
         words += f" ({protocol.box_file})"
@@ -155,7 +157,7 @@ def _box_words(protocol: Protocol) -> str:
     return words
 
 
-def _decode_words(protocol: Protocol) -> str:
+def _describe_decode(protocol: Protocol) -> str:
     # a decoder of another package goes by its name
     words = _DECODE.get(protocol.decode, protocol.decode.replace("_", " "))
     if protocol.decode in ("dark", "dark_udp", "quarter_and_half", "udp_offsets"):
@@ -165,32 +167,32 @@ def _decode_words(protocol: Protocol) -> str:
     return words
 
 
-def _nms_words(protocol: Protocol) -> str:
+def _describe_nms(protocol: Protocol) -> str:
     if protocol.nms == "none":
         return "no suppression"
     name = protocol.nms.replace("_", "-").replace("oks", "OKS")
     return f"{name} NMS {protocol.nms_threshold:g}"
 
 
-def _rescoring_words(protocol: Protocol) -> str:
+def _describe_rescoring(protocol: Protocol) -> str:
     words = protocol.rescoring.replace("_", " ")
     if "visible" in protocol.rescoring:
         words += f" above {protocol.visibility_threshold:g}"
     return words
 
 
-def _inverse_words(protocol: Protocol) -> str:
+def _describe_inverse(protocol: Protocol) -> str:
     words = protocol.inverse.replace("_", " ")
     return f"{words}, minus {protocol.coordinate_bias:g} px" if protocol.coordinate_bias else words
 
 
 _AXIS_WORDS: dict[str, Callable[[Protocol], str]] = {
-    "boxes": _box_words,
+    "boxes": _describe_box,
     "flip": lambda protocol: "flip" if protocol.flip else "no flip",
     "shift": lambda protocol: "shifted by one cell" if protocol.shift else "no shift",
-    "decode": _decode_words,
-    "inverse": _inverse_words,
-    "rescoring": _rescoring_words,
-    "nms": _nms_words,
+    "decode": _describe_decode,
+    "inverse": _describe_inverse,
+    "rescoring": _describe_rescoring,
+    "nms": _describe_nms,
     "scorer": lambda protocol: protocol.scorer.replace("_", " "),
 }

@@ -27,7 +27,7 @@ from posebench.types.base import StrPath, first_problem, required_path
 from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import SCHEMA_VERSION, Record
-from posebench.types.timing import SpeedCell
+from posebench.types.timing import BenchmarkConfiguration
 
 KINDS = ("eval", "speed")
 LARGEST = 64 << 20  # bytes; a record has some ten thousand
@@ -126,7 +126,7 @@ def file_name(record: Record) -> Path:
     return Path(record.entry.zoo, record.entry.id, _slug(dataset), name)
 
 
-def speed_file_name(entry: Entry, cell: SpeedCell) -> Path:
+def speed_file_name(entry: Entry, cell: BenchmarkConfiguration) -> Path:
     """Return where the record of a timing goes, which is known before anything is timed."""
     parts = json.dumps([entry.key, cell.model_dump(mode="json")], sort_keys=True)
     name = hashlib.sha256(parts.encode()).hexdigest()[:8]

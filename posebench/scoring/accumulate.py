@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posebench.scoring.matching import AREAS, THRESHOLDS, Matches, match
-from posebench.scoring.oks import Bools, People
+from posebench.scoring.oks import Bools, EvalArrays
 from posebench.types.arrays import Floats
 
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
@@ -29,7 +29,7 @@ class Evaluation:
         recall: (T, A); -1 where nobody counts.
         scores: (T, R, A) instance score at which the recall is reached; -1 where nobody counts.
         matches: Who was assigned to whom.
-        people: What was compared.
+        arrays: What was compared.
     """
 
     values: dict[str, float]
@@ -37,19 +37,19 @@ class Evaluation:
     recall: Floats
     scores: Floats
     matches: Matches
-    people: People
+    arrays: EvalArrays
 
 
-def evaluate(people: People, max_detections: int) -> Evaluation:
+def evaluate(arrays: EvalArrays, max_detections: int) -> Evaluation:
     """Match one part of everybody and accumulate.
 
     Args:
-        people: The persons.
+        arrays: The persons.
         max_detections: Highest-scored detections of an image that are looked at.
     """
-    matches = match(people, max_detections)
+    matches = match(arrays, max_detections)
     precision, recall, scores = accumulate(matches)
-    return Evaluation(summary(precision, recall), precision, recall, scores, matches, people)
+    return Evaluation(summary(precision, recall), precision, recall, scores, matches, arrays)
 
 
 def accumulate(matches: Matches) -> tuple[Floats, Floats, Floats]:

@@ -21,7 +21,7 @@ LEVEL = 0.95
 CELLS = 1 << 20
 
 
-def multiplicities(images: int, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
+def bootstrap_counts(images: int, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
     """Return how often each image is in each draw: (I, B) float64, columns summing to I."""
     generator = np.random.default_rng(seed)
     share = np.full(images, 1.0 / images)
@@ -38,7 +38,7 @@ def family_level(count: int, level: float = LEVEL) -> float:
     return 1.0 - (1.0 - level) / max(1, count)
 
 
-def percentiles(
+def confidence_intervals(
     draws: Mapping[str, Floats], values: Mapping[str, float], level: float = LEVEL
 ) -> dict[str, tuple[float, float]]:
     """Return the percentile interval of each metric.

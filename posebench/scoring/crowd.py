@@ -14,9 +14,9 @@ from posebench.keypoints import keypoint_set
 from posebench.scoring.accumulate import accumulate, evaluate
 from posebench.scoring.bootstrap import resampled
 from posebench.scoring.evaluator_rules import CROWD_DIALECT
-from posebench.scoring.keypoint_ap import mean_similarities, people_of_parts
+from posebench.scoring.keypoint_ap import arrays_of_parts, mean_similarities
 from posebench.scoring.matching import match
-from posebench.scoring.oks import Bools, People
+from posebench.scoring.oks import Bools, EvalArrays
 from posebench.types.arrays import Dataset, Floats, Ints, Results
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
@@ -50,25 +50,25 @@ def measure(
     Raises:
         UserError: Another keypoint set, or images without crowd index.
     """
-    people = _people(results, dataset, protocol)
-    evaluation = evaluate(people, protocol.max_detections)
+    arrays = _people(results, dataset, protocol)
+    evaluation = evaluate(arrays, protocol.max_detections)
     values = {metric: evaluation.values[metric] for metric in METRICS}
     for kind, inside in zip(TYPES, _types(dataset), strict=True):
-        values[f"{kind}/AP"] = _ap_of(people, inside, protocol.max_detections)
+        values[f"{kind}/AP"] = _ap_of(arrays, inside, protocol.max_detections)
     names = keypoint_set(dataset.keypoint_set).names
     for joint, value in zip(names, mean_similarities(evaluation), strict=True):
         values[f"similarity/{joint}"] = float(value)
     draws = {} if weights is None else resampled(evaluation.matches, weights)
     draws = {metric: column for metric, column in draws.items() if metric in METRICS}
-    return values, draws, people.truth_image[~people.ignored]
+    return values, draws, arrays.truth_image[~arrays.ignored]
 
 
-def _people(results: Results, dataset: Dataset, protocol: Protocol) -> People:
-    parts = people_of_parts(results, dataset, CROWD_DIALECT, protocol.result_area)
-    people = parts[""]
+def _people(results: Results, dataset: Dataset, protocol: Protocol) -> EvalArrays:
+    parts = arrays_of_parts(results, dataset, CROWD_DIALECT, protocol.result_area)
+    arrays = parts[""]
     # As the reference multiplies: height times width times the share.
-    area = people.truth_box[:, 3] * people.truth_box[:, 2] * BOX_SHARE
-    return replace(people, truth_area=area)
+    area = arrays.truth_box[:, 3] * arrays.truth_box[:, 2] * BOX_SHARE
+    return replace(arrays, truth_area=area)
 
 
 def _types(dataset: Dataset) -> list[Bools]:
@@ -85,14 +85,14 @@ def _types(dataset: Dataset) -> list[Bools]:
     return [easy, ~easy & ~hard, hard]
 
 
-def _ap_of(people: People, images: Bools, max_detections: int) -> float:
+def _ap_of(arrays: EvalArrays, images: Bools, max_detections: int) -> float:
     """AP of some images, in percent; the reference rounds the share to four decimals."""
-    truth, found = images[people.truth_image], images[people.found_image]
-    columns = {n: v[truth] for n, v in vars(people).items() if n.startswith("truth_")}
+    truth, found = images[arrays.truth_image], images[arrays.found_image]
+    columns = {n: v[truth] for n, v in vars(arrays).items() if n.startswith("truth_")}
     columns |= {
-        n: getattr(people, n)[truth] for n in ("labelled", "ignored", "crowd", "unmatchable")
+        n: getattr(arrays, n)[truth] for n in ("labelled", "ignored", "crowd", "unmatchable")
     }
-    columns["looked_at"] = people.looked_at & found
-    precision, _, _ = accumulate(match(replace(people, **columns), max_detections))
+    columns["looked_at"] = arrays.looked_at & found
+    precision, _, _ = accumulate(match(replace(arrays, **columns), max_detections))
     mean = round(float(np.mean(precision[:, :, 0])), DECIMALS)
     return 100.0 * mean if mean >= 0 else float("nan")

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from posebench.scoring.accumulate import evaluate
 from posebench.scoring.matching import Matches, match, match_once
-from posebench.scoring.oks import Bools, People
+from posebench.scoring.oks import Bools, EvalArrays
 from posebench.scoring.pairs import same_image, similar_pairs
 from posebench.types.arrays import Floats, Ints
 
@@ -89,22 +89,22 @@ class Errors:
 
 
 def find_errors(
-    people: People, matches: Matches, mirror: tuple[int, ...], max_detections: int
+    arrays: EvalArrays, matches: Matches, mirror: tuple[int, ...], max_detections: int
 ) -> Errors:
     """Judge every joint and every detection.
 
     Args:
-        people: The whole body of everybody.
+        arrays: The whole body of everybody.
         matches: Its evaluation.
         mirror: For each joint the one on the other side (``KeypointSet.flip_index``).
         max_detections: Highest-scored detections of an image that are looked at.
     """
-    rows, truth = match_once(people, max_detections, LOCALISED)
-    counts = ~people.ignored
+    rows, truth = match_once(arrays, max_detections, LOCALISED)
+    counts = ~arrays.ignored
     about = np.flatnonzero((truth >= 0) & counts[truth])
-    kind, mended = _judge_joints(people, rows[about], truth[about], np.array(mirror))
+    kind, mended = _judge_joints(arrays, rows[about], truth[about], np.array(mirror))
     found = _at(truth[about], len(counts))
-    background, duplicate = _unmatched(people, matches, rows, truth)
+    background, duplicate = _unmatched(arrays, matches, rows, truth)
     return Errors(
         row=rows[about],
         truth=truth[about],
@@ -113,18 +113,20 @@ def find_errors(
         background=background,
         duplicate=duplicate,
         missing=counts & ~found,
-        misranked=_misranked(people, rows, LOCALISED),
+        misranked=_misranked(arrays, rows, LOCALISED),
         looked_at=len(rows),
     )
 
 
-def _unmatched(people: People, matches: Matches, rows: Ints, truth: Ints) -> tuple[Bools, Bools]:
+def _unmatched(
+    arrays: EvalArrays, matches: Matches, rows: Ints, truth: Ints
+) -> tuple[Bools, Bools]:
     """False alarms about nobody, and further ones about somebody, (N,) each."""
-    count = len(people.looked_at)
+    count = len(arrays.looked_at)
     hits = _at(matches.row[matches.hit[0].any(axis=0)], count)
     alarm = _at(matches.row[matches.miss[0, LOOSEST]], count) & ~hits
-    alarm[rows[truth >= 0]] &= people.ignored[truth[truth >= 0]]
-    somebody = _at(rows[_about(people, rows, LOCALISED)[0]], count)
+    alarm[rows[truth >= 0]] &= arrays.ignored[truth[truth >= 0]]
+    somebody = _at(rows[_about(arrays, rows, LOCALISED)[0]], count)
     return alarm & ~somebody, alarm & somebody
 
 
@@ -134,19 +136,21 @@ def _at(rows: Ints, count: int) -> Bools:
     return flags
 
 
-def _judge_joints(people: People, rows: Ints, truth: Ints, mirror: Ints) -> tuple[Kinds, Floats]:
+def _judge_joints(
+    arrays: EvalArrays, rows: Ints, truth: Ints, mirror: Ints
+) -> tuple[Kinds, Floats]:
     """Kind and mended place of the joints of matched detections, sorted by image."""
     straight = np.arange(len(mirror))
-    xy = people.found_xy[rows].astype(np.float64)
-    own = _similarity(people, xy, truth, straight)
-    mirrored = _similarity(people, xy, truth, mirror)
+    xy = arrays.found_xy[rows].astype(np.float64)
+    own = _similarity(arrays, xy, truth, straight)
+    mirrored = _similarity(arrays, xy, truth, mirror)
     others = np.full(own.shape, -1.0)
-    for place, person in same_image(people, rows):
+    for place, person in same_image(arrays, rows):
         other = person != truth[place]
         place, person = place[other], person[other]
         if len(place):
-            here = _similarity(people, xy[place], person, straight)
-            np.maximum(here, _similarity(people, xy[place], person, mirror), out=here)
+            here = _similarity(arrays, xy[place], person, straight)
+            np.maximum(here, _similarity(arrays, xy[place], person, mirror), out=here)
             first = np.flatnonzero(np.diff(place, prepend=-1))
             at = place[first]
             others[at] = np.maximum(others[at], np.maximum.reduceat(here, first, axis=0))
@@ -154,36 +158,36 @@ def _judge_joints(people: People, rows: Ints, truth: Ints, mirror: Ints) -> tupl
     right = own >= best
     cases = (right & (own >= GOOD), right, mirrored >= others)
     kind = np.select((best < NEAR, *cases), (4, 0, 1, 2), 3).astype(np.int8)
-    kind[~people.labelled[truth]] = -1
-    return kind, _mended(people, xy, truth, kind, best)
+    kind[~arrays.labelled[truth]] = -1
+    return kind, _mended(arrays, xy, truth, kind, best)
 
 
-def _similarity(people: People, xy: Floats, truth: Ints, joints: Ints) -> Floats:
+def _similarity(arrays: EvalArrays, xy: Floats, truth: Ints, joints: Ints) -> Floats:
     """Similarity (P, K) of each joint with a person's ``joints``; -1 where not labelled."""
-    apart = xy - people.truth_xy[truth][:, joints]
-    area = people.truth_area[truth, None] + np.spacing(1)
+    apart = xy - arrays.truth_xy[truth][:, joints]
+    area = arrays.truth_area[truth, None] + np.spacing(1)
     squared: Floats = (apart**2).sum(axis=2)
-    similarity: Floats = np.exp(-squared / (2 * area * (2 * people.sigmas) ** 2))
-    return np.where(people.labelled[truth][:, joints], similarity, -1.0)
+    similarity: Floats = np.exp(-squared / (2 * area * (2 * arrays.sigmas) ** 2))
+    return np.where(arrays.labelled[truth][:, joints], similarity, -1.0)
 
 
-def _mended(people: People, xy: Floats, truth: Ints, kind: Kinds, best: Floats) -> Floats:
+def _mended(arrays: EvalArrays, xy: Floats, truth: Ints, kind: Kinds, best: Floats) -> Floats:
     """Joints (P, K, 2) where they lie once mended; those without an error stay."""
     targets = np.array([1.0, GOOD, 1.0, 1.0, NEAR])[kind]
     similarity = np.where(kind >= 2, np.maximum(np.where(kind == 4, NEAR, best), NEAR), targets)
-    area = people.truth_area[truth, None] + np.spacing(1)
+    area = arrays.truth_area[truth, None] + np.spacing(1)
     # A hair nearer, so that rounding leaves nobody below the threshold he was put on.
-    far = np.sqrt(-2 * np.log(similarity) * area) * 2 * people.sigmas * (1 - 1e-9)
-    place = people.truth_xy[truth].astype(np.float64)
+    far = np.sqrt(-2 * np.log(similarity) * area) * 2 * arrays.sigmas * (1 - 1e-9)
+    place = arrays.truth_xy[truth].astype(np.float64)
     place[..., 0] += far
     return np.where((kind >= 1)[..., None], place, xy)
 
 
-def _misranked(people: People, rows: Ints, least: float) -> Bools:
+def _misranked(arrays: EvalArrays, rows: Ints, least: float) -> Bools:
     """Persons whose most similar detection is not the highest-scored of those about them."""
-    place, person, oks = _about(people, rows, least)
-    score = people.found_score[rows[place]]
-    wrong = np.zeros(len(people.ignored), np.bool_)
+    place, person, oks = _about(arrays, rows, least)
+    score = arrays.found_score[rows[place]]
+    wrong = np.zeros(len(arrays.ignored), np.bool_)
     most = np.full(len(wrong), -1.0)
     np.maximum.at(most, person, oks)
     highest = np.full(len(wrong), -np.inf)
@@ -196,20 +200,20 @@ def _misranked(people: People, rows: Ints, least: float) -> Bools:
     return wrong
 
 
-def _about(people: People, rows: Ints, least: float) -> tuple[Ints, Ints, Floats]:
+def _about(arrays: EvalArrays, rows: Ints, least: float) -> tuple[Ints, Ints, Floats]:
     """Each detection's place, its most similar person that counts, and their OKS."""
-    pairs = similar_pairs(people, rows, least)
-    counts = np.flatnonzero(~people.ignored[pairs.truth])
+    pairs = similar_pairs(arrays, rows, least)
+    counts = np.flatnonzero(~arrays.ignored[pairs.truth])
     place, truth, oks = pairs.place[counts], pairs.truth[counts], pairs.oks[counts]
     order = np.lexsort((-oks, place))
     first = order[np.flatnonzero(np.diff(place[order], prepend=-1))]
     return place[first], truth[first], oks[first]
 
 
-def mend(
-    people: People,
+def correct(
+    arrays: EvalArrays,
     joints: slice,
-    whole: People,
+    whole: EvalArrays,
     errors: Errors,
     kinds: tuple[str, ...],
     max_detections: int,
@@ -220,14 +224,14 @@ def mend(
     detections of one person the worse one is then too many.
 
     Args:
-        people: The part.
+        arrays: The part.
         joints: Its place in the whole.
         whole: The whole body of everybody.
         errors: Of the whole.
         kinds: Of ``ERRORS``.
         max_detections: Highest-scored detections of an image that are looked at.
     """
-    changed = _moved(people, joints, errors, kinds)
+    changed = _moved(arrays, joints, errors, kinds)
     if {"background", "duplicate"} & set(kinds):
         everybody = _moved(whole, slice(None), errors, kinds)
         matches = match(everybody, max_detections)
@@ -237,55 +241,55 @@ def mend(
         dropped = np.zeros_like(nobody)
         dropped |= nobody if "background" in kinds else False
         dropped |= again if "duplicate" in kinds else False
-        changed = replace(changed, looked_at=people.looked_at & ~dropped)
+        changed = replace(changed, looked_at=arrays.looked_at & ~dropped)
     if "false negative" in kinds:
-        changed = replace(changed, ignored=people.ignored | errors.missing)
+        changed = replace(changed, ignored=arrays.ignored | errors.missing)
     return evaluate(changed, max_detections).values
 
 
-def _moved(people: People, joints: slice, errors: Errors, kinds: tuple[str, ...]) -> People:
-    """People with some kinds of joint errors, and scores if asked for, mended."""
+def _moved(arrays: EvalArrays, joints: slice, errors: Errors, kinds: tuple[str, ...]) -> EvalArrays:
+    """EvalArrays with some kinds of joint errors, and scores if asked for, mended."""
     wanted = [KINDS.index(kind) for kind in kinds if kind in KINDS]
     moved = np.isin(errors.kind[:, joints], wanted)
-    xy = people.found_xy.astype(np.float64)
+    xy = arrays.found_xy.astype(np.float64)
     xy[errors.row] = np.where(moved[..., None], errors.mended[:, joints], xy[errors.row])
-    changed = replace(people, found_xy=xy)
+    changed = replace(arrays, found_xy=xy)
     return replace(changed, found_score=_best_scores(changed)) if "score" in kinds else changed
 
 
-def _best_scores(people: People) -> Floats:
+def _best_scores(arrays: EvalArrays) -> Floats:
     """Highest OKS of each detection with a person that counts, (N,); 0 for none."""
-    rows = np.flatnonzero(people.looked_at)
-    rows = rows[np.argsort(people.found_image[rows], kind="stable")]
-    place, _, oks = _about(people, rows, NOTHING)
-    score = np.zeros(len(people.looked_at))
+    rows = np.flatnonzero(arrays.looked_at)
+    rows = rows[np.argsort(arrays.found_image[rows], kind="stable")]
+    place, _, oks = _about(arrays, rows, NOTHING)
+    score = np.zeros(len(arrays.looked_at))
     score[rows[place]] = oks
     return score
 
 
-def crowding(people: People) -> Ints:
+def crowding(arrays: EvalArrays) -> Ints:
     """Return how many other persons overlap each person's box with an IoU of 0.1 or more, (G,).
 
     Crowd regions are nobody.  Source of the 0.1: coco-analyze,
     analysisAPI/occlusionAndCrowdingSensitivity.py.
     """
-    box, count = people.truth_box, np.zeros(len(people.truth_image), np.int64)
-    everybody = replace(people, found_image=people.truth_image, found_xy=people.truth_xy)
-    rows = np.argsort(people.truth_image, kind="stable")
+    box, count = arrays.truth_box, np.zeros(len(arrays.truth_image), np.int64)
+    everybody = replace(arrays, found_image=arrays.truth_image, found_xy=arrays.truth_xy)
+    rows = np.argsort(arrays.truth_image, kind="stable")
     for place, other in same_image(everybody, rows):
         one = rows[place]
         low = np.maximum(box[one, :2], box[other, :2])
         high = np.minimum(box[one, :2] + box[one, 2:], box[other, :2] + box[other, 2:])
         shared = np.maximum(high - low, 0).prod(axis=1)
         union = box[one, 2:].prod(axis=1) + box[other, 2:].prod(axis=1) - shared
-        near = (one != other) & ~people.crowd[other] & (shared >= LOCALISED * union) & (union > 0)
+        near = (one != other) & ~arrays.crowd[other] & (shared >= LOCALISED * union) & (union > 0)
         np.add.at(count, one[near], 1)
     return count
 
 
-def recalls(people: People, matches: Matches) -> Floats:
+def recalls(arrays: EvalArrays, matches: Matches) -> Floats:
     """Return the share of thresholds at which each person is found, (G,) in [0, 1]."""
-    found = np.zeros(len(people.truth_image))
+    found = np.zeros(len(arrays.truth_image))
     for truth, hit in zip(matches.truth[0], matches.hit[0], strict=True):
         found[truth[hit]] += 1
     return found / len(matches.truth[0])

@@ -108,7 +108,7 @@ def _is_negative(ids: Ints) -> Bools:
 
 
 @dataclass(frozen=True)
-class Dialect:
+class EvaluatorRules:
     """One evaluator's rules.
 
     Attributes:
@@ -154,15 +154,15 @@ class Dialect:
         return np.array(table)
 
 
-DIALECTS = {
-    "coco_oks": Dialect(
+EVALUATOR_RULES = {
+    "coco_oks": EvaluatorRules(
         follows="pycocotools 2.0.11",
         parts=_whole,
         ignored=_file_says_none,
         looked_at=_everybody,
         unmatchable=_is_zero,
     ),
-    "wholebody_oks": Dialect(
+    "wholebody_oks": EvaluatorRules(
         follows="xtcocotools 1.14.3",
         parts=_wholebody,
         ignored=_none_or_crowd,
@@ -172,7 +172,7 @@ DIALECTS = {
         table="wholebody",
         extent=WHOLEBODY_SIZES["body"],
     ),
-    "halpe_oks": Dialect(
+    "halpe_oks": EvaluatorRules(
         follows="halpecocotools 0.0.1",
         parts=_halpe,
         ignored=_none_or_flag,
@@ -183,7 +183,7 @@ DIALECTS = {
         dtype=np.float32,
     ),
     # mmpose's evaluator for every set that is scored as a whole.
-    "xtcoco_oks": Dialect(
+    "xtcoco_oks": EvaluatorRules(
         follows="xtcocotools 1.14.3",
         parts=_whole,
         ignored=_none_or_crowd,
@@ -192,7 +192,7 @@ DIALECTS = {
     ),
 }
 # Images are scored a second time by how crowded they are, see ``posebench.scoring.crowd``.
-CROWD_DIALECT = Dialect(
+CROWD_DIALECT = EvaluatorRules(
     follows="xtcocotools 1.14.3, keypoints_crowd",
     parts=_whole,
     ignored=_file_says_none,

@@ -6,8 +6,8 @@ import numpy as np
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.accumulate import Evaluation, evaluate
-from posebench.scoring.evaluator_rules import Dialect
-from posebench.scoring.oks import People, joint_similarities, spans
+from posebench.scoring.evaluator_rules import EvaluatorRules
+from posebench.scoring.oks import EvalArrays, joint_similarities, spans
 from posebench.types.arrays import Dataset, Floats, Predictions, Results
 
 # Matches at this OKS and of all sizes say which detection belongs to whom.
@@ -17,7 +17,7 @@ LOOSEST = 0
 def evaluate_parts(
     results: Results,
     dataset: Dataset,
-    dialect: Dialect,
+    rules: EvaluatorRules,
     *,
     max_detections: int = 20,
     result_area: str = "extent",
@@ -29,7 +29,7 @@ def evaluate_parts(
     Args:
         results: Persons kept by suppression are scored; checked by ``checked``.
         dataset: Ground truth of the same keypoint set.
-        dialect: The rules.
+        rules: The rules.
         max_detections: Highest-scored detections of an image that are looked at.
         result_area: ``Protocol.result_area``.
 
@@ -39,60 +39,60 @@ def evaluate_parts(
     Raises:
         UserError: The rules do not cover the keypoint set.
     """
-    parts = people_of_parts(results, dataset, dialect, result_area)
-    return {name: evaluate(people, max_detections) for name, people in parts.items()}
+    parts = arrays_of_parts(results, dataset, rules, result_area)
+    return {name: evaluate(arrays, max_detections) for name, arrays in parts.items()}
 
 
-def people_of_parts(
-    results: Results, dataset: Dataset, dialect: Dialect, result_area: str = "extent"
-) -> dict[str, People]:
+def arrays_of_parts(
+    results: Results, dataset: Dataset, rules: EvaluatorRules, result_area: str = "extent"
+) -> dict[str, EvalArrays]:
     """Return what ``evaluate_parts`` compares: part -> persons, the whole of the body last.
 
     Raises:
         UserError: The rules do not cover the keypoint set.
     """
     keypoints = keypoint_set(dataset.keypoint_set)
-    sigmas = dialect.sigmas(keypoints)
+    sigmas = rules.sigmas(keypoints)
     truth, predictions = dataset.truth, results.predictions
     images = np.sort(dataset.images.id)
     truth_image = np.searchsorted(images, truth.image_id)
     found_image = np.searchsorted(images, predictions.image_id)
-    area = AREA_OF[result_area](predictions, dialect)
+    area = AREA_OF[result_area](predictions, rules)
     positive = predictions.joint_scores > 0
 
-    def people(joints: slice) -> People:
+    def arrays(joints: slice) -> EvalArrays:
         labelled = truth.keypoints[:, joints, 2] > 0
-        return People(
+        return EvalArrays(
             images=len(images),
             truth_image=truth_image,
-            truth_xy=truth.keypoints[:, joints, :2].astype(dialect.dtype),
+            truth_xy=truth.keypoints[:, joints, :2].astype(rules.dtype),
             labelled=labelled,
             truth_box=truth.box,
             truth_area=truth.area,
-            ignored=dialect.ignored(truth, labelled),
+            ignored=rules.ignored(truth, labelled),
             crowd=truth.crowd,
-            unmatchable=dialect.unmatchable(truth.id),
+            unmatchable=rules.unmatchable(truth.id),
             found_image=found_image,
             found_xy=predictions.keypoints[:, joints],
             found_score=results.score.astype(np.float64),
             found_area=area,
-            looked_at=results.kept & dialect.looked_at(positive, joints),
+            looked_at=results.kept & rules.looked_at(positive, joints),
             sigmas=sigmas[joints],
         )
 
-    return {part.name: people(part.joints) for part in dialect.parts(keypoints)}
+    return {part.name: arrays(part.joints) for part in rules.parts(keypoints)}
 
 
-def _extent(predictions: Predictions, dialect: Dialect) -> Floats:
+def _extent(predictions: Predictions, rules: EvaluatorRules) -> Floats:
     """Area of the box around the joints, (N,) px^2: what a results file without boxes gets."""
-    ends = spans(predictions.keypoints[:, : dialect.extent]).astype(np.float64)
+    ends = spans(predictions.keypoints[:, : rules.extent]).astype(np.float64)
     left, top, right, bottom = ends
     with np.errstate(invalid="ignore"):  # suppressed persons may be anywhere
         area: Floats = (right - left) * (bottom - top)
     return area
 
 
-def _box(predictions: Predictions, dialect: Dialect) -> Floats:
+def _box(predictions: Predictions, rules: EvaluatorRules) -> Floats:
     area: Floats = predictions.box[:, 2] * predictions.box[:, 3]
     return area
 
@@ -109,15 +109,15 @@ def mean_similarities(evaluation: Evaluation) -> Floats:
     Returns:
         (K,) percent; NaN for joints that are labelled in no found person.
     """
-    people, matches = evaluation.people, evaluation.matches
+    arrays, matches = evaluation.arrays, evaluation.matches
     hits = np.flatnonzero(matches.hit[0, LOOSEST])
     truth, found = matches.truth[0, LOOSEST, hits].astype(np.int64), matches.row[hits]
-    total, count = np.zeros(len(people.sigmas)), np.zeros(len(people.sigmas))
-    labels = people.labelled[truth].sum(axis=1)
+    total, count = np.zeros(len(arrays.sigmas)), np.zeros(len(arrays.sigmas))
+    labels = arrays.labelled[truth].sum(axis=1)
     for each in np.unique(labels[labels > 0]):
         rows = labels == each
-        joints = np.nonzero(people.labelled[truth[rows]])[1]
-        alike = joint_similarities(people, truth[rows], found[rows], int(each))
+        joints = np.nonzero(arrays.labelled[truth[rows]])[1]
+        alike = joint_similarities(arrays, truth[rows], found[rows], int(each))
         total += np.bincount(joints, alike.ravel(), len(total))
         count += np.bincount(joints, minlength=len(total))
     return 100.0 * np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posebench.scoring.oks import Bools, People
+from posebench.scoring.oks import Bools, EvalArrays
 from posebench.scoring.pairs import Pairs, similar_pairs
 from posebench.types.arrays import Floats, Ints
 
@@ -54,47 +54,47 @@ class Matches:
     persons: Ints
 
 
-def match(people: People, max_detections: int) -> Matches:
+def match(arrays: EvalArrays, max_detections: int) -> Matches:
     """Assign detections to persons.
 
     Args:
-        people: One part of everybody.
+        arrays: One part of everybody.
         max_detections: Highest-scored detections of an image that are looked at.
     """
-    rows, place = _best(people, max_detections)
-    pairs = _by_preference(similar_pairs(people, rows, float(LEAST[0])))
+    rows, place = _best(arrays, max_detections)
+    pairs = _by_preference(similar_pairs(arrays, rows, float(LEAST[0])))
     similar = _thresholds_up_to(pairs.oks)
-    turns = _turns(people.found_image[rows[pairs.place]])
+    turns = _turns(arrays.found_image[rows[pairs.place]])
     by_score = np.empty_like(rows)
     by_score[place] = rows
     low, high = np.array(AREA_RANGES).T[:, :, None]
-    area = people.found_area[by_score]
+    area = arrays.found_area[by_score]
     outside = (area < low) | (area > high)
-    ignored = people.ignored | (people.truth_area < low) | (people.truth_area > high)
+    ignored = arrays.ignored | (arrays.truth_area < low) | (arrays.truth_area > high)
 
     truth = np.full((len(AREAS), len(THRESHOLDS), len(rows)), -1, np.int32)
     hit = np.zeros(truth.shape, np.bool_)
     # Who is assigned to nobody is a false alarm, unless of another size.
     miss = np.repeat(~outside[:, None], len(THRESHOLDS), axis=1)
     for size in range(len(AREAS)):
-        matched = _assign(people, pairs, similar, turns, ignored[size])
+        matched = _assign(arrays, pairs, similar, turns, ignored[size])
         for threshold in range(len(THRESHOLDS)):
             chosen = np.flatnonzero(matched & np.uint16(1 << threshold))
             found, person = place[pairs.place[chosen]], pairs.truth[chosen]
-            counts, nobody = ~ignored[size, person], people.unmatchable[person]
+            counts, nobody = ~ignored[size, person], arrays.unmatchable[person]
             truth[size, threshold, found] = person
             hit[size, threshold, found] = counts & ~nobody
             miss[size, threshold, found] &= counts & nobody
-    persons = np.stack([_count(people.truth_image[~each], people.images) for each in ignored])
-    image, score = people.found_image[by_score], people.found_score[by_score]
+    persons = np.stack([_count(arrays.truth_image[~each], arrays.images) for each in ignored])
+    image, score = arrays.found_image[by_score], arrays.found_score[by_score]
     return Matches(image, by_score, score, truth, hit, miss, persons)
 
 
-def match_once(people: People, max_detections: int, least: float) -> tuple[Ints, Ints]:
+def match_once(arrays: EvalArrays, max_detections: int, least: float) -> tuple[Ints, Ints]:
     """Assign detections to persons of all sizes at one threshold, which may be any.
 
     Args:
-        people: One part of everybody.
+        arrays: One part of everybody.
         max_detections: Highest-scored detections of an image that are looked at.
         least: OKS, in (0, 1).
 
@@ -102,28 +102,28 @@ def match_once(people: People, max_detections: int, least: float) -> tuple[Ints,
         Rows of the detections that are looked at, by image and falling score, and the row of each
         one's person, -1 for none.
     """
-    rows, _ = _best(people, max_detections)
-    pairs = _by_preference(similar_pairs(people, rows, least))
-    turns = _turns(people.found_image[rows[pairs.place]])
+    rows, _ = _best(arrays, max_detections)
+    pairs = _by_preference(similar_pairs(arrays, rows, least))
+    turns = _turns(arrays.found_image[rows[pairs.place]])
     similar = np.full(len(pairs.oks), EVERY)
-    matched = np.flatnonzero(_assign(people, pairs, similar, turns, people.ignored))
+    matched = np.flatnonzero(_assign(arrays, pairs, similar, turns, arrays.ignored))
     truth = np.full(len(rows), -1, np.int64)
     truth[pairs.place[matched]] = pairs.truth[matched]
     return rows, truth
 
 
-def _best(people: People, max_detections: int) -> tuple[Ints, Ints]:
+def _best(arrays: EvalArrays, max_detections: int) -> tuple[Ints, Ints]:
     """The detections that are looked at.
 
     Returns:
         Their rows, by image and then by falling score; and the place of each when all are sorted
         by falling score.  Equal scores stand in the order of images, then of rows.
     """
-    start = np.flatnonzero(people.looked_at)
-    by_image = start[_by_number(people.found_image[start])]
-    by_score = by_image[np.argsort(-people.found_score[by_image], kind="stable")]
-    again = _by_number(people.found_image[by_score])
-    image = people.found_image[by_score[again]]
+    start = np.flatnonzero(arrays.looked_at)
+    by_image = start[_by_number(arrays.found_image[start])]
+    by_score = by_image[np.argsort(-arrays.found_score[by_image], kind="stable")]
+    again = _by_number(arrays.found_image[by_score])
+    image = arrays.found_image[by_score[again]]
     again = again[_rank(image) < max_detections]
     kept = np.zeros(len(by_score), np.int64)
     kept[again] = 1
@@ -163,11 +163,13 @@ def _turns(image: Ints) -> list[Ints]:
     return np.split(np.argsort(turn, kind="stable"), np.cumsum(np.bincount(turn)))[:-1]
 
 
-def _assign(people: People, pairs: Pairs, similar: Bits, turns: list[Ints], ignored: Bools) -> Bits:
+def _assign(
+    arrays: EvalArrays, pairs: Pairs, similar: Bits, turns: list[Ints], ignored: Bools
+) -> Bits:
     """Choose among similar pairs, for one size and all thresholds.
 
     Args:
-        people: One part of everybody.
+        arrays: One part of everybody.
         pairs: Of each detection the preferred first.
         similar: (P,) thresholds at which a pair may be matched.
         turns: Images do not know each other, so that each turn chooses once in every image.
@@ -178,7 +180,7 @@ def _assign(people: People, pairs: Pairs, similar: Bits, turns: list[Ints], igno
     """
     # The sort is stable: those who count come first, otherwise the preference stays.
     order = np.argsort(2 * pairs.place + ignored[pairs.truth], kind="stable")
-    once = np.where(people.crowd, 0, EVERY).astype(np.uint16)
+    once = np.where(arrays.crowd, 0, EVERY).astype(np.uint16)
     free = np.full(len(once), EVERY)
     single = np.full(int(pairs.place.max(initial=-1)) + 1, EVERY)
     matched = np.zeros(len(order), np.uint16)

@@ -24,7 +24,7 @@ BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
-class People:
+class EvalArrays:
     """Annotated and found persons of one part of the body, ready to be matched.
 
     Detections are the rows of the results, of which some may be left aside.  Coordinates are image
@@ -66,14 +66,14 @@ class People:
     sigmas: Floats
 
 
-def similarities(people: People, truth: Ints, found: Ints) -> Floats:
+def similarities(arrays: EvalArrays, truth: Ints, found: Ints) -> Floats:
     """Return the OKS of pairs.
 
     A person without labelled joints is compared by how far each joint lies outside the box of
     three times the annotated size around it.
 
     Args:
-        people: The persons.
+        arrays: The persons.
         truth: (P,) rows of annotated persons.
         found: (P,) rows of detections.
 
@@ -83,20 +83,20 @@ def similarities(people: People, truth: Ints, found: Ints) -> Floats:
     values = np.empty(len(truth))
     # Persons with equally many labelled joints are summed together, over these joints alone:
     # a sum that also ran over zeros would round differently.
-    labels = people.labelled.sum(axis=1)[truth]
+    labels = arrays.labelled.sum(axis=1)[truth]
     for count in np.unique(labels):
-        width = int(count) or len(people.sigmas)
+        width = int(count) or len(arrays.sigmas)
         for rows in _blocks(np.flatnonzero(labels == count), width):
-            alike = joint_similarities(people, truth[rows], found[rows], int(count))
+            alike = joint_similarities(arrays, truth[rows], found[rows], int(count))
             values[rows] = alike.sum(axis=1) / width
     return values
 
 
-def joint_similarities(people: People, truth: Ints, found: Ints, count: int) -> Floats:
+def joint_similarities(arrays: EvalArrays, truth: Ints, found: Ints, count: int) -> Floats:
     """Return exp(-d^2 / (2 * area * (2 * sigma)^2)) of the joints of pairs.
 
     Args:
-        people: The persons.
+        arrays: The persons.
         truth: (P,) rows of annotated persons, each with ``count`` labelled joints.
         found: (P,) rows of detections.
         count: Labelled joints; 0 compares all joints with the enlarged box.
@@ -104,18 +104,18 @@ def joint_similarities(people: People, truth: Ints, found: Ints, count: int) -> 
     Returns:
         (P, count) float64 in the joints' order, or (P, K) for no labelled joint.
     """
-    xy = people.found_xy[found].astype(people.truth_xy.dtype, copy=False)
+    xy = arrays.found_xy[found].astype(arrays.truth_xy.dtype, copy=False)
     if count:
-        apart: Floats = xy - people.truth_xy[truth]
+        apart: Floats = xy - arrays.truth_xy[truth]
         apart *= apart
         squared: Floats = apart[..., 0] + apart[..., 1]
     else:
-        squared = _outside(xy, people.truth_box[truth])
-    error: Floats = squared / (people.sigmas * 2) ** 2
+        squared = _outside(xy, arrays.truth_box[truth])
+    error: Floats = squared / (arrays.sigmas * 2) ** 2
     if count:
-        error = error[people.labelled[truth]].reshape(len(truth), count)
+        error = error[arrays.labelled[truth]].reshape(len(truth), count)
     # The sign and the factor of two round nothing: one division instead of three steps.
-    error /= ((people.truth_area[truth] + np.spacing(1)) * -2)[:, None]
+    error /= ((arrays.truth_area[truth] + np.spacing(1)) * -2)[:, None]
     return np.exp(error, out=error)
 
 

@@ -1,6 +1,6 @@
 """Two scores on the same images: their difference, its interval and its p-value.
 
-Both are scored on the same draws of images (``bootstrap.multiplicities``), so that what makes an
+Both are scored on the same draws of images (``bootstrap.bootstrap_counts``), so that what makes an
 image easy or hard for both cancels out: the interval of a difference is far narrower than the
 intervals of the two scores suggest.
 """

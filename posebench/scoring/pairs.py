@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posebench.scoring.oks import People, enlarged, similarities, spans
+from posebench.scoring.oks import EvalArrays, enlarged, similarities, spans
 from posebench.types.arrays import Floats, Ints
 
 # Pairs looked at in one go.
@@ -35,18 +35,18 @@ class Pairs:
     oks: Floats
 
 
-def similar_pairs(people: People, rows: Ints, least: float) -> Pairs:
+def similar_pairs(arrays: EvalArrays, rows: Ints, least: float) -> Pairs:
     """Return all pairs with an OKS of ``least`` or more.
 
     Args:
-        people: One part of everybody.
+        arrays: One part of everybody.
         rows: (D,) detections, sorted by image.
         least: In (0, 1).
     """
-    reach, extent = _reach(people, least), spans(people.found_xy)
+    reach, extent = _reach(arrays, least), spans(arrays.found_xy)
     none = np.zeros(0, np.int64)
     places, persons = [none], [none]
-    for place, truth in same_image(people, rows):
+    for place, truth in same_image(arrays, rows):
         found = rows[place]
         near = np.ones(len(found), np.bool_)
         for low, high in ((0, 2), (1, 3)):
@@ -55,24 +55,24 @@ def similar_pairs(people: People, rows: Ints, least: float) -> Pairs:
         places.append(place[near])
         persons.append(truth[near])
     place, truth = np.concatenate(places), np.concatenate(persons)
-    oks = similarities(people, truth, rows[place])
+    oks = similarities(arrays, truth, rows[place])
     kept = np.flatnonzero(oks >= least)
     return Pairs(place[kept], truth[kept], oks[kept])
 
 
-def _reach(people: People, least: float) -> Floats:
+def _reach(arrays: EvalArrays, least: float) -> Floats:
     """Left, top, right and bottom, (4, G) px, of where a similar detection has a joint.
 
     A mean over joints reaches a number only if one of them does, and how far that one may be off
     follows from its sigma.
     """
-    share = np.sqrt(-2 * np.log(least * (1 - SLACK)) * (people.truth_area + np.spacing(1)))
-    far = share[:, None] * (people.sigmas * 2)
-    boxed = ~np.any(people.labelled, axis=1)
-    ends = np.concatenate(enlarged(people.truth_box), axis=1).T.astype(np.float64)
+    share = np.sqrt(-2 * np.log(least * (1 - SLACK)) * (arrays.truth_area + np.spacing(1)))
+    far = share[:, None] * (arrays.sigmas * 2)
+    boxed = ~np.any(arrays.labelled, axis=1)
+    ends = np.concatenate(enlarged(arrays.truth_box), axis=1).T.astype(np.float64)
     ends[:2] -= far.max(axis=1)
     ends[2:] += far.max(axis=1)
-    there, xy, off = people.labelled[~boxed, :, None], people.truth_xy[~boxed], far[~boxed, :, None]
+    there, xy, off = arrays.labelled[~boxed, :, None], arrays.truth_xy[~boxed], far[~boxed, :, None]
     ends[:2, ~boxed] = spans(np.where(there, xy - off, np.inf))[:2]
     ends[2:, ~boxed] = spans(np.where(there, xy + off, -np.inf))[2:]
     rounding = SLACK * np.abs(ends)
@@ -81,17 +81,17 @@ def _reach(people: People, least: float) -> Floats:
     return ends
 
 
-def same_image(people: People, rows: Ints) -> Iterator[tuple[Ints, Ints]]:
+def same_image(arrays: EvalArrays, rows: Ints) -> Iterator[tuple[Ints, Ints]]:
     """Yield all pairs of an image, some detections at a time: (place in ``rows``, person).
 
     Args:
-        people: One part of everybody.
+        arrays: One part of everybody.
         rows: (D,) detections, sorted by image.
     """
-    by_image = np.argsort(people.truth_image, kind="stable")
-    persons = np.bincount(people.truth_image, minlength=people.images)
-    first = (np.cumsum(persons) - persons)[people.found_image[rows]]
-    count = persons[people.found_image[rows]]
+    by_image = np.argsort(arrays.truth_image, kind="stable")
+    persons = np.bincount(arrays.truth_image, minlength=arrays.images)
+    first = (np.cumsum(persons) - persons)[arrays.found_image[rows]]
+    count = persons[arrays.found_image[rows]]
     before = np.concatenate([[0], np.cumsum(count)])
     start = 0
     while start < len(rows):

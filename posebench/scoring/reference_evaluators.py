@@ -17,7 +17,7 @@ from typing import Any
 from posebench.keypoints import keypoint_set
 from posebench.scoring.accumulate import summary
 from posebench.scoring.coco import coco_results
-from posebench.scoring.evaluator_rules import DIALECTS, WHOLEBODY_SIZES
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES, WHOLEBODY_SIZES
 from posebench.scoring.scorers import check
 from posebench.types.arrays import Dataset, Floats, Results
 from posebench.types.errors import UserError
@@ -49,7 +49,7 @@ REFEREES: dict[str, tuple[str, Build]] = {
 }
 
 
-def referee_scores(
+def reference_scores(
     name: str, results: Results, dataset: Dataset, protocol: Protocol
 ) -> tuple[dict[str, float], str]:
     """Score with a published evaluator.
@@ -76,8 +76,8 @@ def referee_scores(
         )
     check(results, dataset)
     index, evaluator = _load(name)
-    dialect, keypoints = DIALECTS[scorer], keypoint_set(dataset.keypoint_set)
-    sigmas, parts = dialect.sigmas(keypoints), dialect.parts(keypoints)
+    rules, keypoints = EVALUATOR_RULES[scorer], keypoint_set(dataset.keypoint_set)
+    sigmas, parts = rules.sigmas(keypoints), rules.parts(keypoints)
     annotations, found = _annotations(dataset), _rows(results, dataset, protocol)
     values: dict[str, float] = {}
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

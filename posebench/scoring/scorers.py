@@ -12,9 +12,9 @@ import numpy as np
 from posebench.keypoints import keypoint_set
 from posebench.plugins import POSEBENCH
 from posebench.scoring import crowd, pckh
-from posebench.scoring.bootstrap import multiplicities, percentiles
+from posebench.scoring.bootstrap import bootstrap_counts, confidence_intervals
 from posebench.scoring.bootstrap import resampled as resampled_ap
-from posebench.scoring.evaluator_rules import CROWD_DIALECT, DIALECTS
+from posebench.scoring.evaluator_rules import CROWD_DIALECT, EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts, mean_similarities
 from posebench.scoring.plugin_tables import SCORERS
 from posebench.types.arrays import Dataset, Floats, Results, Scores
@@ -66,7 +66,7 @@ def score(
     """
     weights = None
     if with_intervals and len(dataset.images):
-        weights = multiplicities(len(dataset.images))
+        weights = bootstrap_counts(len(dataset.images))
     found = measure(results, dataset, protocol, weights)
     return with_intervals_of(found)
 
@@ -75,7 +75,7 @@ def with_intervals_of(found: Measured) -> Scores:
     """Return the scores of a measurement with the 95 % interval of every metric that has draws."""
     return Scores(
         values=dict(found.values),
-        intervals=percentiles(found.draws, found.values),
+        intervals=confidence_intervals(found.draws, found.values),
         scorer=found.scorer,
         persons=found.persons,
         images=found.images,
@@ -209,11 +209,11 @@ def check(results: Results, dataset: Dataset) -> None:
 def _by_oks(
     name: str, results: Results, dataset: Dataset, protocol: Protocol, weights: Floats | None
 ) -> Measured:
-    dialect = DIALECTS[name]
+    rules = EVALUATOR_RULES[name]
     parts = evaluate_parts(
         results,
         dataset,
-        dialect,
+        rules,
         max_detections=protocol.max_detections,
         result_area=protocol.result_area,
     )
@@ -232,9 +232,9 @@ def _by_oks(
     return Measured(
         values=values,
         draws=draws,
-        scorer=f"{name} {VERSION} (rules of {dialect.follows})",
-        persons=int((~whole.people.ignored).sum()),
-        images=len(np.unique(whole.people.truth_image[~whole.people.ignored])),
+        scorer=f"{name} {VERSION} (rules of {rules.follows})",
+        persons=int((~whole.arrays.ignored).sum()),
+        images=len(np.unique(whole.arrays.truth_image[~whole.arrays.ignored])),
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from posebench.records.consistency import impossible_score
-from posebench.records.formatting import claimed, subset_words, verdict_words
-from posebench.site.claims import page_name, ran_words, record_name
+from posebench.records.formatting import claimed, describe_subset, describe_verdict
+from posebench.site.claims import describe_run, page_name, record_name
 from posebench.types.entry import Claim, Entry
 from posebench.types.record import ClaimResult, Record
 from posebench.types.timing import PLAIN, Form
@@ -204,12 +204,12 @@ def _accuracy(
         interval=interval,
         claim=claimed(claim) if claim else None,
         artifact=artifact_of(record),
-        data=subset_words(record),
+        data=describe_subset(record),
         verdict=judged.verdict if judged else "",
-        meaning=verdict_words(judged, record) if judged else "",
+        meaning=describe_verdict(judged, record) if judged else "",
         images=data.images if data else 0,
         persons=data.persons if data else 0,
-        ran=ran_words(record),
+        ran=describe_run(record),
         doubt=impossible_score(metric, value),
         page=page_name(entry.key),
         record=record_name(record),

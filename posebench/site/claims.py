@@ -9,10 +9,10 @@ from typing import get_args
 
 from posebench.records.formatting import (
     claimed,
+    describe_protocol,
+    describe_subset,
+    describe_verdict,
     is_subset,
-    protocol_words,
-    subset_words,
-    verdict_words,
 )
 from posebench.records.store import file_name
 from posebench.records.verdict import Tone, tone
@@ -41,7 +41,7 @@ class ClaimRow:
         tone: See ``posebench.records.verdict.tone``.
         meaning: The verdict as a sentence.
         protocol: Key of the protocol.
-        protocol_words: Its choices in words; empty where nothing says them.
+        describe_protocol: Its choices in words; empty where nothing says them.
         evidence: Whether the page states the protocol, or it was inferred or guessed.
         axes: Choices of the claim's protocol that could not be met.
         persons: Annotated persons that counted.
@@ -68,7 +68,7 @@ class ClaimRow:
     tone: str
     meaning: str
     protocol: str
-    protocol_words: str
+    describe_protocol: str
     evidence: str
     axes: tuple[str, ...]
     images: int
@@ -158,7 +158,7 @@ def hardware_of(record: Record) -> str:
     return record.hardware or (record.timings or record.environment).device
 
 
-def ran_words(record: Record) -> str:
+def describe_run(record: Record) -> str:
     """Say on what a record was computed, and how where not as the network was built."""
     form = record.execution.words if record.execution else PLAIN.words
     return hardware_of(record) + ("" if form == PLAIN.words else f", {form} network")
@@ -200,17 +200,17 @@ def _row(record: Record, result: ClaimResult, known: Mapping[str, Protocol]) -> 
         interval=result.interval,
         verdict=result.verdict,
         tone="neutral" if is_subset(record) else tone(result.verdict),
-        meaning=verdict_words(result, record),
+        meaning=describe_verdict(result, record),
         protocol=claim.protocol or "",
-        protocol_words=protocol_words(protocol) if protocol else "",
+        describe_protocol=describe_protocol(protocol) if protocol else "",
         evidence=claim.evidence,
         axes=result.axes,
         images=data.images if data else 0,
         persons=data.persons if data else 0,
-        data=subset_words(record),
+        data=describe_subset(record),
         subset=is_subset(record),
         coverage=None if record.coverage is None else 100 * record.coverage,
-        ran=ran_words(record),
+        ran=describe_run(record),
         page=page_name(entry.key),
         record=record_name(record),
     )

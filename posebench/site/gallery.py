@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring.oks import Bools
-from posebench.site.studies import Shown
+from posebench.site.studies import GalleryItem
 from posebench.types.arrays import Dataset, Floats, Ints, Results
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ FREE = ("Apache-2.0", "CC0-1.0", "CC BY 4.0", "MIT")
 QUALITY = 82
 
 
-def gallery(opened: LoadedPredictions, licence: str) -> tuple[tuple[Shown, ...], str]:
+def gallery(opened: LoadedPredictions, licence: str) -> tuple[tuple[GalleryItem, ...], str]:
     """Draw the best, the median and the worst persons.
 
     Args:
@@ -76,19 +76,19 @@ def resemblance(opened: LoadedPredictions) -> tuple[Floats, Ints]:
 
 
 def _has_oks(opened: LoadedPredictions) -> bool:
-    from posebench.scoring.evaluator_rules import DIALECTS
+    from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 
-    return opened.protocol.scorer in DIALECTS
+    return opened.protocol.scorer in EVALUATOR_RULES
 
 
 def _by_oks(opened: LoadedPredictions) -> tuple[Floats, Ints]:
-    from posebench.scoring.evaluator_rules import DIALECTS
-    from posebench.scoring.keypoint_ap import people_of_parts
+    from posebench.scoring.evaluator_rules import EVALUATOR_RULES
+    from posebench.scoring.keypoint_ap import arrays_of_parts
     from posebench.scoring.oks import similarities
 
-    dialect = DIALECTS[opened.protocol.scorer]
+    rules = EVALUATOR_RULES[opened.protocol.scorer]
     area = opened.protocol.result_area
-    people = list(people_of_parts(opened.results, opened.dataset, dialect, area).values())[-1]
+    people = list(arrays_of_parts(opened.results, opened.dataset, rules, area).values())[-1]
     counts = ~people.ignored & people.labelled.any(axis=1)
     truth, found = _same_image(people.truth_image, people.found_image, counts, people.looked_at)
     return _best(len(counts), counts, truth, found, similarities(people, truth, found))
@@ -140,7 +140,7 @@ def _best(
 
 def _shown(
     opened: LoadedPredictions, group: str, person: int, row: int, words: str, with_image: bool
-) -> Shown:
+) -> GalleryItem:
     dataset = opened.dataset
     truth = dataset.truth.keypoints[person].copy()
     if not _has_oks(opened):
@@ -149,7 +149,7 @@ def _shown(
     image = int(np.flatnonzero(dataset.images.id == dataset.truth.image_id[person])[0])
     extent = _extent(truth, found, dataset, image)
     name = f"{words}, image {dataset.images.file_name[image]}"
-    return Shown(
+    return GalleryItem(
         group=group,
         words=name if found is not None else f"{name}, not found",
         drawing=draw(dataset.keypoint_set, truth, found, extent),

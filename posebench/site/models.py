@@ -11,15 +11,15 @@ from markupsafe import Markup
 from posebench.keypoints import keypoint_set
 from posebench.records.formatting import (
     claimed,
+    describe_protocol,
+    describe_subset,
     is_joint_metric,
     is_subset,
-    protocol_words,
-    subset_words,
 )
 from posebench.records.store import file_name
 from posebench.site.accuracies import Accuracy, headline, main_metric
-from posebench.site.claims import ClaimRow, page_name, ran_words, record_name
-from posebench.site.studies import Study
+from posebench.site.claims import ClaimRow, describe_run, page_name, record_name
+from posebench.site.studies import PredictionAnalysis
 from posebench.site.svg import history
 from posebench.site.timed import Timed, timed
 from posebench.timing.published import published_speeds
@@ -84,7 +84,7 @@ class Evaluated:
     joint_metric: str
     beside: tuple[tuple[str, Matrix], ...]
     past: Markup
-    study: Study | None
+    study: PredictionAnalysis | None
     record: str
     command: str
 
@@ -118,7 +118,7 @@ def models(
     records: Sequence[Record],
     rows: Sequence[ClaimRow],
     measured: Sequence[Accuracy],
-    studies: Mapping[str, Study] | None = None,
+    studies: Mapping[str, PredictionAnalysis] | None = None,
     explanations: Sequence[Explanation] = (),
 ) -> tuple[Model, ...]:
     """Return one page for each model that a record speaks of.
@@ -149,7 +149,7 @@ def _model(
     records: Sequence[Record],
     rows: tuple[ClaimRow, ...],
     measured: tuple[Accuracy, ...],
-    studies: Mapping[str, Study],
+    studies: Mapping[str, PredictionAnalysis],
     explanations: tuple[Explanation, ...],
 ) -> Model:
     kept: dict[Path, list[Record]] = {}
@@ -225,7 +225,7 @@ def _sentence(
     return f"{found}.{part} {rest}{speed}"
 
 
-def _evaluated(past: Sequence[Record], studies: Mapping[str, Study]) -> Evaluated:
+def _evaluated(past: Sequence[Record], studies: Mapping[str, PredictionAnalysis]) -> Evaluated:
     record = past[-1]
     metric = main_metric(record.entry, record.scores)
     values = [(r.created, value) for r in past if (value := r.scores.get(metric or "")) is not None]
@@ -234,7 +234,7 @@ def _evaluated(past: Sequence[Record], studies: Mapping[str, Study]) -> Evaluate
         dataset=record.dataset.id if record.dataset else "",
         protocol=record.protocol.label if record.protocol else "",
         subset=is_subset(record),
-        data=subset_words(record),
+        data=describe_subset(record),
         facts=_facts(record),
         scorer=record.scorer or "",
         matrix=matrix(record.scores, record.intervals),
@@ -317,13 +317,13 @@ def _facts(record: Record) -> tuple[tuple[str, str], ...]:
     weights = ", ".join(w for w in (coverage, record.checkpoint_name or "") if w)
     digest = (record.checkpoint_sha256 or "")[:12]
     facts = [
-        ("data", subset_words(record)),
+        ("data", describe_subset(record)),
         ("annotations", record.dataset.annotations if record.dataset else ""),
-        ("protocol", protocol_words(record.protocol) if record.protocol else ""),
+        ("protocol", describe_protocol(record.protocol) if record.protocol else ""),
         ("boxes", of_boxes),
         ("weights", f"{weights} (SHA-256 {digest}…)" if digest else weights),
         ("scored by", record.scorer or ""),
-        ("ran on", f"{ran_words(record)}, {ran.platform}, {ran.device}, batch {ran.batch_size}"),
+        ("ran on", f"{describe_run(record)}, {ran.platform}, {ran.device}, batch {ran.batch_size}"),
         (
             "versions",
             f"posebench {ran.posebench}, Python {ran.python}, torch {ran.torch}, "

@@ -28,7 +28,7 @@ from posebench.site.evidence import LEVELS, Zoo, zoos
 from posebench.site.figures import KINDS, Legend, accuracy_title, legend, static_figure
 from posebench.site.models import Model, models
 from posebench.site.points import AXES, Point, first_view, points
-from posebench.site.studies import Study
+from posebench.site.studies import PredictionAnalysis
 from posebench.site.text import one_line, valid_html
 from posebench.types.errors import UserError
 from posebench.types.explanation import Explanation
@@ -73,7 +73,7 @@ class Site:
 def collect(
     records: Sequence[Record],
     background: Background | None = None,
-    studies: Mapping[str, Study] | None = None,
+    studies: Mapping[str, PredictionAnalysis] | None = None,
     explanations: Sequence[Explanation] = (),
     left_out: Sequence[LeftOut] = (),
 ) -> Site:
@@ -118,7 +118,7 @@ def write_site(
     records: Sequence[Record],
     output: Path,
     background: Background | None = None,
-    studies: Mapping[str, Study] | None = None,
+    studies: Mapping[str, PredictionAnalysis] | None = None,
     explanations: Sequence[Explanation] = (),
     left_out: Sequence[LeftOut] = (),
 ) -> Path:

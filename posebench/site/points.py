@@ -222,7 +222,7 @@ def _point(record: Record, timing: Timings, accuracy: Accuracy) -> Point:
         size="{}x{}".format(*entry.input.size),
         borrows=borrows,
         flagged=tuple(field for remark in against for field in remark.fields),
-        note="; ".join(part for part in (*doubts, _rate_words(timing, each), borrows) if part),
+        note="; ".join(part for part in (*doubts, _describe_rate(timing, each), borrows) if part),
         command=rerun(record),
     )
 
@@ -254,7 +254,7 @@ def remarks(record: Record) -> tuple[Remark, ...]:
     return tuple(remark for remark in found if remark.why)
 
 
-def _rate_words(timing: Timings, each: float | None) -> str:
+def _describe_rate(timing: Timings, each: float | None) -> str:
     if timing.counted == "persons":
         return ""
     rate = f"{timing.persons_per_second:,.4g} images/s"

@@ -32,7 +32,7 @@ DRAWN_THRESHOLDS = ((0.5, "loose"), (0.75, "middle"), (0.95, "strict"))
 
 
 @dataclass(frozen=True)
-class Shown:
+class GalleryItem:
     """One person of the gallery.
 
     Attributes:
@@ -51,7 +51,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Study:
+class PredictionAnalysis:
     """What the predictions of one record show.
 
     Attributes:
@@ -63,19 +63,19 @@ class Study:
 
     curves: tuple[tuple[str, Markup], ...] = ()
     diagnosis: Diagnosis | None = None
-    people: tuple[Shown, ...] = ()
+    people: tuple[GalleryItem, ...] = ()
     licence: str = ""
 
 
-def find_studies(
+def analyse_predictions(
     folder: Path,
     records: Sequence[Record],
     *,
     data_root: Path | None = None,
     registry: Sequence[Path] = (),
     warn: Callable[[str], None] = lambda _: None,
-) -> dict[str, Study]:
-    """Study every record whose predictions were saved beside it and whose dataset is here.
+) -> dict[str, PredictionAnalysis]:
+    """Analyse every record whose predictions were saved next to it and whose dataset is here.
 
     Args:
         folder: Of the records, searched through.
@@ -105,7 +105,9 @@ def find_studies(
     return found
 
 
-def study(path: Path, data_root: Path | None = None, registry: Sequence[Path] = ()) -> Study:
+def study(
+    path: Path, data_root: Path | None = None, registry: Sequence[Path] = ()
+) -> PredictionAnalysis:
     """Look at the predictions of one record.
 
     Args:
@@ -119,16 +121,16 @@ def study(path: Path, data_root: Path | None = None, registry: Sequence[Path] = 
     from posebench.analysis.diagnose import diagnose
     from posebench.analysis.score import load_predictions_of
     from posebench.registry import load_registry
-    from posebench.scoring.evaluator_rules import DIALECTS
+    from posebench.scoring.evaluator_rules import EVALUATOR_RULES
     from posebench.site.gallery import gallery
     from posebench.types.request import ScoringContext
 
     where = ScoringContext(data_root=data_root, registry=tuple(registry))
     opened = load_predictions_of(path, where)
     spec = load_registry(tuple(where.registry)).dataset(opened.dataset.id)
-    told_apart = opened.protocol.scorer in DIALECTS
+    told_apart = opened.protocol.scorer in EVALUATOR_RULES
     people, licence = gallery(opened, spec.licence)
-    return Study(
+    return PredictionAnalysis(
         curves=_curves(opened) if told_apart else (),
         diagnosis=diagnose(path, where) if told_apart else None,
         people=people,
@@ -138,7 +140,7 @@ def study(path: Path, data_root: Path | None = None, registry: Sequence[Path] = 
 
 def _curves(opened: LoadedPredictions) -> tuple[tuple[str, Markup], ...]:
     from posebench.scoring.accumulate import RECALLS
-    from posebench.scoring.evaluator_rules import DIALECTS
+    from posebench.scoring.evaluator_rules import EVALUATOR_RULES
     from posebench.scoring.keypoint_ap import evaluate_parts
     from posebench.scoring.matching import THRESHOLDS
 
@@ -146,7 +148,7 @@ def _curves(opened: LoadedPredictions) -> tuple[tuple[str, Markup], ...]:
     parts = evaluate_parts(
         opened.results,
         opened.dataset,
-        DIALECTS[protocol.scorer],
+        EVALUATOR_RULES[protocol.scorer],
         max_detections=protocol.max_detections,
         result_area=protocol.result_area,
     )

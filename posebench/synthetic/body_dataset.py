@@ -21,7 +21,7 @@ from posebench.synthetic.keypoints_dataset import (
     keep_folder,
     write_png,
 )
-from posebench.synthetic.raster import Stream
+from posebench.synthetic.raster import PortableRng
 
 BODY_IMAGES = 120
 BODY_SHA256 = "027253d653ff73650e08208dc08093995f6af6d596174170ad4ccf451d0ff4db"
@@ -42,7 +42,7 @@ def draw_body(split: str, index: int) -> BodyScene:
     Returns:
         Image, ground truth and detector boxes.
     """
-    return compose_bodies(Stream(f"posebench synthetic body {split} {index}"))
+    return compose_bodies(PortableRng(f"posebench synthetic body {split} {index}"))
 
 
 def synthetic_body(split: str = "val", count: int | None = None) -> BodyTruth:

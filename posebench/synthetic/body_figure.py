@@ -64,7 +64,7 @@ from posebench.synthetic.figure import (
     skeleton,
     turn,
 )
-from posebench.synthetic.raster import UNIT, Colour, Point, Stream, degrees, shade
+from posebench.synthetic.raster import UNIT, Colour, Point, PortableRng, degrees, shade
 
 Name = int | str
 
@@ -109,14 +109,14 @@ class Body:
     parts: list[Part] = field(default_factory=list)
 
 
-def _view(stream: Stream) -> int:
+def _view(stream: PortableRng) -> int:
     """Return a viewing direction (1/1024 turn): mostly from the front, where faces are."""
     kind = stream.below(100)
     base = 0 if kind < 72 else 512 if kind < 80 else 256 if kind < 90 else -256
     return base + stream.middle(-110, 110)
 
 
-def _fine_skeleton(stream: Stream, pose: Pose) -> dict[Name, Vector]:
+def _fine_skeleton(stream: PortableRng, pose: Pose) -> dict[Name, Vector]:
     """Return all points but the hands in the body's frame, 1/16000 of the height."""
     points = skeleton(pose)
     up = tuple(h - n for h, n in zip(points["head"], points["neck"], strict=True))
@@ -146,7 +146,7 @@ def _fine_skeleton(stream: Stream, pose: Pose) -> dict[Name, Vector]:
     return points
 
 
-def _add_hands(stream: Stream, view: dict[Name, Vector]) -> None:
+def _add_hands(stream: PortableRng, view: dict[Name, Vector]) -> None:
     """Add the 42 hand points to points that are already seen from the viewer."""
     for k, first in enumerate((LEFT_HAND, RIGHT_HAND)):
         wrist = view[L_WRIST + k]
@@ -154,7 +154,7 @@ def _add_hands(stream: Stream, view: dict[Name, Vector]) -> None:
             view[first + number] = x, y, wrist[2]
 
 
-def make_body(stream: Stream, centre: Point, height: int) -> Body:
+def make_body(stream: PortableRng, centre: Point, height: int) -> Body:
     """Pose and dress one person.
 
     Args:
@@ -207,7 +207,7 @@ class _Tailor:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: PortableRng,
         view: dict[Name, Vector],
         places: dict[Name, Point],
         height: int,

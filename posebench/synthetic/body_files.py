@@ -24,7 +24,7 @@ from posebench.synthetic.body_points import (
     UPPER_NECK,
 )
 from posebench.synthetic.body_scene import BodyPerson, BodyScene, Label
-from posebench.synthetic.raster import UNIT, Stream
+from posebench.synthetic.raster import UNIT, PortableRng
 
 Json = dict[str, Any]
 Doubles = NDArray[np.float64]
@@ -177,7 +177,7 @@ def _frame(identity: int, image: int, person: BodyPerson) -> Json:
 
 def _halpe_keypoints(identity: int, person: BodyPerson) -> list[float]:
     """Return 408 numbers; visibilities are hundredths, high where a point is seen."""
-    stream = Stream(f"posebench synthetic body visibility {identity}")
+    stream = PortableRng(f"posebench synthetic body visibility {identity}")
     numbers: list[float] = []
     for x, y, v in person.points[:UPPER_NECK]:
         doubt = stream.below(41)

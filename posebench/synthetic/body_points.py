@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isqrt
 
 from posebench.synthetic.figure import FINE, Vector
-from posebench.synthetic.raster import SINE_BITS, Stream, cosine, degrees, sine
+from posebench.synthetic.raster import SINE_BITS, PortableRng, cosine, degrees, sine
 
 HEAD_TOP, NECK, MID_HIP = 17, 18, 19
 # Left; the right one follows.
@@ -61,7 +61,7 @@ _INNER_LIP = ((-23, 48), (-9, 46), (0, 45), (9, 46), (23, 48), (9, 51), (0, 52),
 _JAW_WIDTH, _JAW_DROP = 88, 90
 
 
-def face_points(stream: Stream) -> list[Vector]:
+def face_points(stream: PortableRng) -> list[Vector]:
     """Return the 68 face points in the head's frame, with an expression drawn at random.
 
     Args:
@@ -97,7 +97,7 @@ def _on_ball(x: int, y: int, out: int) -> Vector:
     return x, y, isqrt(max(HEAD_RADIUS * HEAD_RADIUS - x * x - y * y, 0)) + out
 
 
-def hand_points(stream: Stream, elbow: Vector, wrist: Vector) -> list[tuple[int, int]]:
+def hand_points(stream: PortableRng, elbow: Vector, wrist: Vector) -> list[tuple[int, int]]:
     """Return the 21 points of a hand that goes on from a forearm, flat in the picture.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 
 from posebench.synthetic.body_figure import FACE_GROUP, Body, make_body
 from posebench.synthetic.body_points import HAND_POINTS, LEFT_HAND, POINTS, RIGHT_HAND
-from posebench.synthetic.raster import UNIT, Mask, Point, Stream
+from posebench.synthetic.raster import UNIT, Mask, Point, PortableRng
 from posebench.synthetic.scene import (
     Box,
     Canvas,
@@ -76,7 +76,7 @@ class BodyScene:
     detections: tuple[Detection, ...]
 
 
-def compose_bodies(stream: Stream) -> BodyScene:
+def compose_bodies(stream: PortableRng) -> BodyScene:
     """Draw one scene.
 
     Args:
@@ -113,7 +113,7 @@ def compose_bodies(stream: Stream) -> BodyScene:
     return BodyScene(image, tuple(persons), detect(stream, persons, width, height))
 
 
-def _heights(stream: Stream, count: int, room: int) -> list[int]:
+def _heights(stream: PortableRng, count: int, room: int) -> list[int]:
     """Body heights in px, mostly large, smallest first; most fit the picture's height."""
     heights = []
     for _ in range(count):
@@ -134,7 +134,7 @@ def _heights(stream: Stream, count: int, room: int) -> list[int]:
 
 
 def _annotate(
-    canvas: Canvas, body: Body, drawn: Mask, number: int, size: int, stream: Stream
+    canvas: Canvas, body: Body, drawn: Mask, number: int, size: int, stream: PortableRng
 ) -> BodyPerson | None:
     box = bounds(drawn)
     area = int((canvas.owner // _PARTS == number).sum())
@@ -159,7 +159,7 @@ def _annotate(
     return BodyPerson(tuple(labels), box, area, body.head_box)
 
 
-def _labels(canvas: Canvas, body: Body, number: int, stream: Stream) -> list[Label]:
+def _labels(canvas: Canvas, body: Body, number: int, stream: PortableRng) -> list[Label]:
     """Label each point from what is on top at its pixel."""
     labels: list[Label] = []
     guesses = stream.array(POINTS) >> np.uint64(57)

@@ -19,7 +19,7 @@ from posebench.synthetic.raster import (
     UNIT,
     Colour,
     Point,
-    Stream,
+    PortableRng,
     cosine,
     degrees,
     shade,
@@ -139,7 +139,7 @@ class Pose:
     legs: tuple[tuple[int, int, int, int], tuple[int, int, int, int]]
 
 
-def _arm(stream: Stream) -> tuple[int, int, int, int]:
+def _arm(stream: PortableRng) -> tuple[int, int, int, int]:
     kind = stream.below(100)
     if kind < 35:  # hanging
         spread, lift, bend = stream.between(4, 30), stream.between(-20, 25), stream.middle(0, 50)
@@ -153,7 +153,7 @@ def _arm(stream: Stream) -> tuple[int, int, int, int]:
     return spread, lift, spread + inward, bend
 
 
-def _legs(stream: Stream) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+def _legs(stream: PortableRng) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
     kind = stream.below(100)
     legs = []
     stride = stream.between(12, 42) * (1 if stream.chance(50) else -1)
@@ -176,7 +176,7 @@ def _legs(stream: Stream) -> tuple[tuple[int, int, int, int], tuple[int, int, in
     return legs[0], legs[1]
 
 
-def draw_pose(stream: Stream) -> Pose:
+def draw_pose(stream: PortableRng) -> Pose:
     """Draw the angles of one person."""
     lean = stream.middle(-8, 20) if stream.chance(80) else stream.between(15, 50)
     head = stream.middle(-55, 55), stream.middle(-15, 30), stream.middle(-18, 18)
@@ -244,14 +244,14 @@ def _add_head(points: dict[int | str, Vector], centre: Vector, pose: Pose) -> No
         points[L_EAR + k] = place(side * 76, 2, 0)
 
 
-def draw_view(stream: Stream) -> int:
+def draw_view(stream: PortableRng) -> int:
     """Return a viewing direction (1/1024 turn): front, back and both sides, any between."""
     kind = stream.below(100)
     base = 0 if kind < 45 else 512 if kind < 60 else 256 if kind < 80 else -256
     return base + stream.middle(-110, 110)
 
 
-def make_figure(stream: Stream, centre: Point, height: int) -> Figure:
+def make_figure(stream: PortableRng, centre: Point, height: int) -> Figure:
     """Pose and dress one person.
 
     Args:
@@ -281,7 +281,7 @@ def make_figure(stream: Stream, centre: Point, height: int) -> Figure:
 
 
 def _dress(
-    stream: Stream, view: dict[int | str, Vector], places: dict[int | str, Point], height: int
+    stream: PortableRng, view: dict[int | str, Vector], places: dict[int | str, Point], height: int
 ) -> list[Part]:
     """Cover the skeleton with coloured parts, farthest first."""
     width = stream.between(88, 118)

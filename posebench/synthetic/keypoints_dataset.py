@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posebench.synthetic.raster import Stream
+from posebench.synthetic.raster import PortableRng
 from posebench.synthetic.scene import Image, Person, Scene, compose
 from posebench.types import UserError
 
@@ -49,7 +49,7 @@ def draw(split: str, index: int) -> Scene:
     Returns:
         Image, ground truth and detector boxes.
     """
-    return compose(Stream(f"posebench synthetic {split} {index}"))
+    return compose(PortableRng(f"posebench synthetic {split} {index}"))
 
 
 def synthetic_coco(split: str = "val", count: int | None = None) -> tuple[Json, list[Json]]:

@@ -47,7 +47,7 @@ def degrees(angle: int) -> int:
     return angle * TURN // 360
 
 
-class Stream:
+class PortableRng:
     """Random integers that depend on nothing but a text.
 
     Draw number n is a mixing function of ``key + n * step``: the stream has no other state.

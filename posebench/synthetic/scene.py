@@ -16,7 +16,7 @@ from posebench.synthetic.raster import (
     Colour,
     Mask,
     Point,
-    Stream,
+    PortableRng,
     Window,
     capsule,
     disc,
@@ -141,11 +141,11 @@ def _shape(window: Window, points: tuple[Point, ...], radius: int) -> Mask:
 @cache
 def _noise_tile() -> NDArray[np.int16]:
     """Pixel noise in [-8, 7], one tile for all pictures."""
-    words = Stream("posebench noise tile").array(_NOISE, _NOISE)
+    words = PortableRng("posebench noise tile").array(_NOISE, _NOISE)
     return ((words >> np.uint64(60)).astype(np.int16)) - np.int16(8)
 
 
-def background(canvas: Canvas, stream: Stream) -> None:
+def background(canvas: Canvas, stream: PortableRng) -> None:
     """Fill the canvas with a ramp of two colours and, mostly, blocks."""
     height, width = canvas.height, canvas.width
     low, high = (np.array(stream.colour(30, 225), np.int64) for _ in range(2))
@@ -162,7 +162,7 @@ def background(canvas: Canvas, stream: Stream) -> None:
     canvas.image[:] = np.clip(blend >> 8, 0, 255).astype(np.uint8)
 
 
-def clutter(canvas: Canvas, stream: Stream, count: int, reach: int) -> None:
+def clutter(canvas: Canvas, stream: PortableRng, count: int, reach: int) -> None:
     """Scatter sticks, discs and boxes; ``reach`` bounds their size, px."""
     for _ in range(count):
         x, y = stream.below(canvas.width) * UNIT, stream.below(canvas.height) * UNIT
@@ -177,7 +177,7 @@ def clutter(canvas: Canvas, stream: Stream, count: int, reach: int) -> None:
             canvas.paint(corners, UNIT, colour, -1)
 
 
-def _heights(stream: Stream, count: int) -> list[int]:
+def _heights(stream: PortableRng, count: int) -> list[int]:
     """Body heights in px: small, medium and large in COCO's sense, and close-ups."""
     heights = []
     for _ in range(count):
@@ -193,7 +193,7 @@ def _heights(stream: Stream, count: int) -> list[int]:
     return sorted(heights)
 
 
-def place(canvas: Canvas, stream: Stream, height: int, taken: list[Point]) -> Point:
+def place(canvas: Canvas, stream: PortableRng, height: int, taken: list[Point]) -> Point:
     """Choose the pelvis: most persons fit the picture and keep some distance from the others."""
     best, best_gap = (canvas.width // 2, canvas.height // 2), -1
     for _ in range(4):
@@ -244,7 +244,7 @@ def bounds(mask: Mask) -> Box | None:
 
 
 def _keypoints(
-    canvas: Canvas, figure: Figure, number: int, stream: Stream
+    canvas: Canvas, figure: Figure, number: int, stream: PortableRng
 ) -> tuple[tuple[int, int, int], ...]:
     """Label each joint from what is on top at its pixel."""
     triples = []
@@ -265,7 +265,7 @@ def _keypoints(
     return tuple(triples)
 
 
-def paint_crowd(canvas: Canvas, stream: Stream, first: int) -> Box | None:
+def paint_crowd(canvas: Canvas, stream: PortableRng, first: int) -> Box | None:
     """Paint a row of tiny figures far away; return the box around the group."""
     drawn = np.zeros((canvas.height, canvas.width), np.bool_)
     x, y = stream.below(canvas.width - 60), stream.between(25, canvas.height - 25)
@@ -278,7 +278,7 @@ def paint_crowd(canvas: Canvas, stream: Stream, first: int) -> Box | None:
     return bounds(drawn)
 
 
-def finish(canvas: Canvas, stream: Stream) -> Image:
+def finish(canvas: Canvas, stream: PortableRng) -> Image:
     """Add light and pixel noise."""
     height, width = canvas.height, canvas.width
     top, left = stream.below(_NOISE - height), stream.below(_NOISE - width)
@@ -288,7 +288,7 @@ def finish(canvas: Canvas, stream: Stream) -> Image:
     return np.clip(lit, 0, 255).astype(np.uint8)
 
 
-def compose(stream: Stream) -> Scene:
+def compose(stream: PortableRng) -> Scene:
     """Draw one scene.
 
     Args:
@@ -327,7 +327,7 @@ def compose(stream: Stream) -> Scene:
 
 
 def _annotate(
-    canvas: Canvas, figure: Figure, drawn: NDArray[np.bool_], number: int, stream: Stream
+    canvas: Canvas, figure: Figure, drawn: NDArray[np.bool_], number: int, stream: PortableRng
 ) -> Person | None:
     box = bounds(drawn)
     area = int((canvas.owner // _PARTS == number).sum())
@@ -341,7 +341,7 @@ def _annotate(
     return Person(keypoints, box, area)
 
 
-def _jitter(stream: Stream, box: Box, spread: int, width: int, height: int) -> Box:
+def _jitter(stream: PortableRng, box: Box, spread: int, width: int, height: int) -> Box:
     """Move the four sides by up to ``spread`` percent of the box; quarter px, inside the image."""
     x, y, w, h = (value * 4 for value in box)
     dx, dy = w * spread // 100, h * spread // 100
@@ -353,7 +353,7 @@ def _jitter(stream: Stream, box: Box, spread: int, width: int, height: int) -> B
 
 
 def detect(
-    stream: Stream, persons: Sequence[Boxed], width: int, height: int
+    stream: PortableRng, persons: Sequence[Boxed], width: int, height: int
 ) -> tuple[Detection, ...]:
     """Invent what a fair detector would report: jitter, misses, duplicates, false alarms.
 

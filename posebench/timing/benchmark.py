@@ -33,7 +33,13 @@ from posebench.types.errors import UserError
 from posebench.types.model import PoseModel
 from posebench.types.record import Record
 from posebench.types.request import Folders
-from posebench.types.timing import AcceleratorState, Execution, Machine, SpeedCell, Timings
+from posebench.types.timing import (
+    AcceleratorState,
+    BenchmarkConfiguration,
+    Execution,
+    Machine,
+    Timings,
+)
 
 
 class SpeedJob(Frozen):
@@ -48,7 +54,7 @@ class SpeedJob(Frozen):
     """
 
     model: str
-    cell: SpeedCell
+    cell: BenchmarkConfiguration
     registry: Folders = ()
     images: GivenPath | None = None
     command: str = ""
@@ -91,7 +97,7 @@ def measure_cell(job: SpeedJob, model: PoseModel | None = None) -> Record:
     except WrongOutputs as error:
         found.failure = str(error)
     except (RuntimeError, MemoryError, NotImplementedError, UserError) as error:
-        found.failure = failure_words(error, cell)
+        found.failure = describe_failure(error, cell)
     foreign = before.foreign(Usage.now())
     machine = _machine(cell, meter, load, foreign, found.states)
     return record_of(job, entry, found, machine)
@@ -140,7 +146,7 @@ def _end_to_end(
     return time_end_to_end(prepared, protocol, job.cell, cost, paths, forward)
 
 
-def failure_words(error: Exception, cell: SpeedCell) -> str:
+def describe_failure(error: Exception, cell: BenchmarkConfiguration) -> str:
     """Say in one line why nothing was timed."""
     first = (str(error).strip().splitlines() or [""])[0]
     if is_shortage(error):
@@ -149,7 +155,7 @@ def failure_words(error: Exception, cell: SpeedCell) -> str:
 
 
 def _machine(
-    cell: SpeedCell,
+    cell: BenchmarkConfiguration,
     meter: Meter,
     load: float | None,
     foreign: float | None,

@@ -27,7 +27,7 @@ from posebench.timing.noop_network import null_model
 from posebench.timing.samples import PERSONS, image_size, persons_on
 from posebench.types.model import PoseModel
 from posebench.types.protocol import Protocol
-from posebench.types.timing import SpeedCell, Timings
+from posebench.types.timing import BenchmarkConfiguration, Timings
 
 NULL = Effort(iterations=20, seconds=0.2, agreeing=2, warm_up=4)
 LONGEST = 1000  # batches; rows for their keypoints are made beforehand
@@ -40,7 +40,7 @@ class _Enough(Exception):
 def time_end_to_end(
     prepared: Prepared,
     protocol: Protocol,
-    cell: SpeedCell,
+    cell: BenchmarkConfiguration,
     cost: Complexity,
     paths: list[Path],
     forward: float,
@@ -75,7 +75,7 @@ def time_end_to_end(
 def batch_intervals(
     model: PoseModel,
     protocol: Protocol,
-    cell: SpeedCell,
+    cell: BenchmarkConfiguration,
     paths: list[Path],
     effort: Effort,
     expected: float,

@@ -33,7 +33,7 @@ from posebench.timing.gluoncv import gluoncv_samples, persons_per_second
 from posebench.timing.memory import memory_of, reset_memory
 from posebench.timing.noop_network import null_model
 from posebench.types.model import PoseModel
-from posebench.types.timing import AcceleratorState, Precision, SpeedCell, Timings
+from posebench.types.timing import AcceleratorState, BenchmarkConfiguration, Precision, Timings
 
 # Of the peak: 3e-3 (fp16) and 3e-2 (bf16) were seen in Lite-HRNet, and TF32 has fp16's mantissa.
 TOLERANCES: dict[Precision, float] = {"tf32": 1e-2, "fp16": 1e-2, "bf16": 1e-1}
@@ -62,7 +62,7 @@ class Prepared:
     expected: Outputs
 
 
-def prepare(model: PoseModel, cell: SpeedCell) -> Prepared:
+def prepare(model: PoseModel, cell: BenchmarkConfiguration) -> Prepared:
     """Compute the outputs to compare with, then bring the model into the form to be timed.
 
     Args:
@@ -78,7 +78,7 @@ def prepare(model: PoseModel, cell: SpeedCell) -> Prepared:
     return Prepared(formed, as_input(batch, cell.form), expected)
 
 
-def _batch(cell: SpeedCell, size: tuple[int, int]) -> Tensor:
+def _batch(cell: BenchmarkConfiguration, size: tuple[int, int]) -> Tensor:
     """Normalised crops; GluonCV's harness draws uniformly from -1 to 1."""
     generator = torch.Generator().manual_seed(0)
     shape = (cell.batch_size, 3, *size)
@@ -88,7 +88,7 @@ def _batch(cell: SpeedCell, size: tuple[int, int]) -> Tensor:
 
 
 def time_forward(
-    prepared: Prepared, cell: SpeedCell, cost: Complexity, meter: Meter
+    prepared: Prepared, cell: BenchmarkConfiguration, cost: Complexity, meter: Meter
 ) -> tuple[Timings, tuple[AcceleratorState, ...]]:
     """Time the network.
 
@@ -139,7 +139,7 @@ def time_forward(
 
 
 def _timed(
-    work: Work, cell: SpeedCell, meter: Meter, states: list[AcceleratorState]
+    work: Work, cell: BenchmarkConfiguration, meter: Meter, states: list[AcceleratorState]
 ) -> tuple[Samples, float | None]:
     """Samples, and the energy that timing them took."""
     if cell.method == "gluoncv":
@@ -155,14 +155,16 @@ def _timed(
     return samples, None if before is None or after is None else after - before
 
 
-def _work(model: PoseModel, batch: Tensor, cell: SpeedCell, last: list[Outputs]) -> Work:
+def _work(
+    model: PoseModel, batch: Tensor, cell: BenchmarkConfiguration, last: list[Outputs]
+) -> Work:
     def work() -> None:
         last[:] = [network_outputs(model, batch, mirrored=cell.flip)]
 
     return work
 
 
-def _null(prepared: Prepared, cell: SpeedCell) -> PoseModel:
+def _null(prepared: Prepared, cell: BenchmarkConfiguration) -> PoseModel:
     return null_model(prepared.model, tuple(prepared.expected[0].shape), cell.device)
 
 
@@ -177,7 +179,7 @@ def _per_1000(joules: float | None, persons: int) -> float | None:
     return None if joules is None else joules / persons * 1000
 
 
-def tolerance(cell: SpeedCell) -> float:
+def tolerance(cell: BenchmarkConfiguration) -> float:
     """Return how far outputs may be from the plain float32 network's, over their peak."""
     return TOLERANCES.get(cell.form.precision) or allowed_difference(cell.device)
 
@@ -199,7 +201,9 @@ def _synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def timings_of(samples: Samples, cell: SpeedCell, cost: Complexity, scope: Scope) -> Timings:
+def timings_of(
+    samples: Samples, cell: BenchmarkConfiguration, cost: Complexity, scope: Scope
+) -> Timings:
     """Put samples into words and numbers."""
     return Timings(
         scope=scope,
@@ -228,7 +232,7 @@ def measure_forward(model: PoseModel, *, batch_size: int = 64) -> Timings:
         batch_size: Persons a forward pass.
     """
     threads = torch.get_num_threads()
-    cell = SpeedCell(
+    cell = BenchmarkConfiguration(
         device="cpu",
         hardware=processor_name(),
         batch_size=batch_size,

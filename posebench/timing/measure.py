@@ -30,7 +30,7 @@ from posebench.types.entry import Entry
 from posebench.types.errors import UserError
 from posebench.types.record import Record
 from posebench.types.request import SpeedRequest
-from posebench.types.timing import Form, Method, Precision, Runtime, SpeedCell
+from posebench.types.timing import BenchmarkConfiguration, Form, Method, Precision, Runtime
 
 # About: an interpreter, weights, outputs to compare with, warming up, the null network.
 STARTING = 10.0
@@ -54,7 +54,7 @@ class Timed:
     earlier: bool = False
 
 
-def configuration(request: SpeedRequest) -> SpeedCell:
+def configuration(request: SpeedRequest) -> BenchmarkConfiguration:
     """Return what is to be timed, checked against this machine too.
 
     Raises:
@@ -159,7 +159,9 @@ def measure_speed(
     return run_cell(job_of(entry, configuration(request), request, command), entry)
 
 
-def job_of(entry: Entry, cell: SpeedCell, request: SpeedRequest, command: str) -> SpeedJob:
+def job_of(
+    entry: Entry, cell: BenchmarkConfiguration, request: SpeedRequest, command: str
+) -> SpeedJob:
     """Return what a process is to time of a request for one or several models."""
     return SpeedJob(
         model=entry.key,
@@ -219,10 +221,10 @@ def run_cell(job: SpeedJob, entry: Entry, launch: Launch | None = None) -> Recor
         file = Path(folder) / speed_file_name(entry, job.cell)
         if status == 0 and file.is_file():
             return load(file)
-    return record_of(job, entry, Findings(failure=crash_words(status, job.cell)))
+    return record_of(job, entry, Findings(failure=describe_crash(status, job.cell)))
 
 
-def crash_words(status: int, cell: SpeedCell) -> str:
+def describe_crash(status: int, cell: BenchmarkConfiguration) -> str:
     """Say how a process ended that left no record."""
     if status == -KILLED:
         return f"killed, most likely out of memory at a batch of {cell.batch_size}"

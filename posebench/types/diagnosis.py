@@ -43,7 +43,7 @@ class Group(Frozen):
     joints: JointErrors
 
 
-class Mend(Frozen):
+class Correction(Frozen):
     """What one kind of error costs.
 
     Attributes:
@@ -69,14 +69,14 @@ class PartDiagnosis(Frozen):
         part: Name; empty for the only part.
         ap: Percent, as scored; ``ap50`` at OKS 0.5.
         joints: Of the part, in persons that were found.
-        mends: In the order in which errors are mended together.
+        corrections: In the order in which errors are mended together.
     """
 
     part: str
     ap: float
     ap50: float
     joints: JointErrors
-    mends: tuple[Mend, ...]
+    corrections: tuple[Correction, ...]
 
 
 class Diagnosis(Frozen):
@@ -120,14 +120,18 @@ class Diagnosis(Frozen):
     def sentence(self) -> str:
         """Say what costs most."""
         whole = self.parts[-1]
-        worst = sorted(whole.mends, key=lambda mend: -mend.alone)
-        parts = [f"{mend.error} {mend.alone:+.1f}" for mend in worst[:3] if mend.alone >= 0.05]
+        worst = sorted(whole.corrections, key=lambda correction: -correction.alone)
+        parts = [
+            f"{correction.error} {correction.alone:+.1f}"
+            for correction in worst[:3]
+            if correction.alone >= 0.05
+        ]
         costs = f"; mended alone: {', '.join(parts)} points" if parts else ""
         return f"AP {whole.ap:.2f}{costs}."
 
     def notes(self) -> tuple[str, ...]:
         """Explain what the counts alone leave open: points where no error was counted."""
-        moved = {mend.error: mend for part in self.parts for mend in _moved(part)}
+        moved = {correction.error: correction for part in self.parts for correction in _moved(part)}
         return tuple(
             f"{error}: {words}"
             for error, words in _UNCOUNTED.items()
@@ -154,14 +158,14 @@ _UNCOUNTED = {
 }
 
 
-def _moved(part: PartDiagnosis) -> list[Mend]:
+def _moved(part: PartDiagnosis) -> list[Correction]:
     """Return the kinds of errors that move a printed figure of a part."""
     before = (part.ap, part.ap50)
     found = []
-    for mend in part.mends:
-        after = (mend.together, mend.together_50)
-        steps = (mend.alone, mend.alone_50, after[0] - before[0], after[1] - before[1])
+    for correction in part.corrections:
+        after = (correction.together, correction.together_50)
+        steps = (correction.alone, correction.alone_50, after[0] - before[0], after[1] - before[1])
         if any(abs(step) >= 0.005 for step in steps):
-            found.append(mend)
+            found.append(correction)
         before = after
     return found

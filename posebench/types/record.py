@@ -11,7 +11,7 @@ from posebench.types.base import Frozen
 from posebench.types.dataset import CompleteBy, Sample
 from posebench.types.entry import Claim, Entry, Id
 from posebench.types.protocol import Protocol
-from posebench.types.timing import Execution, Machine, SpeedCell, Timings
+from posebench.types.timing import BenchmarkConfiguration, Execution, Machine, Timings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -224,7 +224,7 @@ class Record(Frozen):
     predictions_sha256: str | None = None
     timings: Timings | None = None
     end_to_end: Timings | None = None
-    cell: SpeedCell | None = None
+    cell: BenchmarkConfiguration | None = None
     machine: Machine | None = None
     failure: str | None = None
     seconds: float | None = None

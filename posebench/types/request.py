@@ -18,7 +18,7 @@ from posebench.types.base import Flag, Frozen, GivenPath, Whole, refusal, within
 from posebench.types.faults import OnError
 from posebench.types.protocol import Protocol, Stage
 from posebench.types.protocol_axes import ProtocolAxes
-from posebench.types.timing import PLAIN, Form, Method, Precision, Runtime, SpeedCell
+from posebench.types.timing import PLAIN, BenchmarkConfiguration, Form, Method, Precision, Runtime
 
 # Lists are taken for tuples, also where JSON or a caller gives them.
 TUPLE = BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
@@ -272,7 +272,9 @@ class SpeedRequest(Request):
             runtime=self.runtime,
         )
 
-    def cell(self, *, device: str, hardware: str, threads: int, images: str = "drawn") -> SpeedCell:
+    def cell(
+        self, *, device: str, hardware: str, threads: int, images: str = "drawn"
+    ) -> BenchmarkConfiguration:
         """Return the request without its models, resolved on a machine.
 
         Args:
@@ -281,7 +283,7 @@ class SpeedRequest(Request):
             threads: Of the network on a CPU, and of reading.
             images: ``drawn``, or the digest of given ones.
         """
-        return SpeedCell(
+        return BenchmarkConfiguration(
             device=device,
             hardware=hardware,
             batch_size=self.batch_size,

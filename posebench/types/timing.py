@@ -78,7 +78,7 @@ class Execution(Form):
         return self.model_dump(exclude={"requested"})
 
 
-class SpeedCell(Frozen):
+class BenchmarkConfiguration(Frozen):
     """What was asked to be timed, apart from the model.
 
     Attributes:

@@ -183,7 +183,7 @@ def verify_entry(entry: Entry, recording: Recording) -> Verification:
 def _compare(entry: Entry, golden: Golden, finding: Verification) -> Verification:
     model, digest = load_filled(entry, golden.gain)
     if digest != golden.weights_sha256:
-        return replace(finding, status=FAILED, note=_manifest_words(entry, golden))
+        return replace(finding, status=FAILED, note=_describe_manifest(entry, golden))
     outputs = all_outputs(model.network, golden.input, several=len(golden.outputs) > 1)
     shapes = [output.shape for output in outputs]
     if shapes != [recorded.shape for recorded in golden.outputs]:
@@ -264,7 +264,7 @@ def _parameters(entry: Entry) -> int:
     return parameter_count(network)
 
 
-def _manifest_words(entry: Entry, golden: Golden) -> str:
+def _describe_manifest(entry: Entry, golden: Golden) -> str:
     """Say how names and shapes differ from the original's, as far as this machine knows them."""
     words = f"names or shapes of its weights are not those of {golden.id}"
     if golden.full is None:

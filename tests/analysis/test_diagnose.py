@@ -51,12 +51,12 @@ def test_the_score_is_the_one_that_score_gives_and_all_mended_is_near_perfect(fi
     (whole,) = found.parts
     scores = score(files.results_file(), files.where).scores
     assert (whole.ap, whole.ap50) == (scores["AP"], scores["AP50"])
-    assert [mend.error for mend in whole.mends] == list(ERRORS)
-    assert whole.mends[-1].together_50 > 99 > 50 > whole.ap50
-    first = whole.mends[0]
+    assert [correction.error for correction in whole.corrections] == list(ERRORS)
+    assert whole.corrections[-1].together_50 > 99 > 50 > whole.ap50
+    first = whole.corrections[0]
     assert first.together - whole.ap == pytest.approx(first.alone)
     assert f"AP {whole.ap:.2f}" in found.sentence()
-    best = max(whole.mends, key=lambda mend: mend.alone)
+    best = max(whole.corrections, key=lambda correction: correction.alone)
     assert f"mended alone: {best.error} {best.alone:+.1f}" in found.sentence()
 
 
@@ -69,15 +69,17 @@ def test_the_verb_prints_the_counts(files, found, capsys):
     assert cli.main(command) == 0
     text = capsys.readouterr().out
     assert text.startswith(content["sentence"])
-    for mend in content["parts"][0]["mends"]:
-        assert f"{mend['alone']:+.2f}" in text
+    for correction in content["parts"][0]["corrections"]:
+        assert f"{correction['alone']:+.2f}" in text
     assert all(name in text for name in keypoint_set("coco_17").names)
     assert f"{found.background:,} of nobody" in text
 
 
 def test_points_without_a_counted_error_are_explained(files, found, capsys):
     """One detection an image: each is its person's best, and AP still gains by other scores."""
-    (before,) = [mend for mend in found.parts[0].mends if mend.error == "score"]
+    (before,) = [
+        correction for correction in found.parts[0].corrections if correction.error == "score"
+    ]
     assert before.count and not [note for note in found.notes() if note.startswith("score")]
     first = {}
     for person in files.sample["annotations"]:
@@ -95,8 +97,10 @@ def test_points_without_a_counted_error_are_explained(files, found, capsys):
     ]
     path = files.results_file(rows, "one_each.json")
     found = diagnose(path, files.where)
-    mend = {mend.error: mend for mend in found.parts[0].mends}["score"]
-    assert mend.count == 0 and mend.alone > 1, (mend.count, mend.alone)
+    correction = {correction.error: correction for correction in found.parts[0].corrections}[
+        "score"
+    ]
+    assert correction.count == 0 and correction.alone > 1, (correction.count, correction.alone)
     (note,) = [note for note in found.notes() if note.startswith("score: ")]
     assert "the order of different persons" in note
     command = ["diagnose", str(path), "--dataset", "coco"]
@@ -108,12 +112,14 @@ def test_nothing_is_explained_where_nothing_moves(found):
     still = {"alone": 0.0, "alone_50": 0.0, "count": 0}
     (whole,) = found.parts
     same = {"together": whole.ap, "together_50": whole.ap50}
-    mends = tuple(mend.model_copy(update=still | same) for mend in whole.mends)
-    part = whole.model_copy(update={"mends": mends})
+    corrections = tuple(
+        correction.model_copy(update=still | same) for correction in whole.corrections
+    )
+    part = whole.model_copy(update={"corrections": corrections})
     assert found.model_copy(update={"parts": (part,)}).notes() == ()
     # what counts after others are mended is said, though it gains nothing alone
-    later = mends[-2].model_copy(update={"together": whole.ap + 1})
-    part = whole.model_copy(update={"mends": (*mends[:-2], later, mends[-1])})
+    later = corrections[-2].model_copy(update={"together": whole.ap + 1})
+    part = whole.model_copy(update={"corrections": (*corrections[:-2], later, corrections[-1])})
     (note,) = found.model_copy(update={"parts": (part,)}).notes()
     assert note.startswith("duplicate: ") and "asked again" in note
 

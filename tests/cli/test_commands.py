@@ -234,7 +234,7 @@ def test_a_measurement_replaces_its_earlier_record_unless_it_is_kept(
 )
 def test_a_timing_keeps_its_earlier_record_unless_asked(words, overwrite):
     module = import_module("posebench.cli.speed")
-    parser = Parser("speed", cli.VERBS["speed"], module.EXAMPLES)
+    parser = Parser("speed", cli.COMMANDS["speed"], module.EXAMPLES)
     module.add_arguments(parser)
     assert parser.parse_args(words).overwrite == overwrite
 
@@ -259,7 +259,7 @@ def test_migrate_rewrites_old_records_and_names_what_stays(tmp_path, capsys):
 @pytest.mark.parametrize("verb", ["eval", "merge", "speed", "report", "nightly"])
 def test_runs_is_where_records_go_and_come_from(verb):
     module = import_module(f"posebench.cli.{verb}")
-    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    parser = Parser(verb, cli.COMMANDS[verb], module.EXAMPLES)
     module.add_arguments(parser)
     words = {"eval": ["x"], "merge": ["x"], "nightly": ["--suite", "demo"]}.get(verb, [])
     parsed = parser.parse_args(words)

@@ -22,7 +22,7 @@ from server import Answer, Server, page
 
 from posebench.api import doctor
 from posebench.cli import main as cli
-from posebench.cli.fetch import size_words
+from posebench.cli.fetch import describe_size
 from posebench.downloads.plan import Item, Settings, ensure_checkpoint
 from posebench.install import install_command
 from posebench.registry import load_registry
@@ -111,7 +111,7 @@ def test_a_dry_run_adds_up_what_the_servers_say_and_fetches_nothing(server, fold
     status, out, err = run(capsys, *words)
     assert status == 0 and err == ""
     total = len(BODY) * 3 + 1000
-    assert f"4 files to fetch: {total:,} bytes ({size_words(total)})" in out
+    assert f"4 files to fetch: {total:,} bytes ({describe_size(total)})" in out
     assert "and 1 files of unknown size." in out
     assert "by hand" in out and "Nobody published it" in out
     content = json.loads(run(capsys, *words, "--json")[1])
@@ -580,7 +580,7 @@ def test_versions_are_compared_as_numbers(version, wanted, fits):
      (12.9e9, "12.9 GB"), (1e16, "10000.0 TB")],
 )  # fmt: skip
 def test_sizes_in_words(size, words):
-    assert size_words(size) == words
+    assert describe_size(size) == words
 
 
 def test_eval_fetches_on_demand_and_shows_the_licence(server, folder, capsys, tmp_path):

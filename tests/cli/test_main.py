@@ -59,7 +59,7 @@ def test_light_verbs_answer_at_once(arguments, most):
 def test_help_names_every_verb_and_version_the_version(capsys):
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"  {verb} " in text for verb in cli.VERBS)
+    assert all(f"  {verb} " in text for verb in cli.COMMANDS)
     assert cli.main([]) == 0
     assert capsys.readouterr().out == text
 
@@ -69,7 +69,7 @@ def test_help_names_every_verb_and_version_the_version(capsys):
     assert json.loads(capsys.readouterr().out) == {"posebench": posebench.__version__}
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
+@pytest.mark.parametrize("verb", cli.COMMANDS)
 def test_every_verb_has_help_and_examples_that_its_parser_accepts(verb, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([verb, "--help"])
@@ -77,7 +77,7 @@ def test_every_verb_has_help_and_examples_that_its_parser_accepts(verb, capsys):
     text = capsys.readouterr().out
 
     module = import_module(f"posebench.cli.{verb}")
-    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    parser = Parser(verb, cli.COMMANDS[verb], module.EXAMPLES)
     module.add_arguments(parser)
     commands = "\n".join(module.EXAMPLES).replace("\\\n", " ").splitlines()
     assert commands
@@ -167,7 +167,7 @@ def test_tables_align():
 @pytest.mark.parametrize("verb", ["cite", "convert", "eval", "explain", "show"])
 def test_a_model_is_named_by_its_place_or_by_the_option(verb):
     module = import_module(f"posebench.cli.{verb}")
-    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    parser = Parser(verb, cli.COMMANDS[verb], module.EXAMPLES)
     module.add_arguments(parser)
     rest = ["--checkpoint", "a", "--output", "b"] if verb == "convert" else []
     for words in (["x", *rest], ["--model", "x", *rest], [*rest, "--model=x"]):
@@ -177,7 +177,7 @@ def test_a_model_is_named_by_its_place_or_by_the_option(verb):
 @pytest.mark.parametrize("verb", ["fetch", "speed", "verify"])
 def test_several_models_are_named_by_their_places_or_by_the_option(verb):
     module = import_module(f"posebench.cli.{verb}")
-    parser = Parser(verb, cli.VERBS[verb], module.EXAMPLES)
+    parser = Parser(verb, cli.COMMANDS[verb], module.EXAMPLES)
     module.add_arguments(parser)
     assert parser.parse_args(["x", "--model", "y", "--model", "z"]).models == ["x", "y", "z"]
     assert parser.parse_args(["--model", "y"]).models == ["y"]

@@ -204,7 +204,7 @@ def test_what_is_timed_is_said_in_one_line():
     cell = make_speed.cell(
         form=Form(folded=True, precision="bf16"), flip=True, method="gluoncv", threads=3
     )
-    assert speed.cell_words(cell) == (
+    assert speed.describe_configuration(cell) == (
         "a processor (cpu), batch 2, folded, bf16 network, 3 threads, with flip, "
         "GluonCV's method, quick"
     )

@@ -189,10 +189,12 @@ def test_a_table_that_may_lose_nothing_stays_wide(monkeypatch):
 
 def test_facts_are_wrapped_between_words(monkeypatch):
     monkeypatch.setattr(tables, "width", lambda: 40)
-    text = tables.facts([("note", "one two three " * 6), ("file", "x" * 90), ("none", "")])
+    text = tables.key_value_table(
+        [("note", "one two three " * 6), ("file", "x" * 90), ("none", "")]
+    )
     first, *rest = text.splitlines()
     assert all(len(line) <= 40 for line in [first, *rest[:-1]])
     assert all(line.startswith("      ") for line in rest[:-1])
     assert rest[-1] == "file  " + "x" * 90
     monkeypatch.setattr(tables, "width", lambda: None)
-    assert len(tables.facts([("note", "one two three " * 6)]).splitlines()) == 1
+    assert len(tables.key_value_table([("note", "one two three " * 6)]).splitlines()) == 1

@@ -13,14 +13,14 @@ from server import Answer, Server, page
 
 from posebench.downloads.drive import drive_file, drive_folder, drive_page, member_of
 from posebench.downloads.files import Cancelled
-from posebench.downloads.http import Policy
+from posebench.downloads.http import RetryPolicy
 from posebench.install import install_command
 from posebench.types.errors import UserError
 
 BODY = random.Random(3).randbytes(200_000)
 OTHER = random.Random(4).randbytes(200_000)
 ID = "1" + "a" * 32
-QUICK = Policy(timeout=60, retries=2, window=60)
+QUICK = RetryPolicy(timeout=60, retries=2, window=60)
 
 
 @pytest.fixture
@@ -113,11 +113,11 @@ def test_a_break_is_resumed_and_change_is_noticed(drive, tmp_path):
 
 def test_silence_and_crawling_end(drive, tmp_path):
     drive.put(f"/uc?id={ID}", attachment(BODY, silent=60))
-    policy = Policy(timeout=0.2, retries=0)
+    policy = RetryPolicy(timeout=0.2, retries=0)
     assert "cannot be fetched" in refusal(drive_file, ID, tmp_path / "d", policy=policy).message
     assert not drive.sent
     drive.put(f"/uc?id={ID}", attachment(BODY, piece=1, delay=0.02))
-    crawling = Policy(timeout=0.5, retries=0, slowest=1 << 20, window=0.1)
+    crawling = RetryPolicy(timeout=0.5, retries=0, slowest=1 << 20, window=0.1)
     error = refusal(drive_file, ID, tmp_path / "d", policy=crawling)
     assert "it comes too slowly" in error.message
 
@@ -127,7 +127,7 @@ def test_stopping_stops(drive, tmp_path):
     drive.put(f"/uc?id={ID}", attachment(BODY, silent=120))
     threading.Timer(0.2, cancel.set).start()
     with pytest.raises(Cancelled):
-        drive_file(ID, tmp_path / "d", Policy(timeout=240, cancel=cancel))
+        drive_file(ID, tmp_path / "d", RetryPolicy(timeout=240, cancel=cancel))
     assert drive.sent < len(BODY)  # it was not waited for
 
 

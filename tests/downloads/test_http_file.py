@@ -20,14 +20,14 @@ from server import Answer, page, redirect
 
 from posebench.downloads import http_file as module
 from posebench.downloads.files import Cancelled
-from posebench.downloads.http import Policy, _followed, check_url
+from posebench.downloads.http import RetryPolicy, _followed, check_url
 from posebench.downloads.http_file import download, remote_size
 from posebench.types.errors import UserError
 
 BODY = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
 # quick to ask again, patient with a busy machine: silence and crawling have tests of their own
-QUICK = Policy(timeout=60, retries=3, first_wait=0.001, longest_wait=0.05, window=60)
+QUICK = RetryPolicy(timeout=60, retries=3, first_wait=0.001, longest_wait=0.05, window=60)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_dropped_connections_are_resumed_where_they_broke(server, target):
 
 def test_a_later_call_resumes_what_an_earlier_one_left(server, target):
     url = server.put("/a.bin", Answer(BODY, drop=100_000))
-    refusal(url, target, policy=Policy(retries=0))
+    refusal(url, target, policy=RetryPolicy(retries=0))
     assert target.stat().st_size == 100_000
     server.put("/a.bin", BODY)
     assert download(url, target, QUICK)
@@ -256,7 +256,7 @@ def test_a_certificate_that_nobody_signed_is_refused_at_once(target, tmp_path):
 
 def test_silence_ends_in_a_sentence(server, target):
     url = server.put("/a.bin", Answer(BODY, silent=60))
-    policy = Policy(timeout=0.1, retries=1, first_wait=0.001)
+    policy = RetryPolicy(timeout=0.1, retries=1, first_wait=0.001)
     assert "the server is silent" in refusal(url, target, policy=policy).message
     assert len(server.requests) == 2
     assert not server.sent
@@ -267,11 +267,11 @@ def test_a_crawling_transfer_is_a_break_a_steady_one_is_waited_for(monkeypatch, 
     """A twentieth of a second passes between two pieces, however long that takes."""
     ticks = (tick / 20 for tick in itertools.count())
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    pace = module.Pace(Policy(window=0.2, slowest=100_000))
+    pace = module.Pace(RetryPolicy(window=0.2, slowest=100_000))
     try:
         for _ in range(20):
             pace.add(piece)
-    except module.Broken as error:
+    except module.RetryableError as error:
         assert not goes_on
         assert f"only {4 * piece} bytes came in" in str(error)
     else:
@@ -281,7 +281,7 @@ def test_a_crawling_transfer_is_a_break_a_steady_one_is_waited_for(monkeypatch, 
 def test_the_pace_of_a_transfer_is_watched(server, target):
     """Each byte is a piece of its own: however slowly they come, they are too few."""
     url = server.put("/a.bin", Answer(BODY, piece=1, delay=0.02))
-    crawling = Policy(timeout=60, retries=0, slowest=1_000_000, window=0.2)
+    crawling = RetryPolicy(timeout=60, retries=0, slowest=1_000_000, window=0.2)
     assert "bytes came in" in refusal(url, target, policy=crawling).message
 
 

@@ -22,14 +22,19 @@ from safetensors.torch import save
 from server import Answer, page
 
 from posebench.downloads.cache import Cache, key_of
-from posebench.downloads.checksum_lock import LOCK, Locked, Locks, read_checkpoint_lock
-from posebench.downloads.http import Policy
+from posebench.downloads.checksum_lock import (
+    LOCK,
+    ChecksumLock,
+    LockedChecksum,
+    read_checkpoint_lock,
+)
+from posebench.downloads.http import RetryPolicy
 from posebench.downloads.parallel import in_parallel
-from posebench.downloads.weights import Fetcher, by_hand, way_of
+from posebench.downloads.weights import Fetcher, by_hand, download_method
 from posebench.types.entry import Checkpoint
 from posebench.types.errors import UserError
 
-QUICK = Policy(timeout=60, retries=3, first_wait=0.001, longest_wait=0.05)
+QUICK = RetryPolicy(timeout=60, retries=3, first_wait=0.001, longest_wait=0.05)
 
 
 def weights(seed: int = 0, size: int = 40_000) -> bytes:
@@ -53,7 +58,7 @@ def shipped(tmp_path) -> Path:
 @pytest.fixture
 def fetcher(tmp_path, shipped) -> Fetcher:
     cache = Cache(tmp_path / "cache")
-    return Fetcher(cache, Locks(cache, shipped=shipped), QUICK)
+    return Fetcher(cache, ChecksumLock(cache, shipped=shipped), QUICK)
 
 
 def checkpoint(url: str | None, name: str = "a", **fields) -> Checkpoint:
@@ -81,10 +86,10 @@ def test_the_first_fetch_is_written_down_and_later_ones_are_held_to_it(server, f
     what = checkpoint(server.put("/a.bin", BODY))
     fetcher.fetch(what)
     lines = read_checkpoint_lock(shipped / LOCK)
-    assert lines == {"a": Locked(SHA256, len(BODY), what.location)}
+    assert lines == {"a": LockedChecksum(SHA256, len(BODY), what.location)}
     # another machine with the same lock, and the publisher has replaced the file
     elsewhere = Cache(fetcher.cache.root.with_name("elsewhere"))
-    again = Fetcher(elsewhere, Locks(elsewhere, shipped=shipped), QUICK)
+    again = Fetcher(elsewhere, ChecksumLock(elsewhere, shipped=shipped), QUICK)
     server.put("/a.bin", OTHER)
     error = refusal(again.fetch, what)
     assert_mentions(error.message, SHA256)
@@ -106,7 +111,7 @@ def test_rows_of_others_and_installed_packages_use_the_users_lock(server, fetche
     assert not (shipped / LOCK).exists()
     assert list(read_checkpoint_lock(fetcher.cache.root / LOCK)) == ["b"]
     installed = shipped.rename(shipped.with_name("_registry"))
-    locks = Locks(fetcher.cache, shipped=installed)
+    locks = ChecksumLock(fetcher.cache, shipped=installed)
     Fetcher(fetcher.cache, locks, QUICK).fetch(checkpoint(server.put("/a.bin", OTHER)))
     assert not (installed / LOCK).exists()
     assert list(read_checkpoint_lock(fetcher.cache.root / LOCK)) == ["a", "b"]
@@ -261,12 +266,12 @@ def test_a_file_downloaded_by_hand_is_checked_and_kept(server, fetcher, tmp_path
 )
 def test_every_place_has_a_way(location, way, words):
     what = checkpoint(location, container="torch", file_name="x.pth", note="password 1234")
-    assert way_of(what) == way
+    assert download_method(what) == way
     told = by_hand(what)
     assert words in told
     assert "--from FILE" in told
     assert told.endswith("Password 1234.")
-    assert way_of(checkpoint(None, container="none")) == "none"
+    assert download_method(checkpoint(None, container="none")) == "none"
 
 
 # Starts a process for each line, with all modules loaded: what is hit by a kill is the fetch alone.
@@ -275,9 +280,9 @@ import os, signal, sys
 from pathlib import Path
 from posebench.checkpoints import read_checkpoint
 from posebench.downloads.cache import Cache
-from posebench.downloads.http import Policy
+from posebench.downloads.http import RetryPolicy
 from posebench.downloads.weights import Fetcher
-from posebench.downloads.checksum_lock import Locks
+from posebench.downloads.checksum_lock import ChecksumLock
 from posebench.types.entry import Checkpoint
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for line in sys.stdin:
@@ -285,8 +290,8 @@ for line in sys.stdin:
     pid = os.fork()
     if not pid:
         cache = Cache(Path(root))
-        policy = Policy(timeout=60, retries=3, first_wait=0.01)
-        fetcher = Fetcher(cache, Locks(cache, shipped=Path(shipped)), policy)
+        policy = RetryPolicy(timeout=60, retries=3, first_wait=0.01)
+        fetcher = Fetcher(cache, ChecksumLock(cache, shipped=Path(shipped)), policy)
         what = Checkpoint(id="a", container="safetensors", location=url)
         Path(result).write_text(fetcher.fetch(what).sha256)
         os._exit(0)

@@ -291,7 +291,7 @@ def test_another_form_of_the_network_moves_nothing_but_rounding():
         evaluate("demo_bottom_up", limit=2, form=Form(folded=True))
 
 
-class Broken(torch.nn.Module):
+class RetryableError(torch.nn.Module):
     """A network whose first output of every batch or image is not a number."""
 
     def __init__(self, network):
@@ -311,7 +311,7 @@ def test_persons_without_finite_numbers_are_left_out_counted_and_noted(
 
     def broken(*given):
         model = build(*given)
-        return replace(model, network=Broken(model.network).eval())
+        return replace(model, network=RetryableError(model.network).eval())
 
     monkeypatch.setattr(prepare, "load_row", broken)
     record = evaluate(

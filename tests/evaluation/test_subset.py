@@ -6,7 +6,7 @@ import pytest
 
 from posebench.cli.tables import evaluation_text
 from posebench.evaluation.evaluate import evaluate
-from posebench.scoring.bootstrap import LEVEL, family_level, multiplicities, percentiles
+from posebench.scoring.bootstrap import LEVEL, bootstrap_counts, family_level, percentiles
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_whole_dataset_is_judged_without_any_interval():
 def test_the_level_of_a_family():
     assert family_level(1) == family_level(0) == LEVEL
     assert family_level(9) == pytest.approx(1 - 0.05 / 9)
-    draws = {"AP": multiplicities(50, 1000)[0]}
+    draws = {"AP": bootstrap_counts(50, 1000)[0]}
     narrow = percentiles(draws, {"AP": 1.0})["AP"]
     wide = percentiles(draws, {"AP": 1.0}, family_level(25))["AP"]
     assert wide[0] <= narrow[0] <= narrow[1] < wide[1]

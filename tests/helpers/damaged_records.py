@@ -12,7 +12,7 @@ import make_records as make
 
 from posebench.records.store import to_json
 from posebench.types.record import Record
-from posebench.types.timing import SpeedCell
+from posebench.types.timing import BenchmarkConfiguration
 
 RESULTS = Path(__file__).parents[2] / "results"
 TEXTS = (
@@ -51,7 +51,7 @@ def bases() -> list[dict[str, Any]]:
     more = {"gmacs": 0.5, "percentiles": {"p50": 0.1}, "memory": {"rss": 1}, "ceiling": 1e12}
     timings = make.timing().timings.model_copy(update=more | {"flops_per_second": 5e11})
     whole = timings.model_copy(update={"scope": "end to end", "persons_per_second": 300.0})
-    cell = SpeedCell(device="cpu", hardware="a processor")
+    cell = BenchmarkConfiguration(device="cpu", hardware="a processor")
     made: list[Record] = [
         make.evaluation(),
         make.evaluation("demo_m", complete=False, verdict="consistent (n=68)"),

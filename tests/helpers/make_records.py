@@ -14,7 +14,7 @@ from posebench.types.record import (
     Record,
     Timings,
 )
-from posebench.types.timing import PLAIN, Execution, SpeedCell
+from posebench.types.timing import PLAIN, BenchmarkConfiguration, Execution
 
 ZOOS = ("alphapose", "gluoncv", "lpn", "paddledetection")
 SIZES = {"demo_s": 60_000, "demo_m": 120_000, "demo_l": 250_000}
@@ -169,7 +169,11 @@ def speeds(count: int = 32) -> list[Record]:
         row = entry(name, (published,), zoo=zoo, dataset="coco", title=f"Net {number}")
         machine = ("an accelerator", "a processor")[number % 3 == 0]
         rate = 4000.0 / (1 + number % 17) * (0.05 if machine == "a processor" else 1.0)
-        made.append(timing(name, rate, entry=row, cell=SpeedCell(device="cpu", hardware=machine)))
+        made.append(
+            timing(
+                name, rate, entry=row, cell=BenchmarkConfiguration(device="cpu", hardware=machine)
+            )
+        )
     return made
 
 

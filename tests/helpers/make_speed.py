@@ -10,7 +10,7 @@ import numpy as np
 from posebench.timing import benchmark, end_to_end, forward
 from posebench.timing.clocks import Effort
 from posebench.timing.complexity import Complexity
-from posebench.types.timing import SpeedCell, Timings
+from posebench.types.timing import BenchmarkConfiguration, Timings
 
 
 def shorten(monkeypatch, iterations: int) -> None:
@@ -51,9 +51,9 @@ class Ticks:
         return self.moment
 
 
-def cell(**changes) -> SpeedCell:
+def cell(**changes) -> BenchmarkConfiguration:
     fields = {"device": "cpu", "hardware": "a processor", "batch_size": 2, "threads": 1}
-    return SpeedCell(**(fields | {"quick": True} | changes))
+    return BenchmarkConfiguration(**(fields | {"quick": True} | changes))
 
 
 def cost() -> Complexity:

@@ -16,7 +16,7 @@ from posebench.nightly.pages import publish
 from posebench.nightly.suite import Cell, Run, Suite, cells
 from posebench.registry.loader import shipped_registry
 from posebench.types.record import ClaimResult, Record
-from posebench.types.timing import SpeedCell, Timings
+from posebench.types.timing import BenchmarkConfiguration, Timings
 
 START = datetime(2025, 1, 1, 3, tzinfo=timezone.utc)
 FACTS = {"code of inference": "11111111", "code of networks": "22222222", "commit": "abc"}
@@ -90,7 +90,7 @@ class Work:
         rate = 900.0 * self.rate(cell.entry.key) * noise
         network = _timings(rate, self.flags, ceiling=50e9)
         whole = _timings(rate / 3, self.flags, scope="end to end")
-        asked = SpeedCell(device="cpu", hardware="a processor, 2 cores", batch_size=16)
+        asked = BenchmarkConfiguration(device="cpu", hardware="a processor, 2 cores", batch_size=16)
         fields = {"entry": cell.entry, "created": self.when, "cell": asked, "end_to_end": whole}
         return make.timing(**(fields | self.changes | {"timings": network}))
 

@@ -215,7 +215,7 @@ def similarity(a, b, area_a, area_b, sigmas=COCO_SIGMAS):
 
 
 def suppress(people, threshold=0.9, sigmas=COCO_SIGMAS):
-    """People of one image as (id, points, area, score) -> ids kept; of equals the later first."""
+    """Persons of one image as (id, points, area, score) -> ids kept; of equals the later first."""
     rest = sorted(people, key=lambda person: person[3])[::-1]
     kept = []
     while rest:

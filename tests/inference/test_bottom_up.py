@@ -444,12 +444,12 @@ def test_given_persons_come_into_the_image(dataset):
 
 def test_the_next_image_is_on_its_way_before_persons_are_looked_for(dataset, monkeypatch):
     log = []
-    to_device, people_of = bottom_up.to_device, bottom_up.people_of
+    to_device, persons_of = bottom_up.to_device, bottom_up.persons_of
     monkeypatch.setattr(
         bottom_up, "to_device", lambda *given: (log.append("copy"), to_device(*given))[1]
     )
     monkeypatch.setattr(
-        bottom_up, "people_of", lambda *given: (log.append("group"), people_of(*given))[1]
+        bottom_up, "persons_of", lambda *given: (log.append("group"), persons_of(*given))[1]
     )
     predict_images(probe_model(Giver(), GIVING), dataset, [protocol(decode="own")])
     assert len(dataset.images) == 4

@@ -13,7 +13,7 @@ from posebench.api.model import load_model
 from posebench.downloads.plan import FAILED, THERE, TO_FETCH, Item
 from posebench.launch import files
 from posebench.launch.files import bring
-from posebench.launch.many import Share, carry_out
+from posebench.launch.many import ShardTask, carry_out
 from posebench.types.errors import UserError
 from posebench.types.request import EvalRequest
 
@@ -38,7 +38,7 @@ def test_workers_of_one_node_fetch_a_file_once(server, tmp_path, monkeypatch):
 def test_a_task_fetches_only_if_it_may(server, tmp_path, monkeypatch):
     monkeypatch.setenv("POSEBENCH_CACHE", str(tmp_path / "cache"))
     asked = request(fetched_row(tmp_path / "rows", server, "CC-BY-NC"))
-    share = Share(0, asked, (1, 1), tmp_path / "parts")
+    share = ShardTask(0, asked, (1, 1), tmp_path / "parts")
     assert "needs its weights file" in carry_out(share).error
     assert "licence 'CC-BY-NC'" in carry_out(replace(share, accept_licence=False)).error
     with pytest.raises(UserError, match="licence 'CC-BY-NC'"):

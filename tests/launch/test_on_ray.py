@@ -16,7 +16,14 @@ import pytest
 from posebench.evaluation.evaluate import evaluate
 from posebench.install import install_command
 from posebench.launch import on_ray, speed
-from posebench.launch.many import AHEAD, Line, Result, Share, board_of, share_options
+from posebench.launch.many import (
+    AHEAD,
+    ModelStatus,
+    Result,
+    ShardTask,
+    share_options,
+    status_of_tasks,
+)
 from posebench.launch.memory import ROOM, UNKNOWN, Peaks
 from posebench.launch.on_ray import ATTEMPTS, Node, RayLauncher, Task
 from posebench.registry import load_registry
@@ -30,8 +37,8 @@ SMALL, LARGE = Node("a", 2, 0, 8 * GIB), Node("b", 8, 2, 64 * GIB)
 FOLDED = Form(folded=True)
 
 
-def share(shard=(1, 2), **asked) -> Share:
-    return Share(0, EvalRequest.of(model="demo_s", **asked), shard, Path("/parts"))
+def share(shard=(1, 2), **asked) -> ShardTask:
+    return ShardTask(0, EvalRequest.of(model="demo_s", **asked), shard, Path("/parts"))
 
 
 def options(nodes, memory=None, running=0, **asked):
@@ -328,8 +335,12 @@ print(None if before is None else peak() - before)
 
 
 def test_the_board_counts_states():
-    lines = [Line("a", 2), Line("b", 2, 2, 3.0, "done"), Line("c", 2, state="failed", error="x")]
-    content = board_of(lines, 1.0)
+    lines = [
+        ModelStatus("a", 2),
+        ModelStatus("b", 2, 2, 3.0, "done"),
+        ModelStatus("c", 2, state="failed", error="x"),
+    ]
+    content = status_of_tasks(lines, 1.0)
     assert content["counts"] == {"waiting": 1, "running": 0, "joining": 0, "done": 1, "failed": 1}
     assert content["requests"][1] == {
         "model": "b", "shares": 2, "done": 2, "seconds": 3.0, "state": "done", "error": "",
@@ -339,14 +350,14 @@ def test_the_board_counts_states():
 def test_the_table_shows_what_is_at_work_or_failed():
     from rich.console import Console
 
-    from posebench.cli.launcher import board_table
+    from posebench.cli.launcher import status_table
 
-    lines = [Line(f"at-work-{n}", 4, 1, 9.0, "running") for n in range(5)]
-    lines += [Line("over", 4, 4, 9.0, "done"), Line("not-yet", 4)]
-    lines += [Line("bad", 4, 1, 9.0, "failed", "It broke.")]
+    lines = [ModelStatus(f"at-work-{n}", 4, 1, 9.0, "running") for n in range(5)]
+    lines += [ModelStatus("over", 4, 4, 9.0, "done"), ModelStatus("not-yet", 4)]
+    lines += [ModelStatus("bad", 4, 1, 9.0, "failed", "It broke.")]
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(board_table(board_of(lines, 61.0)))
+        console.print(status_table(status_of_tasks(lines, 61.0)))
     text = captured.get()
     assert "at-work-4" in text and "1 of 4" in text and "It broke." in text
     assert "over" not in text and "not-yet" not in text

@@ -18,7 +18,7 @@ from server import serving
 from posebench.evaluation.evaluate import evaluate
 from posebench.launch import many, speed
 from posebench.launch.files import bring
-from posebench.launch.many import Result, Share, carry_out, evaluate_all
+from posebench.launch.many import Result, ShardTask, carry_out, evaluate_all
 from posebench.launch.on_ray import RayLauncher, Task
 from posebench.timing.measure import configuration
 from posebench.types.request import EvalRequest, SpeedRequest
@@ -106,7 +106,7 @@ def test_json_has_stdout_for_itself_while_a_node_dies(cluster, tmp_path):
 
 
 def test_a_poisoned_entry_is_recorded_and_blocks_nobody(cluster, tmp_path, monkeypatch):
-    def die(share: Share) -> Result:
+    def die(share: ShardTask) -> Result:
         if share.request.model == "demo_s":
             os._exit(1)
         return carry_out(share)

@@ -4,7 +4,12 @@ import make_records as make
 import pytest
 from refusals import assert_mentions
 
-from posebench.records.formatting import claimed, protocol_words, subset_words, verdict_words
+from posebench.records.formatting import (
+    claimed,
+    describe_protocol,
+    describe_subset,
+    describe_verdict,
+)
 from posebench.types.record import Skipped
 
 pytestmark = pytest.mark.light
@@ -41,7 +46,7 @@ def test_a_claim_keeps_its_digits(raw, unit, text):
     ],
 )
 def test_a_protocol_says_what_it_does(changes, names):
-    assert_mentions(protocol_words(make.protocol(**changes)), *names)
+    assert_mentions(describe_protocol(make.protocol(**changes)), *names)
 
 
 @pytest.mark.parametrize(
@@ -57,21 +62,21 @@ def test_a_protocol_says_what_it_does(changes, names):
 )
 def test_a_verdict_says_what_it_means(verdict, complete, names):
     record = make.evaluation(verdict=verdict, complete=complete)
-    assert_mentions(verdict_words(record.claims[0], record), *names)
+    assert_mentions(describe_verdict(record.claims[0], record), *names)
 
 
 def test_what_could_not_be_met_is_named():
     record = make.evaluation(verdict="not comparable", axes=("box_file: yolov3 -> det56",))
-    assert "(box_file: yolov3 -> det56)" in verdict_words(record.claims[0], record)
+    assert "(box_file: yolov3 -> det56)" in describe_verdict(record.claims[0], record)
     guessed = make.evaluation(verdict="not comparable")
-    assert "guess" in verdict_words(guessed.claims[0], guessed)
+    assert "guess" in describe_verdict(guessed.claims[0], guessed)
 
 
 def test_the_part_of_the_dataset_is_named():
     counted = "All 420 images with 1,040 persons that count"
-    assert subset_words(make.evaluation()) == f"{counted}, complete by counts"
+    assert describe_subset(make.evaluation()) == f"{counted}, complete by counts"
     info = make.dataset(complete_by="sha256")
-    assert subset_words(make.evaluation(dataset=info)) == counted
+    assert describe_subset(make.evaluation(dataset=info)) == counted
     part = "20 images with 68 persons that count"
     for changes, words in (
         ({}, f"A subset: {part}"),
@@ -79,8 +84,8 @@ def test_the_part_of_the_dataset_is_named():
         ({"own_data": True}, f"Own data: {part}"),
     ):
         info = make.dataset(complete=False, **changes)
-        assert subset_words(make.evaluation(dataset=info)) == words
+        assert describe_subset(make.evaluation(dataset=info)) == words
     skipped = Skipped(images=1, annotations=0, persons=2, faults=("x",))
     info = make.dataset(complete=False, sample=None)
-    assert "what was skipped" in subset_words(make.evaluation(dataset=info, skipped=skipped))
-    assert subset_words(make.timing()) == "No dataset"
+    assert "what was skipped" in describe_subset(make.evaluation(dataset=info, skipped=skipped))
+    assert describe_subset(make.timing()) == "No dataset"

@@ -20,7 +20,7 @@ import pytest
 
 from posebench.cli import main as cli
 from posebench.downloads import datasets, receive
-from posebench.downloads.http import Policy
+from posebench.downloads.http import RetryPolicy
 from posebench.registry import Registry, load_registry, loader
 from posebench.types.errors import UserError
 
@@ -95,7 +95,7 @@ def check_fetched(registry: Registry, sandbox: Path, monkeypatch) -> int:
         return False
 
     monkeypatch.setattr(receive, "download", download)
-    placed, receiver = 0, receive.Receiver(Policy())
+    placed, receiver = 0, receive.Receiver(RetryPolicy())
     root = sandbox / "a" / "b" / "root"
     root.mkdir(parents=True, exist_ok=True)
     for spec in registry.datasets.values():

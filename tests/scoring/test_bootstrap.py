@@ -8,14 +8,14 @@ import random_persons
 
 from posebench.scoring import bootstrap
 from posebench.scoring.accumulate import METRICS
-from posebench.scoring.bootstrap import multiplicities, percentiles, resampled
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.bootstrap import bootstrap_counts, confidence_intervals, resampled
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 
 def evaluated(sample, scorer="coco_oks"):
     return evaluate_parts(
-        random_persons.results(sample), random_persons.dataset(sample), DIALECTS[scorer]
+        random_persons.results(sample), random_persons.dataset(sample), EVALUATOR_RULES[scorer]
     )
 
 
@@ -61,7 +61,7 @@ def test_a_draw_is_the_evaluation_of_the_images_drawn(seed):
     sample["results"] = [
         row | {"score": float(score)} for row, score in zip(sample["results"], scores, strict=True)
     ]
-    weights = multiplicities(12, 3, seed)
+    weights = bootstrap_counts(12, 3, seed)
     assert weights.max() > 1 and (weights == 0).any() and set(weights.sum(axis=0)) == {12}
     values = resampled(evaluated(sample)[""].matches, weights)
     for draw, column in enumerate(weights.T):
@@ -74,7 +74,7 @@ def test_a_draw_is_the_evaluation_of_the_images_drawn(seed):
 
 def test_blocks_of_draws_change_nothing(monkeypatch):
     matches = evaluated(random_persons.sample("coco_17", 0))[""].matches
-    weights = multiplicities(7, 20)
+    weights = bootstrap_counts(7, 20)
     whole = resampled(matches, weights)
     monkeypatch.setattr(bootstrap, "CELLS", 1)
     for name, column in resampled(matches, weights).items():
@@ -86,26 +86,26 @@ def test_draws_without_persons_are_left_out_of_the_interval():
     evaluation = evaluated(sample)[""]
     draws = resampled(evaluation.matches, np.eye(7))
     assert np.isnan(draws["AP"]).sum() == 2  # the two images without persons
-    low, high = percentiles(draws, evaluation.values)["AP"]
+    low, high = confidence_intervals(draws, evaluation.values)["AP"]
     assert 0 <= low < high <= 100
     nobody = evaluated(sample | {"annotations": []})[""]
     none = resampled(nobody.matches, np.ones((7, 5)))
     assert all(np.isnan(column).all() for column in none.values())
-    assert percentiles(none, nobody.values) == {}
+    assert confidence_intervals(none, nobody.values) == {}
 
 
 def test_no_detections_score_zero_in_every_draw():
     evaluation = evaluated(random_persons.sample("coco_17", 0) | {"results": []})[""]
     draws = resampled(evaluation.matches, np.ones((7, 3)))
-    assert percentiles(draws, evaluation.values)["AP"] == (0.0, 0.0)
+    assert confidence_intervals(draws, evaluation.values)["AP"] == (0.0, 0.0)
 
 
 def test_draws_are_seeded_and_intervals_hold_the_value():
     evaluation = evaluated(random_persons.sample("coco_17", 1, images=30))[""]
-    assert (multiplicities(30, 50) == multiplicities(30, 50)).all()
-    assert (multiplicities(30, 50) != multiplicities(30, 50, seed=1)).any()
-    draws = resampled(evaluation.matches, multiplicities(30, 300))
-    low, high = percentiles(draws, evaluation.values)["AP"]
+    assert (bootstrap_counts(30, 50) == bootstrap_counts(30, 50)).all()
+    assert (bootstrap_counts(30, 50) != bootstrap_counts(30, 50, seed=1)).any()
+    draws = resampled(evaluation.matches, bootstrap_counts(30, 300))
+    low, high = confidence_intervals(draws, evaluation.values)["AP"]
     assert low < evaluation.values["AP"] < high
-    narrow = percentiles(draws, evaluation.values, level=0.5)["AP"]
+    narrow = confidence_intervals(draws, evaluation.values, level=0.5)["AP"]
     assert low < narrow[0] < narrow[1] < high

@@ -12,13 +12,13 @@ from posebench.scoring.accumulate import evaluate
 from posebench.scoring.diagnosis import (
     ERRORS,
     KINDS,
+    correct,
     crowding,
     find_errors,
-    mend,
     recalls,
 )
-from posebench.scoring.evaluator_rules import DIALECTS
-from posebench.scoring.keypoint_ap import people_of_parts
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
+from posebench.scoring.keypoint_ap import arrays_of_parts
 from posebench.types.arrays import Dataset, GroundTruth, Images, Predictions, Results
 
 SETS = [
@@ -56,7 +56,7 @@ class Scene:
 
     def far(self, similarity, joint):
         """Distance at which a joint has a similarity."""
-        sigma = DIALECTS[self.scorer].sigmas(self.set)[joint]
+        sigma = EVALUATOR_RULES[self.scorer].sigmas(self.set)[joint]
         return np.sqrt(-2 * np.log(similarity) * SIDE) * 2 * sigma
 
     def add(self, xy, image, score):
@@ -99,7 +99,7 @@ class Scene:
         return Results(predictions, self.score, np.ones(count, np.bool_))
 
     def parts(self):
-        return people_of_parts(self.results(), self.dataset(), DIALECTS[self.scorer])
+        return arrays_of_parts(self.results(), self.dataset(), EVALUATOR_RULES[self.scorer])
 
     def errors(self):
         people = list(self.parts().values())[-1]
@@ -194,7 +194,7 @@ def test_who_does_not_count_excuses_a_detection_that_finds_him():
     assert list(np.flatnonzero(errors.background)) == [3]
     assert list(np.flatnonzero(errors.duplicate)) == [len(scene.image)]
     assert not errors.missing.any()
-    mended = mend(people, slice(None), people, errors, ("background", "duplicate"), MOST)
+    mended = correct(people, slice(None), people, errors, ("background", "duplicate"), MOST)
     assert evaluate(people, MOST).values["AP"] < 99 < mended["AP"] == pytest.approx(100.0)
 
 
@@ -228,7 +228,7 @@ def test_all_mended_is_perfect_at_half_the_similarity(name, scorer):
     errors, people = scene.errors()
 
     def scores(*kinds):
-        return mend(people, slice(None), people, errors, kinds, MOST)
+        return correct(people, slice(None), people, errors, kinds, MOST)
 
     assert scores()["AP50"] < 85
     assert scores() == pytest.approx(evaluate(people, MOST).values, nan_ok=True)
@@ -238,7 +238,7 @@ def test_all_mended_is_perfect_at_half_the_similarity(name, scorer):
 
 
 def ap(people, errors, *kinds):
-    return mend(people, slice(0, 17), people, errors, kinds, MOST)["AP"]
+    return correct(people, slice(0, 17), people, errors, kinds, MOST)["AP"]
 
 
 @pytest.mark.parametrize("kind", [error for error in ERRORS if error != "score"])
@@ -293,7 +293,7 @@ def test_scores_are_mended_once_joints_are():
     errors, people = scene.errors()
     assert counted(errors)["inversion"] == 10
     for kinds, perfect in ((("score",), False), (("inversion", "score"), True)):
-        found = mend(people, slice(None), people, errors, kinds, MOST)["AP50"]
+        found = correct(people, slice(None), people, errors, kinds, MOST)["AP50"]
         assert (found > 100 - 1e-6) == perfect
 
 
@@ -311,10 +311,10 @@ def test_a_part_is_mended_by_its_own_joints():
     scene.found[:, 91:112] += 2000.0  # every left hand is lost
     errors, whole = scene.errors()
     parts = scene.parts()
-    places = {p.name: p.joints for p in DIALECTS["wholebody_oks"].parts(scene.set)}
+    places = {p.name: p.joints for p in EVALUATOR_RULES["wholebody_oks"].parts(scene.set)}
 
     def scores(name, *kinds):
-        return mend(parts[name], places[name], whole, errors, kinds, MOST)
+        return correct(parts[name], places[name], whole, errors, kinds, MOST)
 
     for name in ("body", "righthand"):
         assert scores(name)["AP"] == pytest.approx(100.0)

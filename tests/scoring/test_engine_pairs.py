@@ -9,7 +9,7 @@ import pytest
 import random_persons
 
 from posebench.scoring import matching, pairs
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts
 from posebench.scoring.oks import similarities, spans
 from posebench.scoring.pairs import similar_pairs
@@ -18,9 +18,9 @@ from posebench.scoring.pairs import similar_pairs
 def people(name="coco_17", scorer="coco_oks", seed=0, images=7):
     sample = random_persons.sample(name, seed, images)
     found = evaluate_parts(
-        random_persons.results(sample), random_persons.dataset(sample), DIALECTS[scorer]
+        random_persons.results(sample), random_persons.dataset(sample), EVALUATOR_RULES[scorer]
     )
-    return [evaluation.people for evaluation in found.values()]
+    return [evaluation.arrays for evaluation in found.values()]
 
 
 def brute(everybody, rows, least):
@@ -142,9 +142,9 @@ def test_nobody_found_or_nobody_annotated():
     assert listed(similar_pairs(everybody, np.zeros(0, np.int64), 0.5)) == []
     sample = random_persons.sample("coco_17", 0) | {"annotations": []}
     found = evaluate_parts(
-        random_persons.results(sample), random_persons.dataset(sample), DIALECTS["coco_oks"]
+        random_persons.results(sample), random_persons.dataset(sample), EVALUATOR_RULES["coco_oks"]
     )
-    assert listed(similar_pairs(found[""].people, by_image(found[""].people), 0.5)) == []
+    assert listed(similar_pairs(found[""].arrays, by_image(found[""].arrays), 0.5)) == []
 
 
 @pytest.mark.parametrize("block", [1, 12, 1 << 16])

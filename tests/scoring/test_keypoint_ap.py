@@ -1,4 +1,4 @@
-"""The engine and its three dialects against a reference evaluator, and each rule on its own."""
+"""The engine and its three rules against a reference evaluator, and each rule on its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import reference_keypoint_ap
 
 from posebench.keypoints import keypoint_set
 from posebench.scoring import oks, pairs
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts, mean_similarities
 from posebench.types.arrays import Results
 from posebench.types.errors import UserError
@@ -70,7 +70,10 @@ PARTS = {
 
 def evaluated(sample, scorer, **options):
     return evaluate_parts(
-        random_persons.results(sample), random_persons.dataset(sample), DIALECTS[scorer], **options
+        random_persons.results(sample),
+        random_persons.dataset(sample),
+        EVALUATOR_RULES[scorer],
+        **options,
     )
 
 
@@ -92,7 +95,8 @@ def test_arrays_equal_the_reference_evaluator(scorer, name, seed):
 def test_every_part_has_a_name_and_the_whole_is_last():
     keypoints = {name: keypoint_set(name) for name in random_persons.CUTS}
     names = {
-        key: [part.name for part in DIALECTS[key[0]].parts(keypoints[key[1]])] for key in PARTS
+        key: [part.name for part in EVALUATOR_RULES[key[0]].parts(keypoints[key[1]])]
+        for key in PARTS
     }
     assert names["coco_oks", "coco_17"] == [""]
     assert names["wholebody_oks", "wholebody_133"] == [
@@ -100,7 +104,7 @@ def test_every_part_has_a_name_and_the_whole_is_last():
     ]
     assert names["halpe_oks", "halpe_136"] == ["body", "foot", "face", "hand", "fullbody"]
     for scorer, name in PARTS:
-        whole = DIALECTS[scorer].parts(keypoints[name])[-1].joints
+        whole = EVALUATOR_RULES[scorer].parts(keypoints[name])[-1].joints
         assert (whole.start, whole.stop) == (0, len(keypoints[name]))
 
 
@@ -154,7 +158,7 @@ def ap(sample, scorer):
     return {part: each.values["AP"] for part, each in evaluated(sample, scorer).items()}
 
 
-@pytest.mark.parametrize("scorer", list(DIALECTS))
+@pytest.mark.parametrize("scorer", list(EVALUATOR_RULES))
 def test_a_person_seen_exactly_is_perfect(scorer):
     assert all(value == pytest.approx(100.0) for value in ap(one_person(), scorer).values())
 
@@ -243,7 +247,9 @@ def test_the_area_of_a_detection_decides_which_sizes_it_can_miss():
     assert boxed.predictions.box[0].tolist() == [0, 0, 50, 60]
 
     def misses(scorer, part, **options):
-        found = evaluate_parts(boxed, random_persons.dataset(sample), DIALECTS[scorer], **options)
+        found = evaluate_parts(
+            boxed, random_persons.dataset(sample), EVALUATOR_RULES[scorer], **options
+        )
         return found[part].matches.miss[:, -1, 0].tolist()
 
     assert misses("wholebody_oks", "body") == [True, True, False]
@@ -257,7 +263,7 @@ def test_a_set_that_the_rules_do_not_cover_is_refused():
         with pytest.raises(UserError, match=f"not {name}"):
             evaluated(random_persons.sample(name, 0), scorer)
     with pytest.raises(UserError, match="mpii_16 has no OKS sigmas"):
-        DIALECTS["coco_oks"].sigmas(keypoint_set("mpii_16"))
+        EVALUATOR_RULES["coco_oks"].sigmas(keypoint_set("mpii_16"))
 
 
 # --- similarity of single joints ----------------------------------------------------------------
@@ -313,7 +319,7 @@ def test_ground_truth_as_prediction_is_perfect_for_those_who_count(scorer, name)
     unique = {tuple(row["keypoints"]): row for row in sample["annotations"] if not row["iscrowd"]}
     people = [row | {"id": k + 1} for k, row in enumerate(unique.values())]
     for part, evaluation in evaluated(sample | {"annotations": people}, scorer).items():
-        counts = ~evaluation.people.ignored
+        counts = ~evaluation.arrays.ignored
         seen = [row for row, counted in zip(people, counts, strict=True) if counted]
         exact = [row | {"score": 0.5, "keypoints": scored(row)} for row in seen]
         again = evaluated({**sample, "annotations": people, "results": exact}, scorer)[part]
@@ -336,14 +342,14 @@ def test_ground_truth_with_its_labels_as_scores_keeps_out_of_empty_parts():
     results = [row | {"score": 0.5} for row in people]
     found = evaluated({**sample, "annotations": people, "results": results}, "wholebody_oks")
     for part, evaluation in found.items():
-        labelled = evaluation.people.labelled.any(axis=1)
-        assert evaluation.people.looked_at.sum() == labelled.sum(), part
-    assert found["body"].people.looked_at.sum() < len(people)
+        labelled = evaluation.arrays.labelled.any(axis=1)
+        assert evaluation.arrays.looked_at.sum() == labelled.sum(), part
+    assert found["body"].arrays.looked_at.sum() < len(people)
 
 
 def test_suppressed_persons_are_not_scored():
     sample = one_person("coco_17")
     results = random_persons.results(sample)
     none = Results(results.predictions, results.score, np.zeros(1, np.bool_))
-    found = evaluate_parts(none, random_persons.dataset(sample), DIALECTS["coco_oks"])
+    found = evaluate_parts(none, random_persons.dataset(sample), EVALUATOR_RULES["coco_oks"])
     assert found[""].values["AP"] == 0.0

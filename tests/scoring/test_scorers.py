@@ -16,7 +16,7 @@ from refusals import refused
 
 from posebench.keypoints import keypoint_set
 from posebench.registry import shipped_registry
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.scorers import SCORERS, score
 from posebench.types.arrays import Results
 from posebench.types.errors import UserError
@@ -243,7 +243,7 @@ def test_persons_and_detections_of_no_area_are_scored():
 def test_the_protocols_scorers_are_all_there():
     protocols = shipped_registry().protocols.values()
     assert {protocol.scorer for protocol in protocols} <= set(SCORERS)
-    assert set(SCORERS.built_in) >= set(DIALECTS)
+    assert set(SCORERS.built_in) >= set(EVALUATOR_RULES)
     named = protocol("coco_oks").model_copy(update={"scorer": "nobody"})
     sample = random_persons.sample("coco_17", 0)
     with pytest.raises(UserError, match="Unknown scorer 'nobody'"):

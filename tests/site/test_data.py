@@ -11,7 +11,7 @@ from posebench.site.points import AXES, first_view, frontier, points, usual_data
 from posebench.site.tables import latex_tables, markdown_tables
 from posebench.types.dataset import DataFile, DatasetSpec
 from posebench.types.record import BoxInfo
-from posebench.types.timing import SpeedCell
+from posebench.types.timing import BenchmarkConfiguration
 
 pytestmark = pytest.mark.light
 
@@ -24,7 +24,7 @@ def test_every_claim_is_a_row_with_its_figures():
     assert row.difference == pytest.approx(5.99)
     assert row.interval == (64.72, 69.47)
     assert (row.tone, row.primary) == ("bad", True)
-    assert_mentions(row.protocol_words, "ground-truth boxes", "flip shifted", "OKS NMS 0.9")
+    assert_mentions(row.describe_protocol, "ground-truth boxes", "flip shifted", "OKS NMS 0.9")
     assert (row.persons, row.coverage, row.subset) == (1040, 100.0, False)
     assert row.page == "models/demo-demo_s.html"
     assert row.record.startswith("records/demo/demo_s/synthetic/eval-demo_gt_flip@1-cpu-")
@@ -95,7 +95,7 @@ def test_forms_devices_and_batches_are_points_of_their_own():
     plain = make.timing()
     folded = plain.timings.model_copy(update={"form": "folded"})
     large = plain.timings.model_copy(update={"batch_size": 128})
-    other = SpeedCell(device="cuda:0", hardware="an accelerator")
+    other = BenchmarkConfiguration(device="cuda:0", hardware="an accelerator")
     records = [
         plain,
         make.timing(timings=folded),

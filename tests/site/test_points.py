@@ -15,7 +15,7 @@ from posebench.site.points import AXES, frontier, points
 from posebench.site.tables import markdown_tables
 from posebench.types.entry import Checkpoint
 from posebench.types.record import Skipped
-from posebench.types.timing import Execution, SpeedCell
+from posebench.types.timing import BenchmarkConfiguration, Execution
 
 pytestmark = pytest.mark.light
 
@@ -205,7 +205,9 @@ def test_a_flagged_timing_neither_joins_the_frontier_nor_leads():
     assert "off" in [p.name for p in frontier(found, by_size)[1]]
 
     assert "Timed at" not in model_page(flagged())
-    first, second = (SpeedCell(device="cpu", hardware=name) for name in ("one", "other"))
+    first, second = (
+        BenchmarkConfiguration(device="cpu", hardware=name) for name in ("one", "other")
+    )
     for cells in ((first, second), (second, first)):
         slow = make.timing("demo_s", 100.0, cell=cells[0])
         text = model_page(slow, flagged().model_copy(update={"cell": cells[1]}))

@@ -21,7 +21,7 @@ from posebench.keypoints import keypoint_set
 from posebench.records import store
 from posebench.site.gallery import EACH, draw, gallery, resemblance
 from posebench.site.pages import write_site
-from posebench.site.studies import find_explanations, find_studies
+from posebench.site.studies import analyse_predictions, find_explanations
 from posebench.types.arrays import GroundTruth, Predictions, Results, take
 from posebench.types.explanation import Cell, Explanation, Share
 
@@ -170,7 +170,7 @@ def test_saved_predictions_become_curves_errors_and_persons(sample, tmp_path):
     files, root = sample
     records = store.load_records(files.folder)
     said: list[str] = []
-    studies = find_studies(files.folder, records, data_root=root, warn=said.append)
+    studies = analyse_predictions(files.folder, records, data_root=root, warn=said.append)
     assert said == []
     (study,) = studies.values()
     assert study.diagnosis.persons > 30
@@ -197,10 +197,10 @@ def test_predictions_that_cannot_be_used_are_named_and_left_out(sample, tmp_path
     records = store.load_records(files.folder)
     said: list[str] = []
     (root / "annotations" / "person_keypoints_val2017.json").unlink()
-    assert find_studies(files.folder, records, data_root=root, warn=said.append) == {}
+    assert analyse_predictions(files.folder, records, data_root=root, warn=said.append) == {}
     assert_mentions(said[0], "demo/demo_s", "predictions")
     shutil.rmtree(files.folder / "predictions")
-    assert find_studies(files.folder, records, data_root=root, warn=said.append) == {}
+    assert analyse_predictions(files.folder, records, data_root=root, warn=said.append) == {}
     assert len(said) == 1  # nothing was saved, so that nothing is missed
 
 

@@ -34,7 +34,7 @@ from posebench.synthetic.body_points import (
     hand_points,
 )
 from posebench.synthetic.figure import L_SHOULDER, R_SHOULDER
-from posebench.synthetic.raster import UNIT, Stream
+from posebench.synthetic.raster import UNIT, PortableRng
 from posebench.types import UserError
 
 # Of the first four pictures; all of them are hashed when the whole folder is written.
@@ -49,7 +49,7 @@ def truth() -> BodyTruth:
 @pytest.fixture(scope="module")
 def bodies() -> list:
     return [
-        make_body(Stream(f"body {number}"), (190 * UNIT, 190 * UNIT), 300 * UNIT)
+        make_body(PortableRng(f"body {number}"), (190 * UNIT, 190 * UNIT), 300 * UNIT)
         for number in range(80)
     ]
 
@@ -288,7 +288,7 @@ def test_face_is_its_own_mirror_image() -> None:
     for left, right in FACE_PAIRS:
         swap[left], swap[right] = right, left
     for number in range(20):
-        face = np.array(face_points(Stream(f"face {number}")))
+        face = np.array(face_points(PortableRng(f"face {number}")))
         mirrored = face[swap] * [-1, 1, 1]
         # Shifting a negative number rounds the other way.
         assert np.abs(face - mirrored).max() <= 2
@@ -302,7 +302,7 @@ def test_face_is_its_own_mirror_image() -> None:
 def test_hand_goes_on_from_the_forearm() -> None:
     assert len(HAND_NAMES) == 1 + 4 * len(FINGERS)
     for number in range(40):
-        points = np.array(hand_points(Stream(f"hand {number}"), (0, 0, 0), (2000, 1000, 0)))
+        points = np.array(hand_points(PortableRng(f"hand {number}"), (0, 0, 0), (2000, 1000, 0)))
         along = (points - [2000, 1000]) @ [2, 1]
         assert along[0] > 0
         # Middle finger: each point farther out than the one before.

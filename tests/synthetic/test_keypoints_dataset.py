@@ -12,7 +12,7 @@ import pytest
 
 from posebench.synthetic import keypoints_dataset
 from posebench.synthetic.figure import L_SHOULDER, R_SHOULDER, make_figure
-from posebench.synthetic.raster import TURN, UNIT, Stream, Window, capsule, disc, polygon, sine
+from posebench.synthetic.raster import TURN, UNIT, PortableRng, Window, capsule, disc, polygon, sine
 from posebench.synthetic.scene import Canvas
 from posebench.types.errors import UserError
 
@@ -117,7 +117,7 @@ def _iou(a: list[float], b: list[float]) -> float:
 def test_left_is_at_the_right_of_a_person_who_faces_the_viewer() -> None:
     fronts = 0
     for number in range(150):
-        figure = make_figure(Stream(f"facing {number}"), (160 * UNIT, 120 * UNIT), 150 * UNIT)
+        figure = make_figure(PortableRng(f"facing {number}"), (160 * UNIT, 120 * UNIT), 150 * UNIT)
         left, right = figure.joints[L_SHOULDER], figure.joints[R_SHOULDER]
         if all(figure.facing[:5]) and abs(left[0] - right[0]) > 25 * UNIT:
             fronts += 1
@@ -127,7 +127,7 @@ def test_left_is_at_the_right_of_a_person_who_faces_the_viewer() -> None:
 
 def test_colours_do_not_tell_left_from_right() -> None:
     """Seen straight from behind or ahead, both sides differ by no more than their depth does."""
-    figure = make_figure(Stream("colours"), (0, 0), 1000)
+    figure = make_figure(PortableRng("colours"), (0, 0), 1000)
     pairs = 0
     for part in figure.parts:
         for joint in part.joints:
@@ -217,7 +217,7 @@ def test_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_stream_is_splitmix64() -> None:
-    stream = Stream("any")
+    stream = PortableRng("any")
     stream._counter = 1234567
     # First outputs of the published generator for the seed 1234567.
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
@@ -228,7 +228,7 @@ def test_stream_is_splitmix64() -> None:
 
 
 def test_stream_bounds() -> None:
-    stream = Stream("bounds")
+    stream = PortableRng("bounds")
     assert {stream.between(-2, 2) for _ in range(200)} == {-2, -1, 0, 1, 2}
     assert {stream.middle(0, 3) for _ in range(200)} == {0, 1, 2, 3}
     assert 0 < sum(stream.chance(30) for _ in range(1000)) - 240 < 120

@@ -24,14 +24,14 @@ from posebench.timing import benchmark, child_process, forward, measure
 from posebench.timing.benchmark import (
     Findings,
     SpeedJob,
-    failure_words,
+    describe_failure,
     machine_flags,
     measure_cell,
     record_of,
 )
 from posebench.timing.complexity import complexity
 from posebench.timing.forward import WrongOutputs
-from posebench.timing.measure import cheapest_first, crash_words, measure_speed, measure_speeds
+from posebench.timing.measure import cheapest_first, describe_crash, measure_speed, measure_speeds
 from posebench.types.errors import UserError
 from posebench.types.record import Record
 from posebench.types.request import SpeedRequest
@@ -161,7 +161,7 @@ def test_everything_that_was_asked_makes_another_cell():
 )
 def test_a_process_that_dies_is_a_record(status, words, tmp_path):
     cell = make_speed.cell()
-    assert crash_words(status, cell) == words
+    assert describe_crash(status, cell) == words
     launch = launched(status) if status else (lambda job, folder: 0)
     (timed,) = measure_speeds(asked(DEMO), output=tmp_path, launch=launch)
     assert timed.record.failure == words
@@ -451,7 +451,7 @@ def test_what_goes_wrong_with_a_model_is_its_records_failure(quickly, monkeypatc
     assert record.failure == words
     assert record.timings is None
     if not isinstance(error, WrongOutputs):
-        assert failure_words(error, make_speed.cell()) == words
+        assert describe_failure(error, make_speed.cell()) == words
 
 
 def test_a_failure_on_the_whole_way_keeps_what_came_before(quickly, monkeypatch):

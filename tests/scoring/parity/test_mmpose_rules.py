@@ -16,7 +16,7 @@ import reference_evaluators
 from posebench.keypoints import keypoint_set
 from posebench.registry import shipped_registry
 from posebench.scoring import crowd
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 SETS = 20
@@ -50,7 +50,7 @@ def test_xtcoco_oks_equals_xtcocotools_on_random_sets(name, tmp_path):
         sample = random_persons.sample(name, seed)
         theirs, _ = xtcocotools(sample, "keypoints", sigmas, tmp_path, use_area=True)
         results, dataset = random_persons.results(sample), random_persons.dataset(sample)
-        found = evaluate_parts(results, dataset, DIALECTS["xtcoco_oks"])[""]
+        found = evaluate_parts(results, dataset, EVALUATOR_RULES["xtcoco_oks"])[""]
         arrays = (found.precision, found.recall, found.scores)
         for what, mine, other in zip(reference_evaluators.ARRAYS, arrays, theirs, strict=True):
             assert mine.tobytes() == other, f"{what} of set {seed}"

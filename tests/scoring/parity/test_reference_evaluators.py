@@ -10,7 +10,7 @@ import random_persons
 import reference_evaluators
 
 from posebench.keypoints import keypoint_set
-from posebench.scoring.evaluator_rules import DIALECTS
+from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts
 
 # POSEBENCH_PARITY_SETS=500 for a long look.
@@ -19,10 +19,10 @@ SETS = int(os.environ.get("POSEBENCH_PARITY_SETS", "60"))
 
 def ours(sample, scorer):
     found = evaluate_parts(
-        random_persons.results(sample), random_persons.dataset(sample), DIALECTS[scorer]
+        random_persons.results(sample), random_persons.dataset(sample), EVALUATOR_RULES[scorer]
     )
     for evaluation in found.values():
-        assert evaluation.people.images == len(sample["images"])
+        assert evaluation.arrays.images == len(sample["images"])
     return found
 
 
@@ -34,12 +34,12 @@ def assert_equal(evaluation, theirs, what):
 
 
 def sigmas(sample, scorer, part):
-    table = DIALECTS[scorer].sigmas(keypoint_set(sample["set"]))
+    table = EVALUATOR_RULES[scorer].sigmas(keypoint_set(sample["set"]))
     return table[part.joints]
 
 
 def parts(sample, scorer):
-    return DIALECTS[scorer].parts(keypoint_set(sample["set"]))
+    return EVALUATOR_RULES[scorer].parts(keypoint_set(sample["set"]))
 
 
 def against_pycocotools(sample):
