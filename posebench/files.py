@@ -84,7 +84,7 @@ def read_bytes(path: Path, what: str) -> bytes:
     """
     try:
         if path.exists() and not path.is_file():
-            raise UserError(f"{what} {path} cannot be read: it is no file.")
+            raise UserError(f"{what} {path} cannot be read: it is not a file.")
         if path.stat().st_size > LARGEST:
             raise UserError(f"{what} {path} has more than {LARGEST:,} bytes.")
         return path.read_bytes()
@@ -97,7 +97,7 @@ def strict_json(data: bytes | str, *, finite: bool = False) -> Any:
 
     Args:
         data: The text.
-        finite: Refuse NaN and infinities, which are no JSON, also.
+        finite: Refuse NaN and infinities, which are not JSON, also.
 
     Raises:
         ValueError: It is none, is nested too deeply, or has a key twice in one object.
@@ -119,7 +119,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _not_finite(word: str) -> float:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def parse_json(data: bytes, path: Path, what: str) -> Any:
@@ -131,7 +131,7 @@ def parse_json(data: bytes, path: Path, what: str) -> Any:
     try:
         return strict_json(data)
     except ValueError as error:
-        raise UserError(f"{what} {path} is no valid JSON ({error}).") from error
+        raise UserError(f"{what} {path} is not valid JSON ({error}).") from error
 
 
 def read_json(path: Path, what: str) -> tuple[Any, str]:

@@ -77,7 +77,7 @@ def selection(source: str, target: str) -> tuple[int, ...] | None:
     """Return where the keypoints of one set stand in another, matched by name.
 
     MPII's neck, head and pelvis are other points of the body than Halpe's neck, head and hip, and
-    nobody published how to turn one into the other: its set goes with itself alone.
+    no one published how to turn one into the other: its set goes with itself alone.
 
     Args:
         source: Set that is there.
@@ -225,7 +225,7 @@ def _wholebody_133() -> KeypointSet:
 
 
 def _noface_68() -> KeypointSet:
-    # Nobody published an evaluation of this set: Halpe's own sigmas, without the face.
+    # No one published an evaluation of this set: Halpe's own sigmas, without the face.
     sigmas = (*COCO_SIGMAS, *_HALPE_HEAD, *_HALPE_FEET, *_HALPE_FINE[:42])
     pairs = (*HALPE_26_PAIRS, *_hand_pairs(26))
     names = (*HALPE_26_NAMES, *_HANDS)

@@ -246,7 +246,7 @@ class PluginTable(Mapping[str, T], Generic[T]):
 
 
 class Names(Collection[str]):
-    """Every name of a table, the reserved ones included, read when it is looked at.
+    """Every name of a table, the reserved ones included, read when it is considered.
 
     Made for ``argparse``: a choice that is built in is accepted without reading entry points.
     """

@@ -100,7 +100,7 @@ def bars(unit: str = "persons") -> Iterator[Progress | None]:
             for other in [name for name in tasks if name != what]:
                 bars.remove_task(tasks.pop(other))
             if what not in tasks:
-                # A step whose length nobody knows (count 0) shows a moving bar.
+                # A step whose length no one knows (count 0) shows a moving bar.
                 tasks[what] = bars.add_task(printable(what), total=count or None)
             bars.update(tasks[what], completed=done)
 

@@ -113,7 +113,7 @@ def test_an_import_up_or_across_is_found(house, file, line):
 
 def test_a_new_room_needs_a_floor(house):
     (house / "posebench" / "attic").mkdir()
-    (house / "posebench" / "attic" / "__init__.py").write_text('"""Nobody gave it a floor."""\n')
+    (house / "posebench" / "attic" / "__init__.py").write_text('"""No one gave it a floor."""\n')
     done = lint(house)
     assert done.returncode == 1
     assert "attic" in done.stdout

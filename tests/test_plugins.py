@@ -382,7 +382,7 @@ def test_a_scorer_that_gives_something_else(offered):
         assert said in refused(lambda parts=parts: scored(*parts))
     offered(SCORERS, lambda *_: Measured({"M": 1.0}, {"M": draws}, "rules", 1, 1))
     unasked = lambda: score(results, dataset, protocol, with_intervals=False)  # noqa: E731
-    assert "which nobody asked for" in refused(unasked)
+    assert "which no one asked for" in refused(unasked)
 
 
 def test_ratios_are_sums_over_images_not_means_of_ratios():

@@ -89,7 +89,7 @@ def torch_zip(pickled: bytes, storages: dict[str, bytes] | None = None) -> bytes
 
 
 def torch_files() -> Iterator[File]:
-    """Pickles that ask for more than tensors, and zips that are no torch file."""
+    """Pickles that ask for more than tensors, and zips that are not torch files."""
     run = Call(os.system, f"touch {MARKER}")
     yield "refused/system.pth", torch_zip(pickle.dumps(run, 2))
     yield "refused/eval.pth", torch_zip(pickle.dumps({"a": Call(eval, f"open('{MARKER}','w')")}, 2))

@@ -182,8 +182,8 @@ def train_body(given: argparse.Namespace) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    one = verbs.add_parser("train", help="train the network and cut it in two")
+    commands = parser.add_subparsers(dest="verb", required=True)
+    one = commands.add_parser("train", help="train the network and cut it in two")
     one.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
     training.add_options(one, minutes=28.0, peak=4e-3, seed=1, work=training.WORK / "body")
     given = parser.parse_args()

@@ -157,10 +157,10 @@ def train_one(given: argparse.Namespace) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    rows = verbs.add_parser("register", help="evaluate weights, write registry/zoos/demo.yaml")
+    commands = parser.add_subparsers(dest="verb", required=True)
+    rows = commands.add_parser("register", help="evaluate weights, write registry/zoos/demo.yaml")
     rows.add_argument("rows", nargs="*", metavar="ROW", help="only these (default: all)")
-    one = verbs.add_parser("train", help="train one model")
+    one = commands.add_parser("train", help="train one model")
     one.add_argument("name", choices=sorted(SIZES))
     one.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
     training.add_options(one, minutes=24.0, peak=4e-3, seed=1, work=training.WORK)

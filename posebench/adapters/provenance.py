@@ -16,7 +16,7 @@ class Provenance:
     """What is known of a weights file.
 
     Attributes:
-        origin: The published file that it is a copy of; None where it is no copy.
+        origin: The published file that it is a copy of; None where it is not a copy.
         verified: Whether that file, or the file itself, is the published one by its digest; False
             where no digest was published.
         named_as: Keys of other rows, with other weights, that publish a file of that name; empty

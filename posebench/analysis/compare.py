@@ -48,7 +48,7 @@ def compare(
         UserError: They were measured on other data or other boxes, or a file does not fit.
     """
     if resamples < 1:
-        raise UserError(f"--resamples {resamples} is no number of draws.", "Give 1 or more.")
+        raise UserError(f"--resamples {resamples} is not a number of draws.", "Give 1 or more.")
     sides = load_predictions_of(first, context), load_predictions_of(second, context)
     apart = _obstacles(*sides)
     if apart and not force:

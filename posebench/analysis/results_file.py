@@ -84,7 +84,7 @@ def _check_list(path: Path, content: Any) -> None:
     fine = isinstance(content, list) and all(isinstance(row, dict) for row in content[:1])
     if not fine:
         raise UserError(
-            f"{path} is no results file: it holds {kind_of(content).words}.",
+            f"{path} is not a results file: it holds {kind_of(content).words}.",
             "Give a JSON list of persons with image_id, keypoints and score, as COCO's results "
             "format has them; an annotation file is given with --annotations.",
         )

@@ -31,7 +31,7 @@ from posebench.types.request import DataPaths, ScoringContext
 
 # Axes of Protocol that work on saved predictions, and those that work on final scores.
 CHOICES, SCORING = tuple(Protocol.axes("selection", "scoring")), tuple(Protocol.axes("scoring"))
-# Name of the protocol of a results file, and what nobody can say of predictions without a record.
+# Name of the protocol of a results file, and what no one can say of predictions without a record.
 AS_WRITTEN = "as_written"
 UNKNOWN = "flip test and decoding are unknown"
 

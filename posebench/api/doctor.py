@@ -1,4 +1,4 @@
-"""``doctor``: what works on this machine, what does not, and the command that mends it."""
+"""``doctor``: what works on this machine, what does not, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Status = Literal["ok", "missing", "broken", "note"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was considered.
 
     Attributes:
         area: ``environment``, ``devices``, ``optional parts``, ``datasets`` or ``checkpoints``.
@@ -51,7 +51,7 @@ class Finding:
         status: ``ok``; ``missing``, which only some uses need; ``broken``, which all need;
             ``note`` for what may matter.
         detail: What was found.
-        mend: A command or sentence that mends it, empty where nothing has to be done.
+        mend: A command or sentence that fixes it, empty where nothing has to be done.
     """
 
     area: str
@@ -68,7 +68,7 @@ class Finding:
 def examine(registry: Sequence[Path] = (), data_root: Path | None = None) -> list[Finding]:
     """Look at everything, and change nothing.
 
-    A part that cannot be looked at because another one is broken is a finding itself.
+    A part that cannot be considered because another one is broken is a finding itself.
 
     Args:
         registry: Folders of further rows.
@@ -90,7 +90,7 @@ def examine(registry: Sequence[Path] = (), data_root: Path | None = None) -> lis
             found.append(Finding(area, area, "broken", error.message, error.hint))
         except Exception as error:
             # the doctor does not fall ill: a broken torch fails in many ways
-            said = f"cannot be looked at: {type(error).__name__}: {_line(error)}"
+            said = f"cannot be considered: {type(error).__name__}: {_line(error)}"
             found.append(Finding(area, area, "broken", said, "Mend what is broken above first."))
     return found
 
@@ -189,7 +189,7 @@ def _optional() -> Iterator[Finding]:
         found = [_package(area, name, versions, "missing", "") for name, versions in wanted]
         lacking = [one.name for one in found if one.status == "missing"]
         if lacking:
-            # what is there may have other versions: nobody asked for this part yet
+            # what is there may have other versions: no one asked for this part yet
             yield Finding(
                 area, extra, "missing", f"for {use}; not installed: {', '.join(lacking)}",
                 _command(extra),
@@ -270,7 +270,7 @@ def _checkpoints(known: Registry, folders: tuple[Path, ...]) -> Iterator[Finding
 
 def _cache_folder(area: str, folder: Path) -> Finding:
     mend = "export POSEBENCH_CACHE=DIR, a folder that you can write to"
-    if not folder.is_absolute():  # nobody knows a home folder
+    if not folder.is_absolute():  # no one knows a home folder
         said = f"{folder} would lie in whatever folder a command runs in: there is no home folder"
         return Finding(area, "cache", "broken", said, mend)
     refused = _refuses(folder)

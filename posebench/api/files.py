@@ -125,7 +125,10 @@ def report(
     found, left_out = read_records(folder)
     if not found:
         named = "; ".join(f"{file.path}: {file.problem}" for file in left_out[:3])
-        raise UserError(f"None of the records below {folder} can be read ({named}).")
+        raise UserError(
+            f"None of the files below {folder} that are named like records can be read ({named}).",
+            "Measure again, or name another folder.",
+        )
     folders = tuple(required_path(each) for each in registry)
     known, unread = _verified(folder, given_path(verified))
     studies = analyse_predictions(

@@ -11,7 +11,7 @@ from posebench.types.errors import UserError
 SUFFIX = ".params"
 # The member that every zip of torch has; such an archive is a weights file itself.
 TORCH_MEMBER = "/data.pkl"
-# Trained weights hardly shrink: a member that unfolds to more than this is no weights file.
+# Trained weights hardly shrink: a member that unfolds to more than this is not a weights file.
 MOST_UNFOLDING = 16
 BLOCK = 1 << 20
 

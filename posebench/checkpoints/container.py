@@ -24,7 +24,7 @@ def guess_container(path: Path) -> str:
     """Return ``torch``, ``paddle``, ``safetensors`` or ``mxnet`` (also for the zip it ships in).
 
     Raises:
-        UserError: The path is no readable file, or its bytes are none of these; the sentence
+        UserError: The path is not a readable file, or its bytes are none of these; the sentence
             says what they look like (a web page, an archive).
     """
     head = read_head(path, TAR_OFFSET + len(TAR))
@@ -67,6 +67,6 @@ def _unknown(path: Path, head: bytes) -> UserError:
             "Unpack it and name the file inside.",
         )
     return UserError(
-        f"{path} is no weights file that posebench knows: it begins with {head[:8]!r}.",
+        f"{path} is not a weights file that posebench knows: it begins with {head[:8]!r}.",
         "It reads torch (.pth), MXNet (.params), Paddle (.pdparams) and safetensors files.",
     )

@@ -15,7 +15,7 @@ from posebench.types.errors import UserError
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 # What DataParallel puts before every name.
 PREFIX = "module."
-# Training notes that may stand among weights and are no part of a network.
+# Training notes that may stand among weights and are not part of a network.
 NOTES = (str, bytes, int, float, type(None))
 
 
@@ -23,7 +23,7 @@ def tensors_of(contents: Any, path: Path) -> dict[str, Tensor]:
     """Unwrap a loaded file: the inner state dict, without a prefix that all names share.
 
     Raises:
-        UserError: The contents are no mapping of names to tensors, or hold several.
+        UserError: The contents are not a mapping of names to tensors, or hold several.
     """
     if not isinstance(contents, Mapping):
         raise UserError(

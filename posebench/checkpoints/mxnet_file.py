@@ -2,7 +2,7 @@
 
 Format: apache/mxnet ``src/ndarray/ndarray.cc`` (``NDArray::Save``, ``Load``) and
 ``include/mxnet/tuple.h``. All numbers are little-endian. Nothing is allocated on the word of a
-header: every length is held against the bytes that are left.
+header: every length is compared with the bytes that are left.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class _Reader:
             try:
                 name = str(self.take(length), "utf-8")
             except UnicodeDecodeError as error:
-                raise Damaged(f"a name of it is no text: {error.reason}") from error
+                raise Damaged(f"a name of it is not text: {error.reason}") from error
             if name in names:
                 raise Damaged(f"it holds '{name}' twice")
             names[name] = None

@@ -136,7 +136,7 @@ def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
 def _check_shape(shape: Any) -> None:
     whole = isinstance(shape, (tuple, list)) and all(type(n) is int and n >= 0 for n in shape)
     if not whole:
-        raise Damaged(f"{shape!r} is no shape")
+        raise Damaged(f"{shape!r} is not a shape")
 
 
 def _reconstruct(*_: Any) -> _Array:
@@ -229,7 +229,7 @@ def _tensor(values: NDArray[Any]) -> Tensor:
 
 def _join_slices(tensors: dict[Any, Any], table: Any) -> dict[Any, Any]:
     if not isinstance(table, Mapping):
-        raise Damaged("its table of slices is no table")
+        raise Damaged("its table of slices is not a table")
     for name, row in table.items():
         pieces = [tensors.pop(piece) for piece in row["slices"]]
         shape = row["OriginShape"]

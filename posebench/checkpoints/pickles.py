@@ -27,7 +27,7 @@ KEYED = ("collections.OrderedDict", "collections.Counter", "builtins.dict", "bui
 ENCODE = "_codecs.encode"
 ENCODED = (ENCODE, "builtins.bytearray", "builtins.bytes")
 ENCODINGS = ("latin1", "latin-1")
-# Calls another function; that one is looked at instead.
+# Calls another function; that one is considered instead.
 INDIRECT = "torch._tensor._rebuild_from_type_v2"
 MARK = object()
 TEXT = (str, bytes, bytearray)
@@ -263,7 +263,7 @@ class _Machine:
     def check_keys(self, argument: Node, *, alone: bool) -> None:
         """Look at the keys of a collection that becomes another one; or at pairs with them."""
         if argument.kind in ("dict", "set"):
-            return  # looked at when they were made
+            return  # considered when they were made
         self.work(len(argument.parts))
         for item in argument.parts:
             _check_key(item if alone else item.parts[0])

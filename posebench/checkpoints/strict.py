@@ -67,7 +67,7 @@ def _check_values(state: Mapping[str, Tensor], weights: set[str], source: str) -
     wrong = sorted(name for name in weights if not state[name].is_floating_point())
     if wrong:
         raise UserError(
-            f"{source} holds values that are no floating-point numbers in {_examples(wrong)}.",
+            f"{source} holds values that are not floating-point numbers in {_examples(wrong)}.",
             "Quantised weights cannot be evaluated; give the float32 or float16 file.",
         )
     # as float32: it is what the network computes in, and holds every narrower type

@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
     add_model(data)
     add_data(data)
     data.add_argument("--metric", metavar="NAME", help="(default: the primary claim's)")
-    other = parser.add_argument_group("the other protocol", "what the claim's is held against")
+    other = parser.add_argument_group("the other protocol", "what the claim's is compared with")
     other.add_argument(
         "--protocol", default="common", metavar="common|NAME", help="(default: common)"
     )

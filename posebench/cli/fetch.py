@@ -148,12 +148,12 @@ def _plan(arguments: argparse.Namespace, settings: Settings) -> list[Item]:
 def bring_weights(
     model: str, dataset: str | None, registry: Sequence[Path], *, accepted: bool
 ) -> None:
-    """Fetch a model's weights where they are not at hand, for a verb that is about to need them.
+    """Fetch a model's weights where they are not at hand, for a command that is about to need them.
 
     The licence is shown first; some need a yes, on the terminal or by ``accepted``.
 
     Raises:
-        UserError: Nobody agreed to the licence, or the file cannot be had.
+        UserError: No one agreed to the licence, or the file cannot be had.
     """
     from posebench.downloads import plan
 
@@ -204,7 +204,7 @@ def _agree(items: list[Item], *, accepted: bool) -> None:
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
     raise UserError(
-        f"Nobody agreed to the licence '{restricted[0]}'.",
+        f"No one agreed to the licence '{restricted[0]}'.",
         "Give --accept-licence if you agree to it, or fetch other models.",
     )
 

@@ -26,7 +26,7 @@ def launcher(arguments: argparse.Namespace) -> RayLauncher | None:
 
 @contextlib.contextmanager
 def board() -> Iterator[Callable[[TaskStatus], None] | None]:
-    """A table of all models on stderr that fills as tasks end; None where nobody looks."""
+    """A table of all models on stderr that fills as tasks end; None where no one looks."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,6 +1,6 @@
-"""``posebench VERB``: finds the verb, turns errors into one sentence and an exit status.
+"""``posebench VERB``: finds the command, turns errors into one sentence and an exit status.
 
-Exit status: 0 done, 1 a check did not hold, 2 something the user can mend, 130 interrupted.
+Exit status: 0 done, 1 a check did not hold, 2 something the user can fix, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from posebench.types.errors import UserError
 COMMANDS = {
     "list": "the models of the registry, with what each still needs to run",
     "show": "everything known about one model: claims, protocols, weights, licence",
-    "eval": "evaluate a model on a dataset and hold the result against its claims",
+    "eval": "evaluate a model on a dataset and compare the result with its claims",
     "merge": "join the shares of `eval --shard` into one record",
     "explain": "which choices of evaluation stand between a claim and another protocol",
     "score": "score saved predictions again, also those of other tools",
@@ -30,14 +30,14 @@ COMMANDS = {
     "diagnose": "which errors cost how much: jitter, inversion, swap, miss, background, score",
     "demo": "evaluate and time the shipped models on drawn images, and write a page",
     "speed": "time models, the network alone and from image file to keypoints",
-    "verify": "hold networks and file formats against what the zoos' own code computed",
+    "verify": "compare networks and file formats with what the zoos' own code computed",
     "fetch": "download weights and datasets, checked and resumable",
     "cache": "the fetched weights: list, verify, prune",
-    "doctor": "what works on this machine, what does not, and the command that mends it",
+    "doctor": "what works on this machine, what does not, and the command that fixes it",
     "convert": "copy published weights into a safetensors file",
     "report": "make a page from stored records",
     "migrate": "rewrite stored records of earlier schema versions",
-    "nightly": "measure a suite, hold it against earlier nights, and say what moved and why",
+    "nightly": "measure a suite, compare it with earlier nights, and say what moved and why",
     "cite": "BibTeX for a model, its dataset and posebench",
 }
 USAGE = """\
@@ -45,10 +45,10 @@ usage: posebench [--version] [--help] VERB ...
 
 Does a published 2D human pose model do what its zoo says, under which protocol, and how fast?
 
-verbs:
-{verbs}
+commands:
+{commands}
 
-for every verb:
+for every command:
   --json          JSON alone on stdout, errors too
   --registry DIR  a folder of further models (repeatable; also POSEBENCH_REGISTRY)
   --help          its options, with examples
@@ -210,7 +210,7 @@ def _dispatch(words: list[str]) -> int:
         return _dispatch([*words[verb_at + 1 :][:1], "--help"])
     if verb not in COMMANDS:
         _check_order(before)
-        raise UserError(f"There is no verb {verb!r}.", _guess(verb))
+        raise UserError(f"There is no command {verb!r}.", _guess(verb))
     module = import_module(f"posebench.cli.{verb}")
     parser = Parser(verb, COMMANDS[verb], module.EXAMPLES)
     module.add_arguments(parser)
@@ -243,13 +243,13 @@ def _without_verb(words: Sequence[str]) -> int:
             emit(f"posebench {__version__}")
         return OK
     _check_order(words)
-    verbs = "\n".join(f"  {verb:7} {words}" for verb, words in COMMANDS.items())
-    emit(USAGE.format(verbs=verbs).rstrip("\n"))
+    commands = "\n".join(f"  {verb:7} {words}" for verb, words in COMMANDS.items())
+    emit(USAGE.format(commands=commands).rstrip("\n"))
     return OK
 
 
 def _check_order(before: Sequence[str]) -> None:
-    """Refuse options of a verb where the verb is missing."""
+    """Refuse options of a command where the command is missing."""
     known = ("--json", "--help", "-h", "--registry")
     unknown = [word for word in before if word.startswith("-") and word not in known]
     if unknown:
@@ -263,5 +263,5 @@ def _guess(verb: str) -> str:
     return (
         f"{guess} `posebench --help` lists them all."
         if guess
-        else f"The verbs are {', '.join(COMMANDS)}."
+        else f"The commands are {', '.join(COMMANDS)}."
     )

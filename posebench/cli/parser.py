@@ -43,7 +43,7 @@ Group = argparse.ArgumentParser | argparse._ArgumentGroup
 
 
 def add_model(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Add the one model that a verb is about, as MODEL or as ``--model NAME``."""
+    """Add the one model that a command is about, as MODEL or as ``--model NAME``."""
     words = "zoo/id, id, short name, or a part of them that only one model has"
     parser.add_argument("model", metavar="MODEL", nargs="?", help=words)
     parser.add_argument(
@@ -61,10 +61,10 @@ def add_models(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> Non
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises ``UserError`` and knows the options of every verb.
+    """An argument parser that raises ``UserError`` and knows the options of every command.
 
     Args:
-        verb: Name of the verb.
+        verb: Name of the command.
         description: One line.
         examples: Command lines that can be run as they stand.
     """

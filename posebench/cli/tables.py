@@ -153,11 +153,11 @@ def _claim_cells(result: ClaimResult) -> tuple[str, ...]:
 
 def speed_table(records: Sequence[Record]) -> str:
     """One line a timing."""
-    head = ("model", "a second", "spread", "batch", "threads", "device", "parameters", "scope")
+    head = ("model", "rate", "spread", "batch", "threads", "device", "parameters", "scope")
     rows = [
         (
             record.entry.id,
-            f"{t.persons_per_second:,.0f} {t.counted}",
+            f"{t.persons_per_second:,.0f} {t.counted}/s",
             f"{100 * t.relative_iqr:.0f} %",
             str(t.batch_size),
             str(t.threads),

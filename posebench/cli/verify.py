@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _text(found: list[Verification]) -> str:
-    head = ("model", "status", "difference", "allowed", "held against", "parameters", "s", "note")
+    head = ("model", "status", "difference", "allowed", "compared with", "parameters", "s", "note")
     rows = [
         (
             finding.key,
@@ -80,7 +80,7 @@ def _text(found: list[Verification]) -> str:
         head,
         rows,
         right=right,
-        drop=("parameters", "s", "allowed", "held against"),
-        cut=("held against", "note"),
+        drop=("parameters", "s", "allowed", "compared with"),
+        cut=("compared with", "note"),
     )
     return f"{text}\n\n{len(found)} models: {summary}."

@@ -66,7 +66,7 @@ def load_coco(
 
     Persons of other categories and annotations of images that are not listed are left out.  A
     file without persons gives a dataset without persons.  A box without area stays in the ground
-    truth; nobody is cropped by it.
+    truth; no one is cropped by it.
 
     Args:
         annotations: ``person_keypoints_*.json``.
@@ -77,7 +77,7 @@ def load_coco(
         joints: Number of keypoints K a person, by default that of the set.
 
     Raises:
-        UserError: The file is no COCO keypoint file, or does not fit the keypoint set.
+        UserError: The file is not a COCO keypoint file, or does not fit the keypoint set.
     """
     count = len(named_set(keypoint_set)) if joints is None else joints
     file = open_coco(annotations, f"with {count} keypoints a person")
@@ -100,7 +100,7 @@ def open_coco(path: Path, wanted: str) -> CocoFile:
     if kind.layout not in ("coco", "wholebody"):
         hint = "A box file is given with --boxes. " if kind.layout == "boxes" else ""
         raise UserError(
-            f"{path} is no COCO annotation file: it holds {kind.words}.",
+            f"{path} is not a COCO annotation file: it holds {kind.words}.",
             f"{hint}Give a JSON object with 'images' and 'annotations' {wanted}.",
         )
     return CocoFile(path, content, digest, kind)
@@ -111,7 +111,7 @@ def expect(file: CocoFile, numbers: set[int | None], wanted: str) -> None:
 
     Args:
         file: To judge.
-        numbers: Keypoints a person that will do; None for a file in which nobody has any.
+        numbers: Keypoints a person that will do; None for a file in which no one has any.
         wanted: For the sentence.
 
     Raises:
@@ -222,7 +222,7 @@ def _namer(rows: Sequence[Any], noun: str) -> Callable[[int], str]:
 
 
 def _images(content: Sequence[Any], root: Path) -> Images:
-    """Images are never left out: nobody knows whose persons an unreadable row has."""
+    """Images are never left out: no one knows whose persons an unreadable row has."""
     rows = Rows.of(content, _namer(content, "image"))
     largest = int(FARTHEST)
     table = Images(
@@ -327,7 +327,7 @@ def _stand_in_ids(place: int, most: int) -> tuple[int, ...]:
 
 
 def _stand_ins(rows: Rows, images: Images, joints: int, most: int) -> tuple[GroundTruth, Ints]:
-    """Persons whom nobody is cropped for and no prediction matches: counted, and missed.
+    """Persons whom no one is cropped for and no prediction matches: counted, and missed.
 
     They stand for the rows with faults.  Without a size they count among persons of all sizes
     alone, without a known image in the first one.

@@ -46,7 +46,7 @@ def read_detections(path: Path, dataset: Dataset) -> Detections:
 
     Only the dataset's person category counts, and boxes in images of the dataset; every row must
     be sound all the same, so that what is wrong with a file does not depend on the images that
-    are evaluated.  A box whose width or height is not positive is read, but nobody is cropped by
+    are evaluated.  A box whose width or height is not positive is read, but no one is cropped by
     it.
 
     Raises:
@@ -57,7 +57,7 @@ def read_detections(path: Path, dataset: Dataset) -> Detections:
     hint = "It must be a list of {image_id, category_id, bbox: [x, y, w, h], score}."
     if not isinstance(content, list) or not _any_object(content):
         raise UserError(
-            f"{path} is no list of detections: it holds {kind_of(content).words}.", hint
+            f"{path} is not a list of detections: it holds {kind_of(content).words}.", hint
         )
     rows = Rows.of(content, lambda place: f"entry {place}")
     image_id, category = rows.whole("image_id"), rows.whole("category_id")

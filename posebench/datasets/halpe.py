@@ -39,7 +39,7 @@ def load_halpe(
         is that of COCO's 17.
 
     Raises:
-        UserError: The file is none of Halpe, or the set is no part of Halpe's.
+        UserError: The file is none of Halpe, or the set is not part of Halpe's.
     """
     picked = selection(WHOLE, keypoint_set)
     if picked is None:

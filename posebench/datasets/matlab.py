@@ -45,7 +45,7 @@ Value = NDArray[Any] | list[Any]
 
 
 class MatlabError(ValueError):
-    """The bytes are no level 5 file, or not whole."""
+    """The bytes are not a level 5 file, or not whole."""
 
 
 def read_matlab(data: bytes, wanted: Collection[str], largest: int) -> dict[str, Value]:
@@ -169,7 +169,7 @@ class _Matrix:
     def _cell(self, depth: int) -> Any:
         kind, content = self.rest.element()
         if kind != MATRIX:
-            raise MatlabError(f"{self.name} has a cell that is no array")
+            raise MatlabError(f"{self.name} has a cell that is not an array")
         value = _Matrix.open(content, self.rest.order).value(depth + 1)
         return value[0] if isinstance(value, list) and len(value) == 1 else value
 
@@ -181,7 +181,7 @@ class _Matrix:
         try:
             text = content.decode(encoding)
         except (LookupError, UnicodeDecodeError) as error:
-            raise MatlabError(f"{self.name or 'a cell'} is no text that can be read") from error
+            raise MatlabError(f"{self.name or 'a cell'} is not text that can be read") from error
         if len(text) != count:
             raise MatlabError(f"{self.name or 'a cell'} does not hold as many letters as it says")
         return ["".join(row) for row in np.array(list(text)).reshape(self.shape, order="F")]

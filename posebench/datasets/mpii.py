@@ -87,7 +87,7 @@ def load_mpii(
     kind = kind_of(content)
     if kind.layout != "mpii":
         raise UserError(
-            f"{annotations} is no list of MPII's persons: it holds {kind.words}.",
+            f"{annotations} is not a list of MPII's persons: it holds {kind.words}.",
             "Give HRNet's annot/valid.json or mmpose's annotations/mpii_val.json.",
         )
     beside = head_file(annotations)
@@ -157,11 +157,11 @@ def read_heads(data: bytes, path: Path | None) -> HeadFile:
     """
     hint = "Give gt_valid.mat of HRNet's MPII annotations, or mmpose's mpii_gt_val.mat."
     if len(data) > LARGEST_MAT:
-        raise UserError(f"{path} has {len(data):,} bytes: that is no list of head boxes.", hint)
+        raise UserError(f"{path} has {len(data):,} bytes: that is not a list of head boxes.", hint)
     try:
         content = read_matlab(data, COLUMNS, LARGEST_MAT)
     except ValueError as error:
-        raise UserError(f"{path} is no MATLAB file that can be read: {error}.", hint) from error
+        raise UserError(f"{path} is not a MATLAB file that can be read: {error}.", hint) from error
     missing = [name for name in COLUMNS if name not in content]
     if missing:
         raise UserError(f"{path} lacks {', '.join(missing)}.", hint)

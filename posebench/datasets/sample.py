@@ -50,7 +50,7 @@ def _sampled(ids: Ints, sample: Sample) -> Ints:
 
 
 def unannotated(name: str, images: Images, keypoint_set: str) -> Dataset:
-    """Return images as a dataset in which nobody is annotated.
+    """Return images as a dataset in which no one is annotated.
 
     Args:
         name: The dataset's id.

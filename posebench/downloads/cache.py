@@ -48,7 +48,7 @@ def cache_folder() -> Path:
 def key_of(checkpoint: Checkpoint) -> str:
     """Return the cache's name of a published place; rows that share a place share it.
 
-    A file that nobody published is known by the checkpoint's id.
+    A file that no one published is known by the checkpoint's id.
     """
     place = checkpoint.location or f"id:{checkpoint.id}"
     text = f"{place}\n{checkpoint.file_name or ''}"

@@ -122,7 +122,7 @@ def read_checkpoint_lock(file: Path) -> dict[str, LockedChecksum]:
     """Return a lock's lines by checkpoint id; empty where there is no such file.
 
     Raises:
-        UserError: The file is no lock.
+        UserError: The file is not a lock.
     """
     try:
         content = json.loads(file.read_bytes())
@@ -133,6 +133,6 @@ def read_checkpoint_lock(file: Path) -> dict[str, LockedChecksum]:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{file} is no list of fetched files ({error}).", "Restore it, or remove it."
+            f"{file} is not a list of fetched files ({error}).", "Restore it, or remove it."
         ) from error
     return lines

@@ -148,7 +148,7 @@ def fetch_bundle(
 def _place(
     bundle: Bundle, file: DataFile, received: Received, root: Path, cancel: threading.Event
 ) -> Path:
-    """Unpack one file or folder, or move what is no archive."""
+    """Unpack one file or folder, or move what is not an archive."""
     if file.archive:
         return unpack_archive(received.path, root, file.path.rstrip("/"), cancel=cancel)
     if received.path.suffix == ".json" or file.path.endswith(".json"):
@@ -170,14 +170,14 @@ def _check_json(bundle: Bundle, received: Path) -> None:
         last = file.read().rstrip()[-1:]
     again = "Fetch it again; if it stays so, its publisher has replaced it."
     if ENDS.get(first) != last:
-        raise UserError(f"The file from {bundle.url} is no whole JSON file.", again)
+        raise UserError(f"The file from {bundle.url} is not a whole JSON file.", again)
     expected = bundle.box_file.boxes if bundle.box_file else None
     if expected is None:
         return
     try:
         content = json.loads(received.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise UserError(f"The file from {bundle.url} is no JSON ({error}).", again) from error
+        raise UserError(f"The file from {bundle.url} is not JSON ({error}).", again) from error
     if not isinstance(content, list) or len(content) != expected:
         count = f"{len(content)} boxes" if isinstance(content, list) else "no list of boxes"
         raise UserError(

@@ -166,7 +166,7 @@ class _Transfer:
             if answer.status == 206 and version is not None and have:
                 self._check_rest(answer, version, have)
             elif answer.status == 206:
-                raise RetryableError("the server sends a part that nobody asked for")
+                raise RetryableError("the server sends a part that no one asked for")
             else:
                 version, have = self._begin(answer, head), 0
             with self.target.open("r+b" if have else "wb") as file:

@@ -42,7 +42,7 @@ class Item:
             ``failed``.
         location: Its web address, where it has one.
         licence: Terms as its publisher states them.
-        size: Bytes of the download, None where nobody says.
+        size: Bytes of the download, None where no one says.
         file: Where it lies.
         sha256: Of a checkpoint's file.
         message: What is wrong, or was found out.
@@ -227,7 +227,7 @@ def plan_dataset(spec: DatasetSpec, settings: Settings) -> list[Item]:
 
 
 def with_sizes(items: Sequence[Item], settings: Settings) -> list[Item]:
-    """Ask the servers for the sizes that nobody has written down; no file is fetched."""
+    """Ask the servers for the sizes that no one has written down; no file is fetched."""
     unknown = [
         item for item in items if item.state == TO_FETCH and item.size is None and _is_plain(item)
     ]
@@ -329,7 +329,7 @@ def ensure_checkpoint(
         The file; None for weights that come with posebench.
 
     Raises:
-        UserError: It cannot be had, or nobody agreed to its licence.
+        UserError: It cannot be had, or no one agreed to its licence.
     """
     settings = settings or Settings()
     (item,) = plan_entries([entry], settings)

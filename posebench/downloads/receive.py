@@ -26,7 +26,7 @@ class Received(NamedTuple):
 
     Attributes:
         path: Where it is.
-        name: What its publisher calls it, empty where nobody says.
+        name: What its publisher calls it, empty where no one says.
         pieced: Whether it was put together from several answers.
     """
 

@@ -173,7 +173,7 @@ def _parts(archive: Path, name: str) -> tuple[str, ...]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     for part in parts:
         if part == ".." or (safe_name(part) != part and not part.startswith(".")):
-            raise _hostile(archive, f"{name!r} is no path inside a folder")
+            raise _hostile(archive, f"{name!r} is not a path inside a folder")
     return parts
 
 

@@ -46,7 +46,7 @@ def by_hand(checkpoint: Checkpoint) -> str:
     file = f" ({checkpoint.file_name})" if checkpoint.file_name else ""
     note = f" {checkpoint.note[:1].upper()}{checkpoint.note[1:]}." if checkpoint.note else ""
     if not location:
-        return f"Nobody published it where posebench knows; if you have the file, {PASS_IT}.{note}"
+        return f"No one published it where posebench knows; if you have the file, {PASS_IT}.{note}"
     if location.startswith(BAIDU):
         location = f"https://pan.baidu.com/s/{location.removeprefix(BAIDU)}"
     return f"Download it from {location}{file} in a browser and {PASS_IT}.{note}"
@@ -117,7 +117,7 @@ class Fetcher:
         waiting: Callable[[], None] | None,
         source: str = "",
     ) -> CachedFile:
-        """Return the cached file, or receive, check and keep it while nobody else does."""
+        """Return the cached file, or receive, check and keep it while no one else does."""
         if not source and (found := self._cached(checkpoint)) is not None:
             return found
         key = key_of(checkpoint)
@@ -210,7 +210,7 @@ def _read_through(checkpoint: Checkpoint, path: Path, source: str) -> None:
     """
     from posebench.checkpoints.reader import read_checkpoint
 
-    # readers speak of the file by its path, which nobody knows here
+    # readers speak of the file by its path, which no one knows here
     try:
         read_checkpoint(path, checkpoint.container)
     except UserError as error:

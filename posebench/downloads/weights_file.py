@@ -65,7 +65,7 @@ def how_to_get_weights(entry: Entry) -> str:
     """Say where an entry's file is published and how to hand it over."""
     checkpoint = entry.checkpoint
     if checkpoint.location is None:
-        return "Nobody published it where posebench knows; pass yours with --checkpoint FILE."
+        return "No one published it where posebench knows; pass yours with --checkpoint FILE."
     location = drive_page(checkpoint.location)
     file = f" ({checkpoint.file_name})" if checkpoint.file_name else ""
     return (

@@ -212,7 +212,7 @@ def _compared_with_published(spec: DatasetSpec, dataset: Dataset, annotations: s
     """Say whether an annotation file is the published one, and what shows it.
 
     A published digest decides; where none is known, a file of the usual name with as many images
-    and persons as were published.  A file of another name, or of a dataset that nobody published
+    and persons as were published.  A file of another name, or of a dataset that no one published
     anything about, is somebody's own data.
     """
     stem = Path(dataset.annotations_file).stem
@@ -238,7 +238,7 @@ def open_boxes(
         spec: Of the registry.
         paths: A given box file goes before the usual one.
         dataset: Whose images count.
-        name: The protocol's name of the boxes; boxes that nobody published are replaced by the
+        name: The protocol's name of the boxes; boxes that no one published are replaced by the
             dataset's usual ones.
 
     Raises:

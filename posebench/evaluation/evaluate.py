@@ -85,7 +85,7 @@ def evaluate(
         resume: Use the chunks that an interrupted run of the same evaluation left there.
         progress: Called with (what, done, all); bars where somebody looks by default.
         command: The command line to put into the record.
-        **choices: Axes of ``Protocol`` to override, e.g. ``flip=False``; None is no override.
+        **choices: Axes of ``Protocol`` to override, e.g. ``flip=False``; None is not an override.
 
     Returns:
         The record: scores in percent, one result for each claim, everything that was used.

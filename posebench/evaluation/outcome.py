@@ -119,7 +119,7 @@ def _cropped(prepared: Prepared, protocol: Protocol, *, prove: bool = True) -> C
 
 
 def _of_usable(dataset: Dataset, persons: Persons, *, annotated: bool) -> Persons:
-    """Leave out whom nobody can estimate: they stay in the ground truth, and are missed."""
+    """Leave out whom no one can estimate: they stay in the ground truth, and are missed."""
     if not dataset.faults:
         return persons
     keep = np.isin(persons.image_index, dataset.usable_images())

@@ -1,4 +1,4 @@
-"""Which protocols a request means, and which claims they can be held against."""
+"""Which protocols a request means, and which claims they can be compared with."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _given(changes: dict[str, Any]) -> dict[str, Any]:
 def matching_claims(
     entry: Entry, registry: Registry, evaluated: Sequence[Protocol]
 ) -> list[tuple[Claim, Protocol, tuple[str, ...]]]:
-    """Pair accuracy claims with the evaluated protocol they can be held against.
+    """Pair accuracy claims with the evaluated protocol they can be compared with.
 
     Returns:
         (claim, protocol, axes): ``axes`` is empty when the protocols are equal, and names the

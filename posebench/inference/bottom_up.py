@@ -56,7 +56,7 @@ def predict_images(
 
     Args:
         model: Network with weights that takes whole images.
-        dataset: Its images; annotations are not looked at.
+        dataset: Its images; annotations are not considered.
         protocols: Their flip, shift and decode are used.
         options: Device and threads; images differ in size, so that each is a batch of its own,
             as in the reference.

@@ -18,7 +18,7 @@ ACCELERATOR = re.compile(r"cuda(?::(0|[1-9][0-9]{0,3}))?")
 def accelerator_index(device: str) -> int | None:
     """Return the number of an accelerator, None for the CPU.
 
-    Only the name is looked at, not what this machine has: the work may run on another one.
+    Only the name is considered, not what this machine has: the work may run on another one.
 
     Args:
         device: ``cpu``, ``cuda`` (the first one) or ``cuda:N``.

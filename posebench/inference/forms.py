@@ -73,7 +73,7 @@ def in_form(model: PoseModel, form: Form, *, batch_size: int, threads: int) -> P
     Args:
         model: Plain, on the device it will run on.
         form: What to change.
-        batch_size: Persons a forward pass, the only one another runtime can compute.
+        batch_size: Persons in a batch, the only one another runtime can compute.
         threads: Of another runtime.
 
     Returns:
@@ -123,7 +123,7 @@ def exact_form(
     Args:
         model: Plain, with weights.
         form: In float32.
-        batch_size: Persons a forward pass.
+        batch_size: Persons in a batch.
         threads: Of another runtime.
         device: Where it will run.
 
@@ -136,7 +136,8 @@ def exact_form(
     """
     if not form.exact:
         raise UserError(
-            f"{form.precision} is no exact form.", "Only posebench speed measures with fewer bits."
+            f"{form.precision} is not an exact form.",
+            "Only posebench speed measures with fewer bits.",
         )
     if form == Form():
         return model

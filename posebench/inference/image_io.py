@@ -176,7 +176,7 @@ def bad_images(images: Images, threads: int, progress: Progress | None = None) -
 
 def _read(path: Path) -> bytes:
     if not path.is_file():
-        raise BadImage(path, "is no file" if path.exists() else "does not exist")
+        raise BadImage(path, "is not a file" if path.exists() else "does not exist")
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise BadImage(path, f"has more than {LARGEST_FILE:,} bytes")
@@ -196,7 +196,7 @@ def _size_of(path: Path, data: bytes) -> Size:
             width, height = struct.unpack_from("<ii", data, 18)
             size = width, abs(height)  # negative: rows from the top
         else:
-            raise BadImage(path, "cannot be decoded: it is no JPEG, PNG or BMP" if data else
+            raise BadImage(path, "cannot be decoded: it is not a JPEG, PNG or BMP" if data else
                            "cannot be decoded: it is empty")  # fmt: skip
     except struct.error:
         raise BadImage(path, "cannot be decoded: it is cut off") from None

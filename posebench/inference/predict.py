@@ -31,7 +31,7 @@ class Options:
 
     Attributes:
         device: ``cpu`` or ``cuda:N``.
-        batch_size: Persons a forward pass.
+        batch_size: Persons in a batch.
         threads: Threads that read and crop.
         tf32: Whether an accelerator may round the factors of float32 products; only a timing
             asks for that.
@@ -73,7 +73,7 @@ def predict(
         dataset: Its images.
         persons: Where to crop.
         protocols: Their flip, shift, decode and inverse are used; everything else about them
-            is not looked at.
+            is not considered.
         options: Device, batch size, threads.
         progress: Called with (``persons``, done, all).
         digests: Takes those of the image files that are read.

@@ -85,7 +85,7 @@ def as_runtime(model: PoseModel, runtime: str, batch: int, threads: int) -> Runt
     Args:
         model: Its network is computed at the entry's input size.
         runtime: A key of ``RUNTIMES``.
-        batch: Persons a forward pass; no other number can be computed afterwards.
+        batch: Persons in a batch; no other number can be computed afterwards.
         threads: Of the runtime.
 
     Returns:

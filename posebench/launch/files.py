@@ -28,7 +28,7 @@ def bring(request: EvalRequest, accept_licence: bool) -> None:
         accept_licence: Fetch also what somebody has to agree to.
 
     Raises:
-        UserError: Something cannot be had, or nobody agreed to its licence.
+        UserError: Something cannot be had, or no one agreed to its licence.
     """
     settings = Settings(request.registry, request.data_root)
     known = load_registry(tuple(request.registry))

@@ -22,7 +22,7 @@ PATIENCE = 10.0  # seconds for a cluster's address to answer
 # Read by Ray when it starts in this process; what the user has set stays.
 SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # tasks without a device still see all of them
-    "RAY_USAGE_STATS_ENABLED": "0",  # nobody is told what runs here
+    "RAY_USAGE_STATS_ENABLED": "0",  # no one is told what runs here
     "RAY_task_oom_retries": str(ATTEMPTS - 1),  # else without end
 }
 

@@ -130,7 +130,7 @@ def facts_of(config: Any) -> Facts:
     reason = _missing_part(model)
     if stride is None:
         cells = "x".join(map(str, codec["heatmap_size"]))
-        reason = f"heatmaps of {cells} cells are no whole share of the input's {width}x{height}"
+        reason = f"heatmaps of {cells} cells are not a whole share of the input's {width}x{height}"
     return Facts(dataset, spec, choices, stated, reason)
 
 
@@ -171,7 +171,7 @@ def _decoding(codec: Any, head: str) -> tuple[str, dict[str, Any]]:
 
 
 def _stride(codec: Any) -> int | None:
-    """Input pixels per cell; None where that is no whole number, or not the same both ways."""
+    """Input pixels per cell; None where that is not a whole number, or not the same both ways."""
     strides = {i / h for i, h in zip(codec["input_size"], codec["heatmap_size"], strict=True)}
     whole = len(strides) == 1 and all(stride.is_integer() for stride in strides)
     return int(strides.pop()) if whole else None

@@ -47,7 +47,7 @@ class Observation(Frozen):
     Attributes:
         key: Of the cell; a timing's also names the hardware.
         night: When the night began, as text; its id.
-        good: Later nights may be held against it.
+        good: Later nights may be compared with it.
         accepted: Somebody took these numbers for the usual ones, whatever they were before.
         failure: Why there is no number.
         values: What -> number; ``AP under demo_gt_flip@1``, ``the network alone``.

@@ -26,7 +26,7 @@ class SpeedRule(Frozen):
     """When a timing is slower than it was.
 
     Attributes:
-        window: How many good nights it is held against.
+        window: How many good nights it is compared with.
         nights: Fewer than these, and their spread is not known: ``first_drop`` holds.
         drop: Share of the usual rate that a loss has to exceed.
         first_drop: The same while there are few nights.
@@ -53,7 +53,7 @@ class Run(Frozen):
         accuracy: Whether to evaluate.
         speed: Whether to time.
         limit: Only so many images, see ``Sample``.
-        batch_size: Persons a forward pass.
+        batch_size: Persons in a batch.
         threads: That read and crop; of the network too where it is timed on a CPU.
         quick: Fewer iterations of a timing.
         checkpoint: Weights file, relative to the suite; of a single entry only.

@@ -37,7 +37,7 @@ def environment(*, device: str, threads: int, batch_size: int, crop_self_test: s
     Args:
         device: As torch names it.
         threads: That read and crop images.
-        batch_size: Persons a forward pass.
+        batch_size: Persons in a batch.
         crop_self_test: From ``posebench.inference.crop.self_test``.
     """
     known = versions()

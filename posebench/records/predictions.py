@@ -154,7 +154,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         ValueError: One does, or a member is packed beyond reason; also much else of ``WRONG``.
     """
     if path.exists() and not path.is_file():
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > MOST_UNFOLDING * path.stat().st_size:

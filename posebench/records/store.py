@@ -84,7 +84,7 @@ def from_json(content: Any, *, source: str = "The record") -> Record:
         source: Named in errors, usually the file.
 
     Raises:
-        UserError: It is no record, or one of another schema version.
+        UserError: It is not a record, or one of another schema version.
     """
     if not isinstance(content, dict) or "schema_version" not in content:
         raise UserError(

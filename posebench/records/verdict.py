@@ -59,7 +59,7 @@ def judge(
     was made under it.  On a subset the verdict says whether the interval contains the claim (its
     own rounding allowed for), or that there are too few images to say so; it accuses nobody and
     confirms nothing.  A protocol that was guessed, or anything that was not the claim's, is never
-    held against a claim.
+    compared with a claim.
 
     Args:
         claim: Published number, percent.

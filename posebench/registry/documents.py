@@ -2,7 +2,7 @@
 
 The C parser of PyYAML composes the nodes where it is present; values are made here, so that
 duplicate keys, aliases and tags are refused and every error can name a line.  Plain scalars follow
-YAML 1.2's core rules: ``no`` is a word, ``1:30`` is no number.
+YAML 1.2's core rules: ``no`` is a word, ``1:30`` is not a number.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def parse(text: str, name: str) -> Document:
         name: How messages call it.
 
     Raises:
-        UserError: It is no YAML, or uses an alias, a tag or a key twice.
+        UserError: It is not YAML, or uses an alias, a tag or a key twice.
     """
     try:
         loader = _Loader(text)

@@ -34,7 +34,7 @@ def expand(
         checkpoints: Every known checkpoint by id.
 
     Raises:
-        UserError: A row speaks of something that is not defined, or a cell is no number.
+        UserError: A row speaks of something that is not defined, or a cell is not a number.
     """
     for index, row in enumerate(zoo.rows):
         at: At = ("rows", index)

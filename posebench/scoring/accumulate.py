@@ -45,7 +45,7 @@ def evaluate(arrays: EvalArrays, max_detections: int) -> Evaluation:
 
     Args:
         arrays: The persons.
-        max_detections: Highest-scored detections of an image that are looked at.
+        max_detections: Highest-scored detections of an image that are considered.
     """
     matches = match(arrays, max_detections)
     precision, recall, scores = accumulate(matches)

@@ -17,7 +17,7 @@ from posebench.types.arrays import Floats, Ints
 
 RESAMPLES = 1000
 LEVEL = 0.95
-# Cells of (detection, draw) looked at in one go.
+# Cells of (detection, draw) considered in one go.
 CELLS = 1 << 20
 
 

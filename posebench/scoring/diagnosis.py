@@ -74,7 +74,7 @@ class Errors:
         duplicate: (N,) bool, further detections of somebody.
         missing: (G,) bool, false negatives.
         misranked: (G,) bool, persons with a score error.
-        looked_at: Number of detections that were looked at.
+        looked_at: Number of detections that were considered.
     """
 
     row: Ints
@@ -97,7 +97,7 @@ def find_errors(
         arrays: The whole body of everybody.
         matches: Its evaluation.
         mirror: For each joint the one on the other side (``KeypointSet.flip_index``).
-        max_detections: Highest-scored detections of an image that are looked at.
+        max_detections: Highest-scored detections of an image that are considered.
     """
     rows, truth = match_once(arrays, max_detections, LOCALISED)
     counts = ~arrays.ignored
@@ -229,7 +229,7 @@ def correct(
         whole: The whole body of everybody.
         errors: Of the whole.
         kinds: Of ``ERRORS``.
-        max_detections: Highest-scored detections of an image that are looked at.
+        max_detections: Highest-scored detections of an image that are considered.
     """
     changed = _moved(arrays, joints, errors, kinds)
     if {"background", "duplicate"} & set(kinds):

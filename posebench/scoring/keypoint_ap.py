@@ -30,7 +30,7 @@ def evaluate_parts(
         results: Persons kept by suppression are scored; checked by ``checked``.
         dataset: Ground truth of the same keypoint set.
         rules: The rules.
-        max_detections: Highest-scored detections of an image that are looked at.
+        max_detections: Highest-scored detections of an image that are considered.
         result_area: ``Protocol.result_area``.
 
     Returns:

@@ -59,7 +59,7 @@ def match(arrays: EvalArrays, max_detections: int) -> Matches:
 
     Args:
         arrays: One part of everybody.
-        max_detections: Highest-scored detections of an image that are looked at.
+        max_detections: Highest-scored detections of an image that are considered.
     """
     rows, place = _best(arrays, max_detections)
     pairs = _by_preference(similar_pairs(arrays, rows, float(LEAST[0])))
@@ -74,7 +74,7 @@ def match(arrays: EvalArrays, max_detections: int) -> Matches:
 
     truth = np.full((len(AREAS), len(THRESHOLDS), len(rows)), -1, np.int32)
     hit = np.zeros(truth.shape, np.bool_)
-    # Who is assigned to nobody is a false alarm, unless of another size.
+    # Who is assigned to no one is a false alarm, unless of another size.
     miss = np.repeat(~outside[:, None], len(THRESHOLDS), axis=1)
     for size in range(len(AREAS)):
         matched = _assign(arrays, pairs, similar, turns, ignored[size])
@@ -95,11 +95,11 @@ def match_once(arrays: EvalArrays, max_detections: int, least: float) -> tuple[I
 
     Args:
         arrays: One part of everybody.
-        max_detections: Highest-scored detections of an image that are looked at.
+        max_detections: Highest-scored detections of an image that are considered.
         least: OKS, in (0, 1).
 
     Returns:
-        Rows of the detections that are looked at, by image and falling score, and the row of each
+        Rows of the detections that are considered, by image and falling score, and the row of each
         one's person, -1 for none.
     """
     rows, _ = _best(arrays, max_detections)
@@ -113,7 +113,7 @@ def match_once(arrays: EvalArrays, max_detections: int, least: float) -> tuple[I
 
 
 def _best(arrays: EvalArrays, max_detections: int) -> tuple[Ints, Ints]:
-    """The detections that are looked at.
+    """The detections that are considered.
 
     Returns:
         Their rows, by image and then by falling score; and the place of each when all are sorted

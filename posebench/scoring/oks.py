@@ -19,7 +19,7 @@ from posebench.types.arrays import Floats, Ints
 
 Bools = NDArray[np.bool_]
 
-# Joints looked at in one go: what fits a processor's own cache.
+# Joints considered in one go: what fits a processor's own cache.
 BLOCK = 1 << 16
 
 

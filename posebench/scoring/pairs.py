@@ -14,7 +14,7 @@ import numpy as np
 from posebench.scoring.oks import EvalArrays, enlarged, similarities, spans
 from posebench.types.arrays import Floats, Ints
 
-# Pairs looked at in one go.
+# Pairs considered in one go.
 BLOCK = 1 << 14
 # Leeway for rounding, as a share of the similarity and of a coordinate.
 SLACK = 1e-5

@@ -96,7 +96,7 @@ def _distances(results: Results, dataset: Dataset, head_size: Floats) -> Floats:
     strangers = np.setdiff1d(ids, truth.id)
     if len(strangers):
         raise UserError(
-            f"The results have a person {strangers[0]}, whom nobody annotated.",
+            f"The results have a person {strangers[0]}, whom no one annotated.",
             "PCKh takes predictions for MPII's own centres and scales, by annotation id.",
         )
     distance = np.full(truth.keypoints.shape[:2], np.inf)

@@ -121,7 +121,7 @@ def _wrong(found: Any, weights: Floats | None) -> str:
     if not found.values:
         return "no metric"
     if weights is None:
-        return "values for other images, which nobody asked for" if found.draws else ""
+        return "values for other images, which no one asked for" if found.draws else ""
     shape = (weights.shape[1],)
     for name, column in found.draws.items():
         if name not in found.values:

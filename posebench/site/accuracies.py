@@ -123,7 +123,7 @@ def artifact_of(record: Record) -> Artifact:
 
 
 def claimed_alone(entry: Entry) -> tuple[Accuracy, ...]:
-    """Return the primary claim in the place of an accuracy that nobody measured."""
+    """Return the primary claim in the place of an accuracy that no one measured."""
     claim = entry.primary
     if claim is None or impossible_score(claim.metric, claim.value):
         return ()

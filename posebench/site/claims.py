@@ -32,7 +32,7 @@ class ClaimRow:
     Attributes:
         entry: ``zoo/id``; ``name`` is the id alone.
         dataset: That was evaluated.
-        own: Whether the model is posebench's own: nobody else published the claim.
+        own: Whether the model is posebench's own: no one else published the claim.
         primary: Whether it is the claim that speaks for the model.
         claimed: As published, in percent where the page had a fraction.
         measured: Percent; None where it was not measured.

@@ -177,7 +177,7 @@ def _extent(
 
 
 def _image_size(dataset: Dataset, image: int) -> tuple[int, int]:
-    """Width and height, px; MPII's list does not say them. Zeros where nobody knows."""
+    """Width and height, px; MPII's list does not say them. Zeros where no one knows."""
     width, height = int(dataset.images.width[image]), int(dataset.images.height[image])
     if width and height:
         return width, height

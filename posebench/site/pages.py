@@ -45,7 +45,7 @@ class Site:
     Attributes:
         published: Number of claims that others than posebench published.
         verdicts: (verdict, tone, number of published claims), without subsets.
-        own_verdicts: The same of posebench's own models, whose claims nobody else published.
+        own_verdicts: The same of posebench's own models, whose claims no one else published.
         accuracies: Every evaluation under every protocol.
         left_out: Files that could not be read as records.
         shown: What the figure shows before anything is chosen.

@@ -33,7 +33,7 @@ class Point:
     """One model in the figure; lengths of time in ms, accuracy in percent.
 
     Attributes:
-        speed: Persons a second, the network alone; of a bottom-up model its images a second times
+        speed: Persons a second, the network alone; of a bottom-up model its images/s times
             the annotated persons an image of the evaluated data; None where those are not known.
         speed_span: The same at the quartiles of the samples.
         whole: Persons a second from image file to keypoints.

@@ -101,7 +101,7 @@ def analyse_predictions(
             drawn = record.dataset is not None and record.dataset.id in DRAWN
             found[record_name(record)] = study(path, None if drawn else data_root, registry)
         except UserError as error:
-            warn(f"{record.entry.key}: its predictions are not looked at. {error}")
+            warn(f"{record.entry.key}: its predictions are not considered. {error}")
     return found
 
 

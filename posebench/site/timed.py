@@ -49,7 +49,7 @@ def timed(past: Sequence[Record]) -> Timed:
     rate = ""
     if timing:
         rate = (
-            f"{timing.persons_per_second:,.4g} {timing.counted} a second on {title}, "
+            f"{timing.persons_per_second:,.4g} {timing.counted}/s on {title}, "
             f"batch {batch}, {form} network"
         )
     return Timed(
@@ -60,7 +60,7 @@ def timed(past: Sequence[Record]) -> Timed:
         quotable=timing is not None and not any("speed" in remark.fields for remark in against),
         flags=tuple((remark.what, remark.why) for remark in against),
         failure=record.failure or "",
-        past=history(rates, f"{timing.counted if timing else 'persons'} a second")
+        past=history(rates, f"{timing.counted if timing else 'persons'}/s")
         if len(rates) > 1 else Markup(""),
         record=record_name(record),
         command=rerun(record),

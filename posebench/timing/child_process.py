@@ -5,6 +5,7 @@ A child of its own program and not of the caller's, whose script or notebook mus
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -25,7 +26,7 @@ def spawn(job: SpeedJob, output: Path) -> int:
         job: What to time.
         output: An empty folder, where the job lies and the record is written.
     """
-    (output / JOB).write_text(job.model_dump_json(), encoding="utf-8")
+    (output / JOB).write_text(json.dumps(job.model_dump(mode="json")), encoding="utf-8")
     # The caller's modules are found where it finds them, also after changes to sys.path.
     paths = os.pathsep.join(path for path in sys.path if path)
     process = subprocess.Popen(
@@ -46,7 +47,7 @@ def main(folder: Path) -> None:
     # Whoever interrupts is told by the parent.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.dup2(2, 1)
-    job = SpeedJob.model_validate_json((folder / JOB).read_bytes())
+    job = SpeedJob.model_validate(json.loads((folder / JOB).read_bytes()))
     save(measure_cell(job), folder)
 
 

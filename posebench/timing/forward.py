@@ -49,7 +49,7 @@ class WrongOutputs(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A model in the form to be timed, with what it will be held against.
+    """A model in the form to be timed, with what it will be compared with.
 
     Attributes:
         model: In that form, on the device.
@@ -229,7 +229,7 @@ def measure_forward(model: PoseModel, *, batch_size: int = 64) -> Timings:
 
     Args:
         model: Network in evaluation mode.
-        batch_size: Persons a forward pass.
+        batch_size: Persons in a batch.
     """
     threads = torch.get_num_threads()
     cell = BenchmarkConfiguration(

@@ -2,7 +2,7 @@
 
 Source: GluonCV ``scripts/pose/simple_pose/validate.py --benchmark``: input drawn uniformly from
 (-1, 1) on the device, 5 batches that do not count, then 100 whose outputs are each waited for;
-forward only, no flip, images a second from the total time.
+forward only, no flip, images/s from the total time.
 """
 
 from __future__ import annotations

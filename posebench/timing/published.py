@@ -1,4 +1,4 @@
-"""What zoos say about speed, in persons a second, beside what was inside their clock."""
+"""What zoos say about speed, in persons/s, beside what was inside their clock."""
 
 from __future__ import annotations
 

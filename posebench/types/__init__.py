@@ -1,7 +1,7 @@
 """The frozen types that flow from room to room.
 
 ``posebench.types.arrays`` (numpy) is not imported here, so that the registry and the command
-line's light verbs stay fast.
+line's light commands stay fast.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Scored(Frozen):
         sha256: Digest of the file.
         entry: ``zoo/id`` of the model, where a record says.
         protocol: Field of ``Protocol`` -> how the persons were estimated, selected and scored;
-            None where nobody knows it.
+            None where no one knows it.
         boxes: Where the persons come from, as far as the file or its record tells.
         read: Persons in the file that lie on the dataset's images.
         kept: Of them, left after suppression.

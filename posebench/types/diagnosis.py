@@ -86,10 +86,10 @@ class Diagnosis(Frozen):
         name: The file's name.
         sha256: Digest of the file.
         entry: ``zoo/id``, where a record says.
-        protocol: As of ``Scored``; None where nobody knows a choice.
+        protocol: As of ``Scored``; None where no one knows a choice.
         scorer: Whose rules were followed.
         persons: Annotated persons that count.
-        detections: That are looked at.
+        detections: That are considered.
         found: Persons with a detection at OKS 0.1 or above.
         background: False alarms about nobody.
         duplicates: Further false alarms about somebody.

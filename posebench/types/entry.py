@@ -172,7 +172,7 @@ class Checkpoint(Frozen):
     Attributes:
         container: File format.
         location: ``https://...``, ``gdrive:<id>``, ``gdrive-folder:<id>``,
-            ``package:<path>`` (shipped inside posebench) or None where nobody published it.
+            ``package:<path>`` (shipped inside posebench) or None where no one published it.
         file_name: Name of the file at that location, or inside the folder.
         sha256: Full digest where known; checked before the file is opened.
         sha256_prefix: Its first digits where the publisher writes them into the file's name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can mend: a wrong name, file, option or dataset.
+    """Something the user can fix: a wrong name, file, option or dataset.
 
     The command line prints it as one sentence plus the next step and exits with status 2,
     without a traceback.

@@ -19,8 +19,8 @@ class Fault:
     Attributes:
         kind: What it is.
         text: What is wrong with it, beginning with its name; no absolute path.
-        persons: Ids of the ground-truth rows that stand for it and that nobody can estimate.
-        image: Row in ``Dataset.images`` whose persons nobody can estimate.
+        persons: Ids of the ground-truth rows that stand for it and that no one can estimate.
+        image: Row in ``Dataset.images`` whose persons no one can estimate.
     """
 
     kind: Literal["image", "annotation", "row"]

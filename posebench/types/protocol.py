@@ -18,7 +18,7 @@ BoxSource = Literal["gt", "detector", "annotation", "none"]
 Sanitise = Literal["clip_before_width", "clip_after_width", "clip_after_width_visible", "none"]
 Decode = Name  # see ``posebench.inference.plugin_tables.DECODERS``
 NoPeak = Literal["origin", "outside"]
-# Decoding of outputs that are no heatmaps: ``InputSpec.output`` -> ``Protocol.decode``.
+# Decoding of outputs that are not heatmaps: ``InputSpec.output`` -> ``Protocol.decode``.
 DECODE_OF_OUTPUT = {
     "offset_heatmaps": "udp_offsets",
     "simcc": "simcc",

@@ -22,7 +22,7 @@ from posebench.types.protocol import (
 
 
 class ProtocolAxes(TypedDict, total=False):
-    """Choices of evaluation to override, see ``Protocol``; None is no override."""
+    """Choices of evaluation to override, see ``Protocol``; None is not an override."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
 

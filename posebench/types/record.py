@@ -123,7 +123,7 @@ class BoxInfo(Frozen):
     Attributes:
         source: ``gt``, or the detector file's name.
         sha256: Digest of the detector file.
-        read: Boxes in the file (or annotations looked at).
+        read: Boxes in the file (or annotations considered).
         used: Persons that were cropped and estimated.
         kept: Persons left after suppression.
         box_ap: AP of the boxes themselves (pycocotools, bbox), percent; None for ground truth.
@@ -190,7 +190,7 @@ class Record(Frozen):
         hardware: Name of the processor or accelerator that computed it; likewise.
         artifact_sha256: Digest of the file whose own graph was computed (ONNX, OpenVINO); None
             where posebench built the network.
-        submitter: Who measured; None where nobody is named.
+        submitter: Who measured; None where no one is named.
         timings: Of the network alone.
         end_to_end: From image file to keypoints; None where that was not timed.
         cell: What a timing was asked to do; two records with the same one measure the same.

@@ -5,7 +5,6 @@ The command line, keyword arguments and JSON (of shards and clusters) all become
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +100,7 @@ class Request(Frozen):
             UserError: A name is unknown or missing, or a value has the wrong type or size.
         """
         try:
-            return cls.model_validate_json(json.dumps(plain))
+            return cls.model_validate(dict(plain))
         except ValidationError as error:
             raise refusal(error, known=cls.names(), of=" of its request") from None
 
@@ -150,6 +149,10 @@ class _WithChoices(Request):
         return (*own, *options)
 
 
+def _form(given: Any) -> Any:
+    return Form.model_validate(given) if isinstance(given, dict) else given
+
+
 def _boxes(given: Any) -> Any:
     return os.fspath(Path(given).expanduser()) if isinstance(given, os.PathLike) else given
 
@@ -171,7 +174,7 @@ class EvalRequest(_WithChoices):
         limit: Only so many images, see ``Sample``.
         form: In which the network is computed; only exact ones.
         on_error: ``fail`` or ``skip`` images and annotations that cannot be used.
-        choices: Axes of ``Protocol`` to override; None is no override.
+        choices: Axes of ``Protocol`` to override; None is not an override.
 
     Example:
         >>> EvalRequest.of(model="demo_s", flip=False, limit=10).choices
@@ -189,7 +192,7 @@ class EvalRequest(_WithChoices):
     batch_size: BatchSize = 64
     threads: Threads | None = None
     limit: Limit | None = None
-    form: Form = PLAIN
+    form: Annotated[Form, BeforeValidator(_form)] = PLAIN
     on_error: OnError = "fail"
 
     @property
@@ -209,7 +212,7 @@ class ScoringContext(_WithChoices):
         limit: Only so many images, see ``Sample``; a record knows its own.
         protocol: Name of a protocol whose choices count; by default the record's, else HRNet's
             rescoring and suppression with the dataset's official scorer.
-        choices: Axes of selection and scoring to override; None is no override.
+        choices: Axes of selection and scoring to override; None is not an override.
 
     Example:
         >>> ScoringContext.of(dataset="coco", nms="none").choices

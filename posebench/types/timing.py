@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from posebench.types.base import Frozen, Name
+from posebench.types.base import Flag, Frozen, Name
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 Runtime = Name  # ``torch``, or a key of ``posebench.inference.plugin_tables.RUNTIMES``
@@ -30,9 +30,9 @@ class Form(Frozen):
     """
 
     precision: Precision = "fp32"
-    folded: bool = False
-    channels_last: bool = False
-    compiled: bool = False
+    folded: Flag = False
+    channels_last: Flag = False
+    compiled: Flag = False
     runtime: Runtime = "torch"
 
     @property
@@ -84,7 +84,7 @@ class BenchmarkConfiguration(Frozen):
     Attributes:
         device: ``cpu`` or ``cuda:N``.
         hardware: Name of the processor or accelerator.
-        batch_size: Persons a forward pass.
+        batch_size: Persons in a batch.
         threads: Of the network on a CPU, and of those that read and crop.
         flip: Whether each person is also computed mirrored.
         method: ``posebench``, or ``gluoncv`` for that zoo's own harness.

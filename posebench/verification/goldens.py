@@ -1,4 +1,4 @@
-"""Outputs recorded from the zoos' own code, and which of them each registry row is held against.
+"""Outputs recorded from the zoos' own code, and which of them each registry row is compared with.
 
 A clone and an installed package carry samples of each output. The full records are found beside
 the repository, or where ``POSEBENCH_SHARED`` says.
@@ -81,7 +81,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a registry row is held against.
+    """What a registry row is compared with.
 
     Attributes:
         golden: None where nothing was recorded for the row.
@@ -95,7 +95,7 @@ class Recording:
 
 
 def find_recording(entry: Entry) -> Recording:
-    """Return what a row is held against.
+    """Return what a row is compared with.
 
     A row that the table does not name shares the record of one with the same network.
     """
@@ -168,7 +168,9 @@ def shared_folder() -> Path | None:
     named = os.environ.get(SHARED)
     if named:
         if not Path(named).is_dir():
-            raise UserError(f"{SHARED} is '{named}', which is no folder.", "Correct or unset it.")
+            raise UserError(
+                f"{SHARED} is '{named}', which is not a folder.", "Correct or unset it."
+            )
         return Path(named)
     beside = _PACKAGE.parent.parent / "shared"
     return beside if (_PACKAGE.parent / "registry").is_dir() and beside.is_dir() else None

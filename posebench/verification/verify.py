@@ -1,7 +1,7 @@
 """Does each registry row load its zoo's file format and compute what the original computes?
 
 For every row a weights file is made in the zoo's own container, from weights that anyone can
-recompute; it is read and loaded as any published file, and the output is held against the one
+recompute; it is read and loaded as any published file, and the output is compared with the one
 that was recorded from the original code with the same weights.
 """
 
@@ -107,8 +107,8 @@ def verify(
     for entry in rows:
         if not _has_original(entry):
             raise UserError(
-                f"{entry.key} has no original to be held against: {_why_none(entry)}.",
-                f"`posebench eval --model {entry.id}` holds it against its claims.",
+                f"{entry.key} has no original to be compared with: {_why_none(entry)}.",
+                f"`posebench eval --model {entry.id}` compares it with its claims.",
             )
     rows = rows or [entry for entry in known.entries if _has_original(entry)]
     done: dict[str, Verification] = {}

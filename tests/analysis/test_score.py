@@ -87,7 +87,7 @@ SELECTED = ("rescoring", "visibility_threshold", "nms", "nms_threshold")
 
 
 def test_what_a_file_does_not_tell_is_null(files):
-    """A results file has final scores; nobody knows how its persons were found."""
+    """A results file has final scores; no one knows how its persons were found."""
     final = score(files.results_file(), files.choosing(protocol="hrnet_det56")).protocol
     assert {axis: final[axis] for axis in (*HOW_MADE, *SELECTED, "boxes")} == dict.fromkeys(
         (*HOW_MADE, *SELECTED, "boxes")
@@ -186,7 +186,7 @@ def spoiled(rows, **changes):
     ("spoil", "words"),
     [
         (lambda rows: [], "holds no person"),
-        (lambda rows: {"annotations": rows}, "is no results file"),
+        (lambda rows: {"annotations": rows}, "is not a results file"),
         (lambda rows: spoiled(rows, image_id=4), "in 1 images that .* does not list, .* is 4"),
         (lambda rows: spoiled(rows, image_id=4.5), "4.5 for its image_id, not a whole number"),
         (

@@ -226,7 +226,7 @@ def test_what_is_whole_but_not_read(data, names, write):
         (struct.pack("<QQQ", 0x112, 0, HUGE), "byte 24 and 0 are left"),
         (patched(16, struct.pack("<Q", 1)), "damaged"),
         (WHOLE + b"\0", "1 bytes follow its end"),
-        (WHOLE[:-6] + b"0.bi\xff\xff", "is no text"),
+        (WHOLE[:-6] + b"0.bi\xff\xff", "is not text"),
         (mxnet_files.file([mxnet_files.array(STATE["0.bias"])] * 2, ["a", "a"]), "holds 'a' twice"),
         (mxnet_files.file([mxnet_files.array(STATE["0.bias"])] * 2, ["a"]), "2 arrays and 1 names"),
         # a zero beside the absurd one: no data are missing

@@ -155,4 +155,4 @@ def test_values_that_are_no_floating_point_numbers(dtype):
     state = weights()
     state["0.weight"] = state["0.weight"].to(dtype)
     error = refusal(state)
-    assert "no floating-point numbers in 0.weight." in error.message
+    assert "not floating-point numbers in 0.weight." in error.message

@@ -113,7 +113,7 @@ def test_a_dry_run_adds_up_what_the_servers_say_and_fetches_nothing(server, fold
     total = len(BODY) * 3 + 1000
     assert f"4 files to fetch: {total:,} bytes ({describe_size(total)})" in out
     assert "and 1 files of unknown size." in out
-    assert "by hand" in out and "Nobody published it" in out
+    assert "by hand" in out and "No one published it" in out
     content = json.loads(run(capsys, *words, "--json")[1])
     assert (content["bytes_to_fetch"], content["sizes_unknown"]) == (total, 1)
     assert server.sent == 0
@@ -125,7 +125,7 @@ def test_some_licences_need_a_yes(server, folder, capsys, monkeypatch):
     words = ("fetch", "one", "--registry", folder)
     status, _, err = run(capsys, *words)
     assert status == 2
-    assert "Nobody agreed to the licence 'AlphaPose non-commercial'." in err
+    assert "No one agreed to the licence 'AlphaPose non-commercial'." in err
     assert "--accept-licence" in err
     assert not server.requests
 
@@ -391,7 +391,7 @@ def test_boxes_prove_themselves_or_are_refused(server, folder, capsys, tmp_path)
     server.put("/det.json", b"[{}]")
     assert "has 1 boxes, the published one has 2" in run(capsys, *words)[1]
     server.put("/det.json", b'[{"image_id": 1')
-    assert "is no whole JSON file" in run(capsys, *words)[1]
+    assert "is not a whole JSON file" in run(capsys, *words)[1]
     server.put("/det.json", page("Sign in", kind="application/json"))
     assert "web page (Sign in)" in run(capsys, *words)[1]
     assert not (root / "boxes" / "det.json").exists()
@@ -417,7 +417,7 @@ def test_the_licence_of_a_part_counts(server, folder, capsys, tmp_path):
     (folder / "datasets.yaml").write_text(text.replace("licence: CC BY 4.0", "licence: research"))
     words = ("fetch", "--dataset", "tiny", "--registry", folder, "--data-root", tmp_path / "data")
     status, _, err = run(capsys, *words)
-    assert status == 2 and "Nobody agreed to the licence 'research'." in err
+    assert status == 2 and "No one agreed to the licence 'research'." in err
     assert not server.requests
 
 
@@ -499,7 +499,7 @@ def test_the_doctor_survives_what_is_broken(server, capsys, monkeypatch, tmp_pat
     found = findings(run(capsys, "doctor", "--json")[1])
     assert found["environment", "crops"]["status"] == "note"
     assert found["checkpoints", "cache"]["status"] == "ok"
-    assert "is no list of fetched files" in found["checkpoints", "checkpoints"]["detail"]
+    assert "is not a list of fetched files" in found["checkpoints", "checkpoints"]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -553,7 +553,7 @@ def test_the_doctor_names_each_optional_part_once_with_one_command(capsys, monke
     assert parts["ray"]["mend"] == install_command("ray")
     assert parts["gpu"]["status"] == "broken" and "but >=900 is needed" in parts["gpu"]["detail"]
     assert parts["fetch"]["status"] == "ok"
-    # packages that everything needs are looked at among those
+    # packages that everything needs are considered among those
     assert "numpy" not in parts["openmmlab"]["detail"]
     assert parts["openmmlab"]["mend"].endswith("&& pip install --no-deps mmpose==1.3.2")
 
@@ -592,7 +592,7 @@ def test_eval_fetches_on_demand_and_shows_the_licence(server, folder, capsys, tm
     words = ("eval", "--model", "copy", "--registry", folder, "--output", tmp_path, *limits)
     assert "needs its weights file" in json.loads(run(capsys, *words)[1])["error"]
     status, out, err = run(capsys, *words, "--fetch")
-    assert status == 2 and "Nobody agreed to the licence" in json.loads(out)["error"]
+    assert status == 2 and "No one agreed to the licence" in json.loads(out)["error"]
     assert "licence of probe.copy: non-commercial" in err
     assert not server.requests
     status, out, err = run(capsys, *words, "--fetch", "--accept-licence")

@@ -91,9 +91,9 @@ def test_every_verb_has_help_and_examples_that_its_parser_accepts(verb, capsys):
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["evl"], "There is no verb 'evl'.", "Did you mean eval?"),
-        (["benchmark"], "There is no verb 'benchmark'.", "The verbs are list, show"),
-        (["--registry", "x", "lst"], "There is no verb 'lst'.", "Did you mean list?"),
+        (["evl"], "There is no command 'evl'.", "Did you mean eval?"),
+        (["benchmark"], "There is no command 'benchmark'.", "The commands are list, show"),
+        (["--registry", "x", "lst"], "There is no command 'lst'.", "Did you mean list?"),
         (["--zoo"], "A verb is missing before --zoo.", "`posebench --help`"),
         (["--model", "demo_s"], "A verb is missing before --model.", "`posebench --help`"),
         (["list", "--zooo", "lpn"], "Unrecognized arguments: --zooo.", "Did you mean --zoo?"),

@@ -15,6 +15,7 @@ from posebench.cli import main as cli
 from posebench.cli import speed
 from posebench.timing.measure import Timed
 from posebench.types.entry import Claim, Source
+from posebench.types.request import SpeedRequest
 from posebench.types.timing import Form
 
 CLAIM = Claim(
@@ -54,16 +55,11 @@ def runs(monkeypatch):
     """Replaces the run layer; ``found`` is what it gives, the rest what it was asked."""
     calls: dict = {"found": [Timed(record(), Path("results/r.json"))]}
 
-    def cell(**asked):
-        calls["cell"] = asked
-        return make_speed.cell()
-
-    def measure(models, cell, **arguments):
-        calls.update(arguments, models=models)
+    def measure(request, **arguments):
+        calls.update(arguments, asked=request, models=list(request.models))
         print("a library that talks")
         yield from calls["found"]
 
-    monkeypatch.setattr(run_speed, "speed_cell", cell)
     monkeypatch.setattr(run_speed, "measure_speeds", measure)
     return calls
 
@@ -74,14 +70,12 @@ def test_what_is_asked_is_passed_on(runs, tmp_path):
         "--fold --channels-last --compile --quick --images i --again --registry r"
     )
     assert cli.main([*words.split(), "--output", str(tmp_path)]) == 0
-    assert runs["cell"] == {
-        "device": "cuda:1", "batch_size": 3, "precision": "bf16", "fold": True,
-        "channels_last": True, "compiled": True, "runtime": "torch", "threads": 5, "flip": True,
-        "method": "posebench", "quick": True, "images": Path("i"),
-    }  # fmt: skip
-    assert runs["models"] == ["a", "b"]
-    assert (runs["dataset"], runs["again"], runs["output"]) == ("coco", True, tmp_path)
-    assert runs["registry"] == [Path("r")]
+    assert runs["asked"] == SpeedRequest(
+        models=("a", "b"), dataset="coco", registry=("r",), device="cuda:1", batch_size=3,
+        precision="bf16", fold=True, channels_last=True, compiled=True, threads=5, flip=True,
+        quick=True, images="i",
+    )  # fmt: skip
+    assert (runs["again"], runs["output"]) == (True, tmp_path)
     assert runs["command"].startswith("posebench speed a b")
 
 
@@ -96,9 +90,8 @@ def test_all_are_timed_and_what_is_left_out_is_said(runs, words, device, capsys)
     )
     assert re.search(r"^\d+ models are left out: broken\.$", err, re.MULTILINE)
     assert runs["models"] == []
-    assert runs["cell"]["device"] == device
-    assert runs["cell"]["batch_size"] == 64
-    assert runs["cell"]["precision"] == "fp32"
+    asked = runs["asked"]
+    assert (asked.device, asked.batch_size, asked.precision) == (device, 64, "fp32")
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -330,7 +330,7 @@ def test_boxes_without_keypoints_are_no_keypoint_file(tmp_path, content):
 def test_no_json_is_explained(tmp_path, text):
     path = tmp_path / "persons.json"
     path.write_text(text, encoding="latin1")
-    with pytest.raises(UserError, match=r"persons\.json is no valid JSON"):
+    with pytest.raises(UserError, match=r"persons\.json is not valid JSON"):
         load_coco(path, tmp_path, dataset_id="coco", keypoint_set="coco_17")
 
 

@@ -203,10 +203,10 @@ def broken(rows):
     nowhere = position.copy()
     nowhere[2, 0, 0] = np.inf
     return [
-        (b"", "no MATLAB file"),
-        (b"not a matlab file at all, but long enough to look at" * 9, "no MATLAB file"),
-        (good[:200], "no MATLAB file"),
-        (good[:128] + b"\xff" * 400, "no MATLAB file"),
+        (b"", "not a MATLAB file"),
+        (b"not a matlab file at all, but long enough to look at" * 9, "not a MATLAB file"),
+        (good[:200], "not a MATLAB file"),
+        (good[:128] + b"\xff" * 400, "not a MATLAB file"),
         (files.heads(rows, pos_gt_src=None), "lacks pos_gt_src"),
         (files.heads(rows, headboxes_src=None, jnt_missing=None), "jnt_missing, headboxes_src"),
         (files.heads(rows, pos_gt_src=position[:15]), "pos_gt_src has the shape"),

@@ -213,8 +213,8 @@ def test_a_short_file_whose_length_lies_is_never_written_down(server, fetcher, c
 def test_a_file_of_another_kind_or_a_page_is_refused(server, fetcher):
     what = checkpoint(server.put("/a.bin", BODY), container="torch")
     assert "a torch file is expected" in refusal(fetcher.fetch, what).message
-    what = checkpoint(server.put("/b.bin", b"hello, this is no weights file"), "b")
-    assert "no weights file" in refusal(fetcher.fetch, what).message
+    what = checkpoint(server.put("/b.bin", b"hello, this is not a weights file"), "b")
+    assert "not a weights file" in refusal(fetcher.fetch, what).message
     what = checkpoint(server.put("/c.bin", page("Quota exceeded")), "c")
     assert "web page (Quota exceeded)" in refusal(fetcher.fetch, what).message
     assert fetcher.cache.held() == ()
@@ -261,7 +261,7 @@ def test_a_file_downloaded_by_hand_is_checked_and_kept(server, fetcher, tmp_path
         ("package:assets/x", "shipped", ""),
         ("baidu:1abc", "by hand", "https://pan.baidu.com/s/1abc (x.pth)"),
         ("https://pan.baidu.com/s/1abc", "by hand", "https://pan.baidu.com/s/1abc"),
-        (None, "by hand", "Nobody published it"),
+        (None, "by hand", "No one published it"),
     ],
 )
 def test_every_place_has_a_way(location, way, words):

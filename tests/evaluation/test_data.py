@@ -206,7 +206,7 @@ STEM = "person_keypoints_val2017"
         # equal counts prove nothing where the digest of the published file is known
         (f"{STEM}.json", {"annotation_sha256": {STEM: "0" * 64}}, (False, None, False)),
         (f"{STEM}.json", {"images": 5000}, (False, None, False)),
-        # another file is no part of the published one, whatever it counts
+        # another file is not part of the published one, whatever it counts
         ("person_keypoints_train2017.json", {}, (False, None, True)),
         ("mine.json", {}, (False, None, True)),
         ("mine.json", {"annotation_sha256": {STEM: "0" * 64}}, (False, None, True)),

@@ -177,8 +177,8 @@ def test_the_record_holds_no_path(probes, coco):
         ({"dataset": "cocoo"}, "cocoo"),
         ({"device": "tpu"}, "tpu"),
         ({"device": "cuda:0"}, "CUDA"),
-        ({"batch_size": 0}, "--batch-size 0"),
-        ({"limit": 0}, "--limit 0"),
+        ({"batch_size": 0}, "batch_size cannot be 0"),
+        ({"limit": 0}, "limit cannot be 0"),
     ],
 )
 def test_what_is_wrong_is_said(probes, coco, change, words, monkeypatch):

@@ -192,7 +192,7 @@ def test_a_person_of_unreadable_size_counts_in_the_metrics_of_all_sizes_alone(da
 
 
 def never_skipped(content, place):
-    """Faults of which nobody knows whose persons they lose."""
+    """Faults of which no one knows whose persons they lose."""
     boxes = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": "0.5"}
     (place / "boxes.json").write_text(json.dumps([boxes]))
     images, rows = content["images"], content["annotations"]
@@ -318,7 +318,7 @@ def test_every_layout_keeps_unreadable_persons_in_the_ground_truth(tmp_path, lay
     assert len(found.faults) == 2
     lost = np.isin(found.truth.id, found.unusable_persons())
     assert lost.sum() == sum(len(fault.persons) for fault in found.faults)
-    # nobody is gone, and those who stand in are labelled where nothing can be
+    # no one is gone, and those who stand in are labelled where nothing can be
     assert len(found.truth) >= len(fine.truth) + 1
     if layout != "mpii":
         assert (found.truth.num_keypoints[lost] > 0).all()

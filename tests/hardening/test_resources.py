@@ -273,7 +273,7 @@ def test_a_clock_that_runs_backwards_moves_nothing(tmp_path, monkeypatch, whole)
     assert record.seconds >= 0
 
 
-# --- things that are no files, names that are paths -----------------------------------------------
+# --- things that are not files, names that are paths ----------------------------------------------
 
 
 @LINUX
@@ -297,7 +297,7 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(tmp_path, capsys):
 @pytest.mark.parametrize("kind", sorted(READERS.keys() - {"archive", "dataset", "mat", "yaml"}))
 def test_a_device_in_the_place_of_a_file_is_not_read(kind):
     """``/dev/null`` would be read as an empty file, ``/dev/zero`` without end."""
-    with pytest.raises(UserError, match=r"/dev/null .*(is no file|is not a (regular )?file)"):
+    with pytest.raises(UserError, match=r"/dev/null .*(is not a file|is not a (regular )?file)"):
         READERS[kind](Path("/dev/null"))
 
 

@@ -48,7 +48,7 @@ def worth_a_box(row, clean):
 def annotated(annotations, images, clean, dummy=False):
     """Annotated persons that are estimated, as {id, image, box, score}.
 
-    A dummy stands at the origin of each image in which nobody is left.
+    A dummy stands at the origin of each image in which no one is left.
     """
     people = []
     for number, image in enumerate(images):

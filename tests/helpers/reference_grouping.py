@@ -1,6 +1,6 @@
 """Bottom-up inference once more, one cell and one person at a time.
 
-Nothing of posebench is imported: this is what the package is held against.  The matching itself
+Nothing of posebench is imported: this is what the package is compared with.  The matching itself
 is scipy's here as there: which of several cheapest matchings it takes is part of the recipe.
 """
 

@@ -1,6 +1,6 @@
 """mmpose's grouping of tagged joints once more, one cell, one joint and one person at a time.
 
-Nothing of posebench is imported: this is what the package is held against. The assignment is the
+Nothing of posebench is imported: this is what the package is compared with. The assignment is the
 package munkres' here as there: which of several cheapest ones it takes is part of the recipe.
 """
 

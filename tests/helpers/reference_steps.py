@@ -1,6 +1,6 @@
 """The evaluation chain once more, person by person, as plainly as it can be written.
 
-Nothing of posebench is imported: this is what the package is held against.
+Nothing of posebench is imported: this is what the package is compared with.
 """
 
 from __future__ import annotations

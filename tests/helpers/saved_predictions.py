@@ -69,7 +69,7 @@ class Saved:
 def save(folder: Path, seed: int = 0, images: int = 12, name: str = "coco_17") -> Saved:
     """Write a random sample of 17 or 133 joints; instance scores are the box scores."""
     sample = random_persons.sample(name, seed, images=images)
-    for row in sample["annotations"]:  # as files have it: nobody is 0, and labels are counted
+    for row in sample["annotations"]:  # as files have it: no one is 0, and labels are counted
         row["id"] = row["id"] or 9999
         row["num_keypoints"] = sum(label > 0 for label in row["keypoints"][2::3])
     results = random_persons.results(sample)

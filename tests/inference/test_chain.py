@@ -171,7 +171,7 @@ def test_every_case_is_a_row_that_claims_under_its_protocol(registry):
 
 
 def test_every_protocol_is_a_case_or_acts_like_one(registry):
-    """Apart: models of whole images; mmpose's, held against its own pipeline in tests/openmmlab."""
+    """Apart: whole images; mmpose's, compared with its own pipeline in tests/openmmlab."""
 
     def acts(protocol):
         return tuple(getattr(protocol, axis) for axis in CHAIN)

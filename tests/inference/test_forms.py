@@ -83,7 +83,7 @@ def test_a_network_that_folds_wrongly_is_refused():
 
 def test_fewer_bits_are_no_exact_form_but_have_the_usual_contract():
     form = Form(precision="bf16")
-    with pytest.raises(UserError, match="bf16 is no exact form"):
+    with pytest.raises(UserError, match="bf16 is not an exact form"):
         exact_form(model(), form, batch_size=2, threads=1)
     given = model()
     low = in_form(given, form, batch_size=2, threads=1)

@@ -1,4 +1,4 @@
-"""Outputs that are no heatmaps: bins, shares and offsets, person by person in reference code."""
+"""Outputs that are not heatmaps: bins, shares and offsets, person by person in reference code."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path):
     assert night.changed == ()
     others = [check for check in night.checks if check.entry != "demo/demo_m"]
     assert {check.state for check in others} == {"same"}
-    # the next night is held against the one before the failure
+    # the next night is compared with the one before the failure
     assert nightly_runs.run(tmp_path, nightly_runs.Work(3)).status == FINE
 
 

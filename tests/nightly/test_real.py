@@ -25,7 +25,7 @@ runs:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A suite, and a registry with a row whose file nobody published a digest of."""
+    """A suite, and a registry with a row whose file no one published a digest of."""
     made = tmp_path_factory.mktemp("nightly")
     zoo = yaml.safe_load((shipped_folder() / "zoos" / "demo.yaml").read_text())
     zoo["zoo"] = "mine"

@@ -202,7 +202,7 @@ def test_what_version_1_said_of_the_execution_is_kept(tmp_path):
     folded = Execution(folded=True, channels_last=True)
     assert store.from_json(content).execution == folded
     content["environment"]["device"] = "cuda:0"
-    assert store.from_json(content).execution is None, "nobody knows whether in TF32"
+    assert store.from_json(content).execution is None, "no one knows whether in TF32"
     content["dataset"]["limit"] = 4
     assert store.from_json(content).dataset.sample == Sample(limit=4, order="file")
 

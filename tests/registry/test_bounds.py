@@ -86,7 +86,7 @@ def test_a_protocol_cannot_name_annotations_elsewhere():
     [("dark_kernel", 1), ("dark_kernel", 4), ("dark_kernel", 257), ("dark_kernel", 5.0),
      ("softargmax_beta", 0.0), ("softargmax_beta", float("nan")),
      ("visibility_threshold", float("inf")), ("box_score_threshold", float("nan")),
-     ("max_detections", 0), ("nms_threshold", "0.9"), ("flip", 0), ("decode", "darkk"),
+     ("max_detections", 0), ("nms_threshold", "0.9"), ("flip", 0), ("decode", "Darkk!"),
      ("annotations", "../a")],
 )  # fmt: skip
 def test_a_choice_that_its_axis_does_not_have(axis, value):

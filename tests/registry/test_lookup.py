@@ -109,7 +109,7 @@ def test_searching_wants_every_word_somewhere(text: str, key: str, registry: Reg
     assert key in found
     assert len(found) < 10
     assert registry.search("") == registry.entries
-    assert registry.search("nobody has this") == ()
+    assert registry.search("no one has this") == ()
 
 
 def test_datasets_by_name(registry: Registry) -> None:

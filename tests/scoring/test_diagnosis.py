@@ -181,7 +181,7 @@ def test_persons_and_detections_without_each_other_are_recovered_exactly(name, s
 
 
 def test_who_does_not_count_excuses_a_detection_that_finds_him():
-    """Close to him it is no false alarm; away from him, or closer to somebody, it is one."""
+    """Close to him it is not a false alarm; away from him, or closer to somebody, it is one."""
     scene = Scene("coco_17", "coco_oks")
     scene.label[[2, 3, 5]] = 0  # nothing labelled: compared by the box, enlarged by its size
     scene.found[3] = scene.corner[3] + scene.side / 2

@@ -315,7 +315,7 @@ def test_ground_truth_as_prediction_is_perfect_for_those_who_count(scorer, name)
     the score leaves out, or to nobody.
     """
     sample = random_persons.sample(name, 1)
-    # Nobody annotated twice, and no id that an evaluator cannot match.
+    # No one annotated twice, and no id that an evaluator cannot match.
     unique = {tuple(row["keypoints"]): row for row in sample["annotations"] if not row["iscrowd"]}
     people = [row | {"id": k + 1} for k, row in enumerate(unique.values())]
     for part, evaluation in evaluated(sample | {"annotations": people}, scorer).items():

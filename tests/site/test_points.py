@@ -211,9 +211,9 @@ def test_a_flagged_timing_neither_joins_the_frontier_nor_leads():
     for cells in ((first, second), (second, first)):
         slow = make.timing("demo_s", 100.0, cell=cells[0])
         text = model_page(slow, flagged().model_copy(update={"cell": cells[1]}))
-        assert f"Timed at 100 persons a second on {cells[0].hardware}" in text
+        assert f"Timed at 100 persons/s on {cells[0].hardware}" in text
         speed = text.partition(" Speed ")[2]
-        assert speed.index("100 persons a second") < speed.index("5,000 persons a second")
+        assert speed.index("100 persons/s") < speed.index("5,000 persons/s")
     assert FLAG in markdown_tables([make.evaluation(), flagged()])
 
 
@@ -232,7 +232,7 @@ def test_flags_of_the_whole_chain_concern_that_alone():
     assert point.flagged == ("whole",)
     assert_mentions(point.note, "image file to keypoints", "not to be quoted")
     text = model_page(make.timing(end_to_end=whole))
-    assert "Timed at 900 persons a second" in text
+    assert "Timed at 900 persons/s" in text
     assert f"Image file to keypoints: {FLAG}" in text
 
 

@@ -167,7 +167,7 @@ def test_the_page_of_a_model_says_the_record_in_words():
     text = " ".join(Page(html).text.split())
     for words in (
         "AP 61.23 measured (58.7 to 63.5 with 95 % confidence), 61.23 claimed: reproduced.",
-        "Timed at 900 persons a second on cpu, batch 64, plain network.",
+        "Timed at 900 persons/s on cpu, batch 64, plain network.",
         "gt: 1,100 read, 1,040 used, 1,000 kept",
         "100 % loaded, x.safetensors (SHA-256 efefefefefef…)",
         "pycocotools 2.0.11",
@@ -221,7 +221,7 @@ def test_earlier_records_of_the_same_kind_are_history():
 
     later = datetime(2025, 2, 1, tzinfo=timezone.utc)
     rates = of_model(make.timing(), make.timing("demo_s", 950.0, created=later))
-    assert "persons a second: 2 measurements, 900 first, 950 last" in rates
+    assert "persons/s: 2 measurements, 900 first, 950 last" in rates
 
 
 def test_a_failed_timing_says_why_and_a_doubtful_one_warns():

@@ -68,7 +68,7 @@ def test_every_instrument_is_read_in_its_unit(nvml):
         memory_clock_mhz=2600,
         temperature=61,
         watts=450.5,
-        # idle clocks are no reason
+        # idle clocks are not a reason
         throttled=("power limit", "heat (hardware)"),
         foreign_processes=1,
     )

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from posebench.records import environment
 from posebench.records.environment import processor_name
 from posebench.timing import machine
 from posebench.timing.machine import Usage, governor
@@ -30,7 +31,7 @@ def test_governors_are_joined_and_may_be_unknown(tmp_path):
 
 def test_cores_are_those_this_process_may_use(monkeypatch):
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: {3, 5, 7}, raising=False)
-    assert machine.cores() == 3
+    assert environment.cores() == 3
 
 
 def test_foreign_work_is_the_machines_less_our_own(tmp_path):

@@ -1,4 +1,4 @@
-"""Published speeds in persons a second, with their hardware and what was in the clock."""
+"""Published speeds in persons/s, with their hardware and what was in the clock."""
 
 from __future__ import annotations
 

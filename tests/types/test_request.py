@@ -127,7 +127,7 @@ def test_a_request_survives_json_and_none_overrides_nothing():
         {"choices": {"limt": 1}},
         {"choices": {"boxes": "gt"}},
         {"choices": {"dark_kernel": 999}},
-        {"form": {"runtime": "abacus"}},
+        {"form": {"precision": "fp8"}},
         {"no_such_field": 1},
         {"model": None},
         {"registry": "rows"},

@@ -1,4 +1,4 @@
-"""Which record each row is held against."""
+"""Which record each row is compared with."""
 
 from __future__ import annotations
 
@@ -91,5 +91,5 @@ def test_full_records_are_looked_for_where_the_variable_says(tmp_path, monkeypat
     (folder / "manifest.json").write_text("{}")
     assert golden.full == folder
     monkeypatch.setenv(goldens.SHARED, str(tmp_path / "none"))
-    with pytest.raises(UserError, match="which is no folder"):
+    with pytest.raises(UserError, match="which is not a folder"):
         goldens.shared_folder()

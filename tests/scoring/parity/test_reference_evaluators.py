@@ -99,7 +99,7 @@ def test_halpe_oks_equals_halpecocotools_on_random_sets(name):
 
 @pytest.mark.parametrize("scorer", ["coco_oks", "halpe_oks", "wholebody_oks"])
 def test_nobody_annotated_or_nobody_counting(scorer):
-    """The evaluators leave -1 behind where nobody counts, zeros where nobody was found."""
+    """The evaluators leave -1 behind where nobody counts, zeros where no one was found."""
     sample = random_persons.sample("wholebody_133", 0)
     nobody = sample | {"annotations": []}
     (evaluation, *_) = ours(nobody, scorer).values()
