@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from posebench import install
+from posebench.inference.plugin_tables import RUNTIMES
 
 pytestmark = pytest.mark.light
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,7 @@ def test_every_extra_that_is_named_exists():
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
     asked = set(re.findall(r"install_command\(['\"](\w+)['\"]\)", code))
+    asked |= {RUNTIMES[name].extra for name in RUNTIMES.built_in}
     told = set(re.findall(r'pip install -e "\.\[(\w+)\]"', text))
     assert {"openmmlab", "ray", "runtimes", "fetch"} <= asked <= extras
     assert {"openmmlab", "ray", "runtimes", "fetch", "gpu"} <= told <= extras

@@ -14,6 +14,7 @@ from posebench.registry import load_registry
 from posebench.site.background import VERIFIED, read_verified, registry_background
 from posebench.site.pages import write_site
 from posebench.site.studies import analyse_predictions, find_explanations
+from posebench.site.text import one_line
 from posebench.types.base import StrPath, given_path, required_path
 from posebench.types.errors import UserError
 
@@ -123,10 +124,13 @@ def report(
     """
     folder = required_path(records)
     found, left_out = read_records(folder)
+    tell = notify or (lambda words: None)
     if not found:
-        named = "; ".join(f"{file.path}: {file.problem}" for file in left_out[:3])
+        for file in left_out:
+            tell(one_line(f"left out: {file.problem} {file.hint}"))
         raise UserError(
-            f"None of the files below {folder} that are named like records can be read ({named}).",
+            f"None of the files below {folder} that are named like records can be read; "
+            f"the first is {left_out[0].path}.",
             "Measure again, or name another folder.",
         )
     folders = tuple(required_path(each) for each in registry)
@@ -136,7 +140,7 @@ def report(
         found,
         data_root=given_path(data_root),
         registry=folders,
-        warn=notify or (lambda words: None),
+        warn=tell,
     )
     explanations, damaged = find_explanations(folder)
     gone = (*left_out, *unread, *damaged)

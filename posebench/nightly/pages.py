@@ -190,7 +190,7 @@ def _template() -> jinja2.Template:
     import jinja2
 
     # beside this page, the frame of every page
-    folders = [jinja2.PackageLoader(f"posebench.{n}", "templates") for n in ("nightly", "report")]
+    folders = [jinja2.PackageLoader(f"posebench.{n}", "templates") for n in ("nightly", "site")]
     return jinja2.Environment(
         loader=jinja2.ChoiceLoader(folders),
         autoescape=True,

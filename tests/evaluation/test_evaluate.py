@@ -333,14 +333,14 @@ def test_persons_without_finite_numbers_are_left_out_counted_and_noted(
 
 def test_a_network_that_gives_persons_may_give_broken_ones(monkeypatch):
     """As RTMO does with random weights."""
-    given = bottom_up.people_of
+    given = bottom_up.persons_of
 
-    def people_of(*arguments):
+    def persons_of(*arguments):
         found = given(*arguments)
         found.xy[:1, 3] = np.inf
         return found
 
-    monkeypatch.setattr(bottom_up, "people_of", people_of)
+    monkeypatch.setattr(bottom_up, "persons_of", persons_of)
     record = evaluate("demo_bottom_up", limit=8)
     count = int(record.notes[-1].split()[0])
     assert record.notes[-1].endswith("that is not a finite number")
