@@ -15,7 +15,7 @@ import time
 import numpy as np
 from val2017_scale import val2017_scale
 
-from posebench.scoring.bootstrap import RESAMPLES, bootstrap_counts, percentiles, resampled
+from posebench.scoring.bootstrap import RESAMPLES, bootstrap_counts, confidence_intervals, resampled
 from posebench.scoring.evaluator_rules import EVALUATOR_RULES
 from posebench.scoring.keypoint_ap import evaluate_parts
 
@@ -29,7 +29,7 @@ def measure(share: float, rounds: int, resamples: int) -> dict[str, float]:
         evaluation = evaluate_parts(results, dataset, EVALUATOR_RULES["coco_oks"])[""]
         matched = time.perf_counter()
         draws = resampled(evaluation.matches, bootstrap_counts(len(dataset.images), resamples))
-        interval = percentiles(draws, evaluation.values)["AP"]
+        interval = confidence_intervals(draws, evaluation.values)["AP"]
         end = time.perf_counter()
         times.append((matched - start, end - matched, end - start, time.process_time() - busy))
     matches, drawn, together, processor = np.median(times, axis=0).tolist()

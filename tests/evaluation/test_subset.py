@@ -6,7 +6,7 @@ import pytest
 
 from posebench.cli.tables import evaluation_text
 from posebench.evaluation.evaluate import evaluate
-from posebench.scoring.bootstrap import LEVEL, bootstrap_counts, family_level, percentiles
+from posebench.scoring.bootstrap import LEVEL, bootstrap_counts, confidence_intervals, family_level
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,6 @@ def test_the_level_of_a_family():
     assert family_level(1) == family_level(0) == LEVEL
     assert family_level(9) == pytest.approx(1 - 0.05 / 9)
     draws = {"AP": bootstrap_counts(50, 1000)[0]}
-    narrow = percentiles(draws, {"AP": 1.0})["AP"]
-    wide = percentiles(draws, {"AP": 1.0}, family_level(25))["AP"]
+    narrow = confidence_intervals(draws, {"AP": 1.0})["AP"]
+    wide = confidence_intervals(draws, {"AP": 1.0}, family_level(25))["AP"]
     assert wide[0] <= narrow[0] <= narrow[1] < wide[1]
