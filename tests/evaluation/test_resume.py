@@ -27,6 +27,7 @@ from posebench.records.predictions import DTYPES, digest, load_predictions, save
 from posebench.synthetic.keypoints_dataset import write_synthetic
 from posebench.types.arrays import take
 from posebench.types.entry import InputSpec, NetworkSpec
+from posebench.types.protocol import Protocol
 
 SPEC = InputSpec(size=(64, 48))
 OTHER = InputSpec(size=(64, 48), mean=(0.5, 0.5, 0.5))
@@ -250,6 +251,22 @@ def test_only_the_same_evaluation_shares_parts(scene, monkeypatch):
     # Threads change nothing, nor does what is done with the joints afterwards.
     again = [make.protocol(nms="none"), PROTOCOLS[1]]
     assert base == evaluation_key(model, dataset, persons, again, Options("cpu", 2, 7))
+
+
+def test_another_value_of_any_decoding_axis_is_another_evaluation(scene):
+    model, dataset, persons = scene
+    base = make.protocol()
+
+    def key(protocol):
+        return evaluation_key(model, dataset, persons, [protocol], OPTIONS)
+
+    keys = {
+        key(base.model_copy(update={axis: f"not {getattr(base, axis)}"}))
+        for axis in Protocol.axes("decoding")
+    }
+    assert len(keys) == len(Protocol.axes("decoding")) and key(base) not in keys
+    for axis in Protocol.axes("selection", "scoring"):
+        assert key(base.model_copy(update={axis: "another"})) == key(base)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
