@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-FAULTS = yaml.safe_load((ROOT / "tools" / "faults.yaml").read_text(encoding="utf-8"))
+TEXT = (ROOT / "tools" / "faults.yaml").read_text(encoding="utf-8")
+FAULTS = yaml.safe_load(TEXT)
 
 
 def test_every_fault_still_applies():
@@ -27,3 +30,9 @@ def test_the_tests_that_must_notice_exist():
         if path.startswith("tests/") and not (ROOT / path.partition("::")[0]).exists()
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("key", ["file", "old", "new", "tests"])
+def test_no_fault_has_a_key_twice(key):
+    """YAML would take the last one in silence: the wrong tests would be run."""
+    assert len(re.findall(rf"^  {key}:", TEXT, re.MULTILINE)) == len(FAULTS)
