@@ -15,7 +15,7 @@ from posebench.site.background import VERIFIED, read_verified, registry_backgrou
 from posebench.site.pages import write_site
 from posebench.site.studies import analyse_predictions, find_explanations
 from posebench.site.text import one_line
-from posebench.types.base import StrPath, given_path, required_path
+from posebench.types.base import StrPath, given_path, required_path, required_paths
 from posebench.types.errors import UserError
 
 
@@ -55,13 +55,9 @@ def fetch(
     names = [models] if isinstance(models, str) else list(models)
     if not names and zoo is None and dataset is None:
         raise UserError("Nothing to fetch is named.", "Give models, zoo or dataset.")
-    folders = tuple(required_path(folder) for folder in registry)
+    folders = required_paths("registry", registry)
     settings = Settings(registry=folders, data_root=given_path(data_root), jobs=jobs)
-    if names or zoo is not None:
-        entries = plan.entries_to_fetch(names, zoo=zoo, dataset=dataset, registry=folders)
-        items = plan.plan_entries(entries, settings)
-    else:
-        items = plan.plan_dataset(load_registry(folders).dataset(str(dataset)), settings)
+    items = plan.plan_named(names, settings, zoo=zoo, dataset=dataset)
     refused = [item for item in items if item.restricted]
     if refused and not accept_licence:
         raise UserError(
@@ -133,7 +129,7 @@ def report(
             f"the first is {left_out[0].path}.",
             "Measure again, or name another folder.",
         )
-    folders = tuple(required_path(each) for each in registry)
+    folders = required_paths("registry", registry)
     known, unread = _verified(folder, given_path(verified))
     studies = analyse_predictions(
         folder,

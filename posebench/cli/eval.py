@@ -122,7 +122,6 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_elsewhere(arguments)
     from posebench import evaluate
 
-    _request(arguments)  # refused in the words of the command line
     predictions = arguments.output / "predictions" if arguments.save_predictions else None
     parts = arguments.output / "parts"
     with progress() as report, _kept_on_interrupt(parts, "add --resume to go on"):

@@ -127,7 +127,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _plan(arguments: argparse.Namespace, settings: Settings) -> list[Item]:
     from posebench.downloads import plan
-    from posebench.registry import load_registry
 
     named = bool(arguments.models) + bool(arguments.zoo) + arguments.all
     if named > 1 or not (named or arguments.dataset):
@@ -135,14 +134,13 @@ def _plan(arguments: argparse.Namespace, settings: Settings) -> list[Item]:
             "Say what to fetch: MODEL, --zoo, --dataset or --all, one of them.",
             "`posebench list` names models and zoos.",
         )
-    registry = tuple(arguments.registry)
-    if not named:
-        spec = load_registry(registry).dataset(arguments.dataset)
-        return plan.plan_dataset(spec, settings)
-    entries = plan.entries_to_fetch(
-        arguments.models, zoo=arguments.zoo, dataset=arguments.dataset, registry=registry
+    return plan.plan_named(
+        arguments.models,
+        settings,
+        zoo=arguments.zoo,
+        dataset=arguments.dataset,
+        every=arguments.all,
     )
-    return plan.plan_entries(entries, settings)
 
 
 def bring_weights(

@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Any
 
 from posebench.cli import terminal
-from posebench.cli.parser import Parser, command_line
+from posebench.cli.parser import Parser, command_line, option
 from posebench.cli.terminal import claimed, emit, print_json
-from posebench.types.errors import UserError
+from posebench.types.errors import UserError, WrongArgument
 
 COMMANDS = {
     "list": "the models of the registry, with what each still needs to run",
@@ -164,6 +164,8 @@ def _flushed(status: Any) -> Any:
 
 
 def _refused(error: UserError, *, as_json: bool) -> int:
+    if isinstance(error, WrongArgument):  # here its name is that of an option
+        error = error.spelled(option(error.argument))
     if as_json:
         print_json({"error": error.message, "hint": error.hint})
     else:

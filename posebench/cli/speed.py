@@ -14,7 +14,6 @@ from posebench.cli.parser import (
     add_launcher,
     add_models,
     add_overwrite,
-    option,
     positive,
 )
 from posebench.cli.tables import key_value_table
@@ -191,7 +190,7 @@ def _request(arguments: argparse.Namespace) -> SpeedRequest:
         *("runtime", "threads", "flip", "method", "quick", "images"),
     )
     asked = {name: getattr(arguments, name) for name in names}
-    return SpeedRequest.of(spell=option, **asked, device=device, compiled=arguments.compile)
+    return SpeedRequest.of(**asked, device=device, compiled=arguments.compile)
 
 
 def _print(found: Sequence[Timed], as_json: bool, rows: bool) -> None:

@@ -158,6 +158,32 @@ def entries_to_fetch(
     return kept
 
 
+def plan_named(
+    models: Sequence[str],
+    settings: Settings,
+    *,
+    zoo: str | None = None,
+    dataset: str | None = None,
+    every: bool = False,
+) -> list[Item]:
+    """Return one item for each file of what was named.
+
+    Args:
+        models: Ids or short names: their weights.
+        settings: How to fetch.
+        zoo: The weights of all models of this zoo.
+        dataset: Its files; with models, a zoo or ``every`` it keeps the models for it.
+        every: The weights of all models.
+
+    Raises:
+        UserError: A name is unknown, no row passes, or a dataset has nothing to fetch.
+    """
+    if dataset is not None and not (models or zoo or every):
+        return plan_dataset(load_registry(tuple(settings.registry)).dataset(dataset), settings)
+    entries = entries_to_fetch(models, zoo=zoo, dataset=dataset, registry=settings.registry)
+    return plan_entries(entries, settings)
+
+
 def plan_entries(entries: Sequence[Entry], settings: Settings) -> list[Item]:
     """Return one item for each file that the rows need; rows that share a file share it."""
     users: dict[str, list[Entry]] = {}

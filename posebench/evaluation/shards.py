@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from posebench.evaluation.protocols import official_beside
 from posebench.files import read_bytes, strict_json, write_whole
 from posebench.progress import Progress, shown
 from posebench.records.environment import hardware_name, versions
-from posebench.types.base import Frozen, StrPath, first_problem, given_path, required_path
+from posebench.types.base import Frozen, StrPath, first_problem, given_path, required_paths
 from posebench.types.errors import UserError
 from posebench.types.record import Record, Sha256
 from posebench.types.request import PATHS, EvalRequest
@@ -174,9 +173,7 @@ def merge(
         4
     """
     start = time.monotonic()
-    if isinstance(folders, str | os.PathLike):
-        raise UserError(f"folders {str(folders)!r} is one folder.", "Give a list of folders.")
-    places = [required_path(folder) for folder in folders]
+    places = required_paths("folders", folders)
     found = [
         (place, _read(file)) for place in places for file in sorted(place.glob("shard-*.json"))
     ]

@@ -22,7 +22,7 @@ from posebench.registry.lookup import Registry
 from posebench.registry.rows import expand, own_id
 from posebench.registry.schema import CheckpointRow, ZooFile
 from posebench.registry.validate import checked, mapping
-from posebench.types.base import StrPath, required_path
+from posebench.types.base import StrPath, required_path, required_paths
 from posebench.types.dataset import DatasetSpec
 from posebench.types.entry import Checkpoint, Entry
 from posebench.types.errors import UserError
@@ -57,11 +57,10 @@ def load_registry(extra: Sequence[StrPath] = ()) -> Registry:
         UserError: A folder is missing, a file is wrong (file and line are named), or something is
             defined twice.
     """
-    if isinstance(extra, str | os.PathLike):
-        raise UserError(f"registry {str(extra)!r} is one folder.", "Give a list of folders.")
-    named = [p for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
+    given = required_paths("registry", extra)
+    named = [required_path(p) for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
     folders = [Folder(shipped_folder(), ""), *_plug_ins()]
-    for path in dict.fromkeys(required_path(p).resolve() for p in (*named, *extra)):
+    for path in dict.fromkeys(path.resolve() for path in (*named, *given)):
         if not path.is_dir():
             raise UserError(
                 f"The registry folder {path} does not exist.",

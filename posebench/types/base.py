@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
-from posebench.types.errors import UserError
+from posebench.types.errors import UserError, WrongArgument
 from posebench.types.suggestions import suggestion
 
 # Rows come from strangers: text, true and 1.0 are not taken for whole numbers, nor text or an
@@ -68,6 +68,21 @@ def required_path(value: StrPath) -> Path:
     return path
 
 
+def required_paths(name: str, values: Iterable[StrPath]) -> tuple[Path, ...]:
+    """Return the folders that a caller listed, ``~`` expanded.
+
+    Args:
+        name: Of the argument.
+        values: One path by itself is refused: its letters would be taken for folders.
+
+    Raises:
+        UserError: It is one path, or one of them is not a path.
+    """
+    if isinstance(values, str | os.PathLike):
+        raise UserError(f"{name} {str(values)!r} is one folder.", "Give a list of folders.")
+    return tuple(required_path(value) for value in values)
+
+
 def given_path(value: StrPath | None) -> Path | None:
     """Return a path that a caller gave, ``~`` expanded; None stays None.
 
@@ -84,34 +99,27 @@ def given_path(value: StrPath | None) -> Path | None:
 GivenPath = Annotated[Path, PlainValidator(_path)]
 
 
-def refusal(
-    error: ValidationError,
-    *,
-    known: Iterable[str] = (),
-    spell: Callable[[str], str] = str,
-    of: str = "",
-) -> UserError:
-    """Say in one sentence why a caller's values were refused, in the caller's own terms.
+def refusal(error: ValidationError, *, known: Iterable[str] = (), of: str = "") -> UserError:
+    """Say in one sentence why a caller's values were refused.
 
     Args:
         error: Of a type that was built from them; its first problem is told.
         known: The names that may be given, to guess what an unknown one was meant to be.
-        spell: Field -> how the caller writes it, e.g. ``--batch-size``.
         of: Where the value stands, e.g. ``" of its request"``.
     """
     first = error.errors(include_url=False)[0]
     place = [str(part) for part in first["loc"] if part != "choices"]
-    name = spell(place[-1] if first["type"] == "extra_forbidden" else "".join(place[:1]))
     if first["type"] == "extra_forbidden":
-        known = [spell(each) for each in known]
+        name, known = place[-1], list(known)
         return UserError(
             f"There is no argument {name[:60]!r}{of}.",
             suggestion(name, known) or f"Known: {', '.join(known)}.",
         )
+    name = "".join(place[:1])
     if first["type"] == "missing":
-        return UserError(f"{name} is missing{of}.")
+        return WrongArgument(name, f"is missing{of}.")
     if first["type"] == "axis":
-        name, value = spell(first["ctx"]["axis"]), repr(first["ctx"]["value"])
+        name, value = first["ctx"]["axis"], repr(first["ctx"]["value"])
     else:
         value = repr(first["input"])
     shown = value if len(value) <= 60 else f"{value[:57]}..."
@@ -119,11 +127,12 @@ def refusal(
         words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
         guess = suggestion(str(first["input"]), words)
         hint = f"{guess} Known: {', '.join(words)}.".strip()
-        return UserError(f"{name} cannot be {shown}{of}.", hint)
+        return WrongArgument(name, f"cannot be {shown}{of}.", hint)
     reason = first["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
     reason = reason.rstrip(".").replace("a valid boolean", "true or false")
-    return UserError(
-        f"{name} cannot be {shown}{of}: {reason[:1].lower()}{reason[1:]}.",
+    return WrongArgument(
+        name,
+        f"cannot be {shown}{of}: {reason[:1].lower()}{reason[1:]}.",
         "Give another value, or leave it out.",
     )
 

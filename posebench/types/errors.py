@@ -21,3 +21,21 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+class WrongArgument(UserError):
+    """An argument whose value was refused; whoever asked may write its name in another way.
+
+    Args:
+        argument: Its name in Python.
+        told: What is wrong; continues a sentence that begins with the name.
+        hint: What to do next.
+    """
+
+    def __init__(self, argument: str, told: str, hint: str = "") -> None:
+        super().__init__(f"{argument} {told}", hint)
+        self.argument, self.told = argument, told
+
+    def spelled(self, name: str) -> UserError:
+        """Return the same refusal with the name as the caller writes it."""
+        return UserError(f"{name} {self.told}", self.hint)

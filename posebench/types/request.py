@@ -6,7 +6,7 @@ The command line, keyword arguments and JSON (of shards and clusters) all become
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -61,27 +61,25 @@ class Request(Frozen):
     registry: Folders = ()
 
     @classmethod
-    def of(
-        cls: type[AnyRequest],
-        *,
-        spell: Callable[[str], str] = str,
-        further: Sequence[str] = (),
-        **asked: Any,
-    ) -> AnyRequest:
-        """Build a request from keyword arguments.
+    def of(cls: type[AnyRequest], *, further: Sequence[str] = (), **asked: Any) -> AnyRequest:
+        """Build a request from keyword arguments: its own, and choices of ``Protocol``.
 
         Args:
-            spell: Field -> how the caller writes it in an error, e.g. ``--batch-size``.
             further: Other names that the caller takes, which a wrong one may be meant to be.
-            **asked: Fields of the request.
+            **asked: Fields of the request, and axes of a protocol to override where it has such.
 
         Raises:
             UserError: A name is unknown, or a value has the wrong type or is out of bounds.
         """
         try:
-            return cls.model_validate(asked)
+            return cls.model_validate(cls._sorted(asked))
         except ValidationError as error:
-            raise refusal(error, known=(*cls.names(), *further), spell=spell) from None
+            raise refusal(error, known=(*cls.names(), *further)) from None
+
+    @classmethod
+    def _sorted(cls, asked: dict[str, Any]) -> dict[str, Any]:
+        """Put keywords where the fields are."""
+        return asked
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -120,26 +118,10 @@ class _WithChoices(Request):
         return ProtocolAxes(**given)  # type: ignore[typeddict-item]
 
     @classmethod
-    def of(
-        cls: type[AnyRequest],
-        *,
-        spell: Callable[[str], str] = str,
-        further: Sequence[str] = (),
-        **asked: Any,
-    ) -> AnyRequest:
-        """Build a request from keyword arguments: its own, and choices of ``Protocol``.
-
-        Args:
-            spell: Field -> how the caller writes it in an error, e.g. ``--batch-size``.
-            further: Other names that the caller takes, which a wrong one may be meant to be.
-            **asked: Fields of the request, and axes of a protocol to override.
-
-        Raises:
-            UserError: A name is unknown, or a value has the wrong type or is out of bounds.
-        """
+    def _sorted(cls, asked: dict[str, Any]) -> dict[str, Any]:
         own = {name: value for name, value in asked.items() if name in cls.model_fields}
         choices = {name: value for name, value in asked.items() if name not in own}
-        return super().of(spell=spell, further=further, **({"choices": choices} | own))
+        return {"choices": choices} | own
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

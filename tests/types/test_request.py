@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import posebench
-from posebench.cli.parser import option
+from posebench.cli import main as cli
 from posebench.types.errors import UserError
 from posebench.types.protocol import Protocol
 from posebench.types.request import DataPaths, EvalRequest, SpeedRequest
@@ -90,10 +90,14 @@ def test_a_wrong_timing_is_refused_in_one_sentence(asked, said, step):
     assert step in caught.value.hint
 
 
-def test_the_command_line_reads_of_its_own_options():
-    with pytest.raises(UserError) as caught:
-        EvalRequest.of(model="demo_s", spell=option, dark_kernel=4)
-    assert caught.value.message.startswith("--dark-kernel cannot be 4")
+@pytest.mark.parametrize("command", ["eval", "explain"])
+def test_the_command_line_reads_of_its_own_options(command, capsys):
+    pytest.importorskip("torch")
+    assert cli.main([command, "demo_s", "--dark-kernel", "4"]) == 2
+    assert capsys.readouterr().err.startswith("posebench: --dark-kernel cannot be 4")
+    assert cli.main([command, "demo_s", "--threads", "1000000", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"].startswith("--threads cannot be 1000000")
 
 
 def test_paths_are_text_or_paths_and_the_home_folder_is_found(monkeypatch, tmp_path):
